@@ -1,0 +1,78 @@
+"""From what the user asks for to what each layer of each segment may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+from nnzip.errors import UsageError
+
+SEGMENT_VALUES = 1 << 25
+"""Values of one segment of a group: the piece that is fitted, held in memory and decoded at once."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the archive shall be: a `ratio` (float32 bytes of the compressed variables per byte of file), a
+    `size_bytes`, or a bound.
+
+    `max_error`: largest error at any point per variable, as a number in its units or text with units ("0.1K",
+    "0.1%" of the range); under the key None for all others. Variables it leaves out get the community's tolerance,
+    so {} asks for those.
+    """
+
+    ratio: float | None = None
+    size_bytes: int | None = None
+    max_error: Mapping[str | None, str | float] | None = None
+
+    def __post_init__(self) -> None:
+        given = [wanted for wanted in (self.ratio, self.size_bytes, self.max_error) if wanted is not None]
+        if len(given) != 1:
+            raise UsageError(f"{len(given)} targets are given: ask for a ratio, a size or a largest error, one of them")
+        for wanted in (self.ratio, self.size_bytes):
+            if wanted is not None and not (isfinite(wanted) and wanted > 0):
+                raise UsageError(
+                    f"the target {wanted} is not a positive number: ask for a ratio such as 300 or a size in bytes"
+                )
+
+    def file_bytes(self, source_bytes: int) -> int:
+        """Bytes the whole file may have for `source_bytes` of float32; 0 where a bound decides."""
+        return int(source_bytes / self.ratio) if self.ratio is not None else int(self.size_bytes or 0)
+
+
+def segments(channels: int, times: int, points: int) -> Iterator[tuple[int, int]]:
+    """Time ranges [start, stop) of about equal length, each of at most SEGMENT_VALUES values (but at least one
+    time)."""
+    longest = max(SEGMENT_VALUES // max(channels * points, 1), 1)
+    count = -(-times // longest)
+    for index in range(count):
+        yield index * times // count, (index + 1) * times // count
+
+
+class Allowance:
+    """Shares what is left of a budget among what is left to be coded, so that one part's surplus goes to the
+    next."""
+
+    def __init__(self, budget: int, values: int) -> None:
+        self._budget, self._values = budget, values
+
+    def share(self, values: int) -> float:
+        """Bytes for the next `values` values."""
+        return self._budget * values / max(self._values, 1)
+
+    def spend(self, values: int, size: int) -> None:
+        """`values` values took `size` bytes."""
+        self._budget -= size
+        self._values -= values
+
+
+TILE_VALUES = 1 << 24
+"""Values of one variable's channel in one tile of the detail layer: what reading a single point decodes."""
+
+
+def tiles(times: int, points: int) -> list[tuple[int, int]]:
+    """Time ranges [start, stop) of a segment's tiles, of about equal length."""
+    longest = max(TILE_VALUES // max(points, 1), 1)
+    count = -(-times // longest)
+    return [(index * times // count, (index + 1) * times // count) for index in range(count)]

@@ -1,0 +1,137 @@
+"""`nnzip compress`: NetCDF, Zarr or GRIB to an archive."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nnzip.cli import options
+from nnzip.cli.console import Terminal, session
+from nnzip.cli.formatting import seconds_text
+from nnzip.errors import UsageError
+from nnzip.report import numbers
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from nnzip.budget import Target
+    from nnzip.codec import CompressionResult
+    from nnzip.data.grouping import VariableLayout
+
+
+def compress(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Archive to write. (default: the input with .nnz)")
+    ] = None,
+    ratio: Annotated[float | None, typer.Option(help="Compression ratio: float32 bytes over the whole file's.")] = None,
+    size: Annotated[str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB.", metavar="BYTES")] = None,
+    variables: options.Variables = None,
+    effort: Annotated[options.Effort, typer.Option(help="How long to train.")] = options.Effort.NORMAL,
+    time_budget: Annotated[
+        str | None, typer.Option(help="Stop training after this long, as 90s, 5min or 1h.", metavar="DURATION")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the training; equal seeds give equal archives.")] = 0,
+    device: options.DeviceOption = options.Device.AUTO,
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Compress a dataset into an archive of a given ratio or size."""
+    with session(quiet=quiet, verbose=verbose) as terminal:
+        names = options.parse_variables(variables)
+        seconds = None if time_budget is None else options.parse_duration(time_budget)
+        size_bytes = None if size is None else options.parse_size(size)
+        if (ratio is None) == (size_bytes is None):
+            raise UsageError("say how small the archive shall be: either --ratio 300 or --size 50MB")
+        path = _output(sources, output)
+        options.require_writable(path, overwrite=force)
+        from nnzip.budget import Target
+        from nnzip.codec import compress as run
+        from nnzip.data.opening import open_dataset
+
+        target = Target(ratio=ratio) if size_bytes is None else Target(size_bytes=size_bytes)
+        with open_dataset(sources) as dataset:
+            for line in describe_plan(dataset, names, target):
+                terminal.message(line)
+            with terminal.progress() as progress:
+                result = run(
+                    dataset,
+                    path,
+                    target,
+                    variables=names,
+                    effort=effort.value,
+                    time_budget=seconds,
+                    seed=seed,
+                    device=device.value,
+                    overwrite=force,
+                    progress=progress,
+                )
+        for note in result.notes:
+            terminal.message(f"note: {note}")
+        if json:
+            terminal.json(asdict(result))
+        else:
+            terminal.message(summary(result))
+            show_errors(terminal, result)
+
+
+def _output(sources: list[str], output: Path | None) -> Path:
+    if output is not None:
+        return output
+    if len(sources) > 1 or any(character in sources[0] for character in "*?["):
+        raise UsageError("several input files: name the archive with -o")
+    return options.default_output(Path(sources[0]), ".nnz")
+
+
+def describe_plan(dataset: xr.Dataset, names: list[str] | None, target: Target) -> list[str]:
+    """What is about to happen, one line each: groups with their shapes, what is kept losslessly and why, the target."""
+    from nnzip.data.grouping import lossless_reason, plan_groups
+
+    groups, lossless = plan_groups(dataset, names)
+    lines = []
+    for group in groups:
+        dims = [dim for dim in group.dims if dim is not None]
+        members = ", ".join(_member(dataset, layout) for layout in group.variables)
+        lines.append(f"compressing {members} on {numbers.shape({dim: dataset.sizes[dim] for dim in dims})}")
+    for name in lossless:
+        lines.append(f"keeping {name} losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}")
+    lines.append(f"target: {target_text(target)}")
+    return lines
+
+
+def _member(dataset: xr.Dataset, layout: VariableLayout) -> str:
+    """ "z [m² s⁻², pressure_level 2]": a variable with its units and the sizes of its further dimensions."""
+    units = numbers.units(str(dataset[layout.name].attrs.get("units", "")))
+    further = numbers.shape(dict(zip(layout.channel_dims, layout.channel_shape, strict=True)))
+    details = ", ".join(text for text in (units, further) if text)
+    return f"{layout.name} [{details}]" if details else layout.name
+
+
+def target_text(target: Target) -> str:
+    """ "ratio 300" or "50 MB"."""
+    return f"ratio {target.ratio:g}" if target.size_bytes is None else numbers.file_size(target.size_bytes)
+
+
+def summary(result: CompressionResult) -> str:
+    """One line: file, size, ratio, time."""
+    return (
+        f"{result.path}: {numbers.file_size(result.file_bytes)}, {numbers.number(result.ratio, 4)} times smaller than "
+        f"{numbers.file_size(result.source_bytes)} of float32, in {seconds_text(result.seconds)}"
+    )
+
+
+def show_errors(terminal: Terminal, result: CompressionResult) -> None:
+    """The errors of every variable, measured by decoding the finished file."""
+    rows = [
+        (name, *(numbers.quantity(number, errors.units) for number in (errors.rmse, errors.max_error, errors.bias)))
+        for name, errors in result.errors.items()
+    ]
+    terminal.table(("variable", "RMSE", "max error", "bias"), rows, right=(1, 2, 3), aside=True)

@@ -1,0 +1,65 @@
+"""`nnzip decompress`: an archive, or the part of it that is asked for, to NetCDF or Zarr on any grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnzip.cli import options
+from nnzip.cli.console import session
+from nnzip.cli.formatting import seconds_text
+from nnzip.errors import UsageError
+from nnzip.report import numbers
+
+
+def decompress(
+    archive: Annotated[Path, typer.Argument(help="Archive written by `nnzip compress`.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write: .nc, .zarr or .zarr.zip. (default: the archive with .nc)"),
+    ] = None,
+    variables: options.Variables = None,
+    time: Annotated[
+        str | None,
+        typer.Option(help="Only these times: 2016-10-05, 2016-10-05T06, or an inclusive range A/B.", metavar="TIME"),
+    ] = None,
+    bbox: options.Bbox = None,
+    grid: Annotated[
+        float | None, typer.Option(help="Evaluate on a regular grid of this spacing.", metavar="DEGREES")
+    ] = None,
+    like: Annotated[Path | None, typer.Option(help="Evaluate on the grid of this file.")] = None,
+    device: options.DeviceOption = options.Device.AUTO,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Decompress to the source's grid, or evaluate the field on another one."""
+    with session(quiet=quiet, verbose=verbose) as terminal:
+        names = options.parse_variables(variables)
+        if grid is not None and not 0 < grid <= 90:
+            raise UsageError(f"--grid {grid:g}: the spacing lies between 0 and 90 degrees")
+        if grid is not None and like is not None:
+            raise UsageError("--grid and --like both name a grid: give one of them")
+        path = output or options.default_output(archive, ".nc")
+        from time import perf_counter
+
+        from nnzip.codec import decompress as run
+
+        start = perf_counter()
+        with terminal.progress() as progress:
+            run(
+                archive,
+                path,
+                variables=names,
+                time=time,
+                bbox=bbox,
+                grid=grid,
+                like=like,
+                overwrite=force,
+                device=device.value,
+                progress=progress,
+            )
+        size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())
+        terminal.message(f"{path}: {numbers.file_size(size)} in {seconds_text(perf_counter() - start)}")

@@ -1,0 +1,172 @@
+"""`nnzip info`: what an archive holds and how wrong it is, from its manifest alone (no torch, no xarray)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnzip.cli import options
+from nnzip.cli.console import Terminal, session
+from nnzip.cli.formatting import extent_text
+from nnzip.report import numbers
+
+if TYPE_CHECKING:
+    from nnzip.archive.manifest import Manifest, RawVariable
+
+LAYERS = ("field", "detail", "corrections")
+ERROR_KEYS = ("rmse", "max_error", "bias")
+
+
+def info(
+    archive: Annotated[Path, typer.Argument(help="Archive written by `nnzip compress`.")],
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Show what an archive holds: variables, sizes, errors, coordinates, configuration."""
+    with session(quiet=quiet, verbose=verbose) as terminal:
+        from nnzip.archive.container import ArchiveReader
+
+        with ArchiveReader(archive) as reader:
+            content = describe(archive, reader.manifest, reader.sizes())
+        if json:
+            terminal.json(content)
+        else:
+            show(terminal, content)
+
+
+def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str, Any]:
+    """Everything `info` says, as JSON's types: bytes, errors in each variable's units.
+
+    sizes: stored bytes of each member.
+    """
+    file_bytes = path.stat().st_size
+    return {
+        "path": str(path),
+        "bytes": file_bytes,
+        "ratio": manifest.source.bytes / file_bytes,
+        "format": manifest.format,
+        "nnzip": manifest.nnzip,
+        "source": {"float32_bytes": manifest.source.bytes, "digest": manifest.source.digest},
+        "dims": dict(manifest.dims),
+        "variables": {name: _compressed(manifest, name) for name in manifest.variables},
+        "lossless": {name: _raw(variable) for name, variable in manifest.lossless.items()},
+        "coordinates": {name: _raw(variable) for name, variable in manifest.coordinates.items()},
+        "layers": layer_bytes(manifest, sizes, file_bytes),
+        "segments": [len(group.segments) for group in manifest.groups],
+        "configuration": manifest.configuration,
+        "attributes": dict(manifest.attrs),
+    }
+
+
+def layer_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
+    """Bytes of each layer, of coordinates with masks ("arrays"), and of the rest (manifest and ZIP directory)."""
+    layers = dict.fromkeys(LAYERS, 0)
+    for segment in (segment for group in manifest.groups for segment in group.segments):
+        layers["field"] += sizes[segment.field] if segment.field else 0
+        layers["detail"] += sum(sizes[member] for member in segment.detail)
+        layers["corrections"] += sum(sizes[member] for member in segment.corrections if member)
+    of_layers = {
+        name
+        for group in manifest.groups
+        for segment in group.segments
+        for name in (segment.field, *segment.detail, *segment.corrections)
+    }
+    layers["arrays"] = sum(sizes[member] for member in manifest.members() - of_layers)
+    layers["manifest"] = file_bytes - sum(layers.values())
+    return layers
+
+
+def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
+    variable = manifest.variables[name]
+    errors = manifest.errors.get(name)
+    return {
+        "dims": list(variable.dims),
+        "shape": list(manifest.shape(variable.dims)),
+        "dtype": variable.dtype,
+        "units": variable.attrs.get("units"),
+        "long_name": variable.attrs.get("long_name"),
+        "rmse": errors.rmse if errors else None,
+        "max_error": errors.max_error if errors else None,
+        "bias": errors.bias if errors else None,
+    }
+
+
+def _raw(variable: RawVariable) -> dict[str, Any]:
+    return {
+        "dims": list(variable.dims),
+        "shape": list(variable.data.shape),
+        "dtype": _dtype_name(variable.data.dtype),
+        "units": variable.attrs.get("units"),
+        "calendar": variable.attrs.get("calendar"),
+        "extent": _extent(variable),
+    }
+
+
+def _dtype_name(dtype: str) -> str:
+    """ "<f8" -> "float64"; strings of any kind are "text"."""
+    import numpy as np
+
+    found = np.dtype(dtype)
+    return "text" if found.kind in "OSU" else found.name
+
+
+def _extent(variable: RawVariable) -> list[float] | None:
+    """First and last value of a coordinate that is stored as a formula of two numbers (see archive/arrays.py)."""
+    array = variable.data
+    if len(array.values) != 2 or len(array.shape) != 1:
+        return None
+    first, second = array.values
+    return [first, first + (array.shape[0] - 1) * second] if array.coding == "step" else [first, second]
+
+
+def show(terminal: Terminal, content: dict[str, Any]) -> None:
+    """Print `describe`'s content on one screen."""
+    terminal.data(
+        f"{content['path']}: {numbers.file_size(content['bytes'])}, {numbers.number(content['ratio'])} times smaller "
+        f"than {numbers.file_size(content['source']['float32_bytes'])} of float32"
+    )
+    terminal.data(f"format {content['format']}, written by nnzip {content['nnzip']}")
+    terminal.data(f"dimensions: {numbers.shape(content['dims'])}\n")
+    terminal.table(
+        ("compressed", "units", "shape", "type", "RMSE", "max error", "bias"),
+        [
+            (*_columns(name, entry), *(numbers.number(entry[key]) for key in ERROR_KEYS))
+            for name, entry in content["variables"].items()
+        ],
+        right=(4, 5, 6),
+    )
+    terminal.data("")
+    terminal.table(
+        ("lossless", "units", "shape", "type", "extent"),
+        [
+            (*_columns(name, entry), extent_text(entry["extent"], entry["units"], entry["calendar"]))
+            for name, entry in {**content["coordinates"], **content["lossless"]}.items()
+        ],
+    )
+    terminal.data("")
+    terminal.table(
+        ("layer", "size", "share"),
+        [
+            (name, numbers.file_size(count), f"{100 * count / content['bytes']:.1f} %")
+            for name, count in content["layers"].items()
+            if count
+        ],
+        right=(1, 2),
+    )
+    settings = ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in content["configuration"].items()
+    )
+    terminal.data(f"\nconfiguration: {settings or 'none recorded'}")
+
+
+def _columns(name: str, entry: dict[str, Any]) -> tuple[str, str, str, str]:
+    return (
+        name,
+        numbers.units(entry["units"] or "") or "1",
+        " × ".join(map(str, entry["shape"])) or "scalar",
+        entry["dtype"],
+    )

@@ -1,0 +1,56 @@
+"""`nnzip`: the command line. One file per command; this one assembles them.
+
+Nothing here imports torch, xarray or matplotlib: `nnzip --help` and `nnzip info` answer at once.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from nnzip import __version__
+from nnzip.cli import compress, decompress, evaluate, info, sample, verify
+
+app = typer.Typer(
+    name="nnzip",
+    help="Compress weather and climate data into neural networks.",
+    epilog="Exit codes: 0 ok, 1 bug, 2 usage, 3 bad input, 4 corrupt archive, 5 verification failed, "
+    "6 newer nnzip or missing device, 7 resource limit, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(show: bool) -> None:
+    if show:
+        print(f"nnzip {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+app.command("sample")(sample.sample)
+app.command("compress")(compress.compress)
+app.command("decompress")(decompress.decompress)
+app.command("evaluate")(evaluate.evaluate)
+app.command("info")(info.info)
+app.command("verify")(verify.verify)
+
+
+def main() -> None:
+    """Entry point of the `nnzip` script and of `python -m nnzip`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # terminals without "×" or "⁻¹" get a question mark, not a crash
+    app(prog_name="nnzip")

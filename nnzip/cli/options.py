@@ -1,0 +1,110 @@
+"""Options that several commands share, and the parsing of what users type: sizes, durations, lists of names.
+
+Every parser takes the text and names it in its error: UsageError, exit code 2.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnzip.errors import ResourceError, UsageError
+
+SIZE_UNITS = {
+    "": 1, "b": 1,
+    "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12, "tb": 10**12,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
+}  # fmt: skip
+SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+class Effort(StrEnum):
+    """How long the field may be trained."""
+
+    FAST = "fast"
+    NORMAL = "normal"
+    BEST = "best"
+
+
+class Device(StrEnum):
+    """Where the field is computed."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")]
+Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and the data asked for.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show other packages' warnings, and tracebacks.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU when there is one.")]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option("--variables", metavar="NAMES", help="Only these variables: t2m,msl; may be repeated. (default: all)"),
+]
+
+Bbox = Annotated[
+    str | None,
+    typer.Option("--bbox", metavar="S,N,W,E", help="Only this box: south,north,west,east in degrees."),
+]
+
+
+def parse_variables(names: list[str] | None) -> list[str] | None:
+    """Variable names from options such as ["t2m,msl", "u10"]; None when there are none."""
+    if not names:
+        return None
+    found = [name.strip() for text in names for name in text.split(",")]
+    if not all(found):
+        raise UsageError(f"--variables {','.join(names)}: a name is empty; write them as t2m,msl")
+    return list(dict.fromkeys(found))
+
+
+def parse_size(text: str) -> int:
+    """Bytes from "50MB" (10^6), "50MiB" (2^20) or "50000"."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*", text)
+    unit = SIZE_UNITS.get(match[2].lower()) if match else None
+    if match is None or unit is None or float(match[1]) * unit < 1:
+        raise UsageError(f"--size {text}: write a size as 500kB, 50MB, 1.5GiB or a number of bytes")
+    return int(float(match[1]) * unit)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from "90s", "5min", "1h30m" or "90"."""
+    compact = text.replace(" ", "").lower()
+    parts = re.findall(r"([0-9]*\.?[0-9]+)(sec|s|min|m|h|)", compact)
+    if not parts or "".join(number + unit for number, unit in parts) != compact:
+        raise UsageError(f"--time-budget {text}: write a duration as 90s, 5min or 1h30m")
+    seconds = sum(float(number) * SECONDS.get(unit, 1.0) for number, unit in parts)
+    if seconds <= 0:
+        raise UsageError(f"--time-budget {text}: the duration must be longer than 0 s")
+    return seconds
+
+
+def default_output(source: Path, suffix: str) -> Path:
+    """source with its suffix (.nc, .zarr.zip, .nnz, ...) replaced: what a command writes when -o is not given."""
+    stem = source.name
+    for known in (".zarr.zip", ".zarr", ".zip", source.suffix):
+        if known and stem.endswith(known) and stem != known:
+            stem = stem.removesuffix(known)
+            break
+    return source.with_name(stem + suffix)
+
+
+def require_writable(path: Path, *, overwrite: bool) -> None:
+    """Refuse an output that cannot be written before hours of work go into it, and not after.
+
+    Raises UsageError when path exists and may not be replaced, ResourceError when its directory is missing or closed.
+    """
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; -f replaces it, -o writes elsewhere")
+    directory = path.parent
+    if not directory.is_dir():
+        raise ResourceError(f"cannot write {path}: there is no directory {directory}")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ResourceError(f"cannot write {path}: no permission to write in {directory}")

@@ -1,0 +1,40 @@
+"""`nnzip verify`: checksums, and that every layer decodes to what the archive promises."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnzip.cli import options
+from nnzip.cli.console import session
+from nnzip.cli.formatting import seconds_text
+from nnzip.report import numbers
+
+
+def verify(
+    archive: Annotated[Path, typer.Argument(help="Archive written by `nnzip compress`.")],
+    device: options.DeviceOption = options.Device.AUTO,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Check an archive: every checksum, every layer, every decoded value."""
+    with session(quiet=quiet, verbose=verbose) as terminal:
+        from nnzip.codec import verify as run
+
+        with terminal.progress() as progress:
+            result = run(archive, device=device.value, progress=progress)
+        if json:
+            terminal.json(asdict(result))
+            return
+        terminal.data(
+            f"{result.path}: sound. {result.members} members ({numbers.file_size(result.bytes)}) have the right "
+            f"checksum and decode, in {seconds_text(result.seconds)}"
+        )
+        rows = [
+            (name, numbers.count(values), numbers.count(result.missing[name])) for name, values in result.values.items()
+        ]
+        terminal.table(("variable", "values", "missing"), rows, right=(1, 2))

@@ -1,0 +1,152 @@
+"""Files to one lazy xarray.Dataset: NetCDF, Zarr and GRIB, one file or many.
+
+Formats are told by content (nnzip/data/formats.py), several files are joined on their coordinates
+(nnzip/data/joining.py). Only several files are dask-backed; one file is read lazily by xarray alone.
+"""
+
+from __future__ import annotations
+
+import glob
+import warnings
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from xarray.coders import CFTimedeltaCoder
+
+from nnzip.data.conventions import check_coordinates, unpacked_attributes
+from nnzip.data.formats import Format, detect_format, zarr_root
+from nnzip.data.joining import join_files, merge_cubes
+from nnzip.errors import InputError, UnavailableError
+
+_BLOCK_VALUES = 1 << 22  # dask chunk of a large variable, about 16 MiB of float32
+_WILDCARDS = "*?["
+# Only durations marked as such become timedelta64: otherwise a field in "seconds" (wave period) would.
+_DURATIONS = CFTimedeltaCoder(decode_via_units=False)
+
+PathInput = str | PathLike[str]
+
+
+def open_dataset(paths: PathInput | Sequence[PathInput]) -> xr.Dataset:
+    """Open `paths` (a file, a Zarr store, a glob pattern, or several of them) lazily as one decoded CF dataset.
+
+    Several files are joined on their coordinates, along existing dimensions or along scalar coordinates that differ
+    (level, step, member), and are backed by dask. Ranges given in packed integers (valid_min, ...) are unpacked.
+    Raises InputError (missing, truncated, foreign or misfitting files, repeated coordinate values), UnavailableError
+    (GRIB without cfgrib) or ResourceError (not readable).
+    """
+    files = resolve_paths(paths)
+    opened = [_open_file(path) for path in files]
+    if len(opened) == 1:
+        dataset = opened[0]
+    else:
+        dataset = join_files([_chunked(each) for each in opened], [str(path) for path in files])
+        dataset.set_close(_closer(opened))
+    for variable in dataset.variables.values():
+        variable.attrs = unpacked_attributes(variable)
+    check_coordinates(dataset)
+    return dataset
+
+
+def resolve_paths(paths: PathInput | Sequence[PathInput]) -> list[Path]:
+    """Files that `paths` name, patterns expanded and sorted. Raises InputError when a pattern matches nothing."""
+    given = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    if not given:
+        raise InputError("no input file is given")
+    files: dict[Path, None] = {}
+    for item in given:
+        path = Path(item).expanduser()
+        if not any(character in str(path) for character in _WILDCARDS) or path.exists():
+            files[path] = None
+            continue
+        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        if not matches:
+            raise InputError(f"no file matches {str(item)!r}")
+        files.update((Path(match), None) for match in matches)
+    return list(files)
+
+
+def _open_file(path: Path) -> xr.Dataset:
+    openers: dict[Format, Callable[[Path], xr.Dataset]] = {
+        "netcdf": _open_netcdf,
+        "grib": _open_grib,
+        "zarr": _open_zarr,
+        "zarr-zip": _open_zarr_zip,
+    }
+    return openers[detect_format(path)](path)
+
+
+def _open_netcdf(path: Path) -> xr.Dataset:
+    return _open_with_xarray(path, path, engine="netcdf4")
+
+
+def _open_zarr(path: Path) -> xr.Dataset:
+    return _open_with_xarray(path, path, engine="zarr", consolidated=False)
+
+
+def _open_zarr_zip(path: Path) -> xr.Dataset:
+    from zarr.storage import ZipStore
+
+    return _open_with_xarray(
+        path, ZipStore(path, mode="r"), engine="zarr", consolidated=False, group=zarr_root(path) or None
+    )
+
+
+def _open_with_xarray(path: Path, store: Any, **options: Any) -> xr.Dataset:
+    """Open one store; times that no calendar can decode ("months since") stay numbers."""
+    options = {"decode_timedelta": _DURATIONS, **options}
+    with warnings.catch_warnings():
+        # peculiar fill values of the source; what they mean shows in the values, and nothing can be done here
+        warnings.simplefilter("ignore", xr.SerializationWarning)
+        try:
+            try:
+                return xr.open_dataset(store, **options)
+            except ValueError as error:
+                if "decode" not in str(error):
+                    raise
+                return xr.open_dataset(store, **options, decode_times=False)
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{path} cannot be opened ({error}): it is truncated, damaged or of a foreign kind"
+            ) from error
+
+
+def _open_grib(path: Path) -> xr.Dataset:
+    try:
+        import cfgrib
+    except (ImportError, RuntimeError) as error:  # RuntimeError: cfgrib without the ecCodes library
+        raise UnavailableError(f"{path} is a GRIB file, to read it: pip install nnzip[grib] ({error})") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # cfgrib calls xr.merge without naming `compat`
+        try:
+            cubes = cfgrib.open_datasets(
+                str(path), backend_kwargs={"indexpath": "", "errors": "raise"}, decode_timedelta=_DURATIONS
+            )
+        except Exception as error:  # eccodes raises its own exception types, derived from Exception alone
+            raise InputError(f"{path} cannot be read as GRIB ({error or type(error).__name__})") from error
+    if not cubes:
+        raise InputError(f"{path} is a GRIB file without a message that cfgrib can read")
+    return merge_cubes(cubes, str(path))
+
+
+def _chunked(dataset: xr.Dataset) -> xr.Dataset:
+    """`dataset` with its larger variables as dask arrays, in blocks along the leading dimension."""
+    dataset = dataset.copy()
+    for name, variable in dataset.data_vars.items():
+        if variable.ndim < 2 or variable.dtype.kind not in "fiu":
+            continue
+        dim, length = variable.dims[0], variable.shape[0]
+        block = max(1, _BLOCK_VALUES * length // max(1, variable.size))
+        stored = variable.encoding.get("preferred_chunks", {}).get(dim, 1)
+        dataset[name] = variable.chunk({dim: max(1, min(length, -(-block // stored) * stored))})
+    return dataset
+
+
+def _closer(datasets: Sequence[xr.Dataset]) -> Callable[[], None]:
+    def close() -> None:
+        for dataset in datasets:
+            dataset.close()
+
+    return close

@@ -1,0 +1,285 @@
+"""Everything that is not compressed, as plain arrays and JSON: coordinates, lossless variables, attributes.
+
+Values are stored as CF encodes them (times as numbers "seconds since 1970-01-01"), so an archive can be read without
+xarray. The reserved attribute ``_nnzip_dtype`` names the type to decode to; without it values and attributes are as
+they stand:
+
+    datetime64[ns], cftime   numbers with `units` and `calendar`
+    timedelta64[ns]          numbers with `units`
+    bool                     int8
+    object                   Python strings, stored as fixed-width text
+    S4                       bytes, stored as Latin-1 text
+    float32, float64         `_FillValue` and `missing_value` belong to the encoding; values equal to them are NaN
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.coders import CFDatetimeCoder, CFTimedeltaCoder
+from xarray.conventions import decode_cf_variable, encode_cf_variable
+
+from nnzip.data.conventions import is_packed, read_values, unpacked_attributes
+from nnzip.data.times import is_time_valued
+from nnzip.errors import CorruptArchiveError, InputError
+
+DTYPE_ATTRIBUTE = "_nnzip_dtype"
+OUTPUT_ENCODING = {"_FillValue": np.nan}
+_FILL_KEYS = ("_FillValue", "missing_value")
+_ATTRIBUTE_KINDS = "fiubUSMm"
+_MAX_ITEM_BYTES = 1 << 20  # of one fixed-width text: an archive may not ask for more memory than its content fills
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+@dataclass(frozen=True)
+class RawArray:
+    """A variable as it is stored: dimensions, JSON attributes, and values of kind f, i, u or U."""
+
+    dims: tuple[str, ...]
+    attrs: dict[str, Any]
+    values: NDArray[Any]
+
+
+def to_raw(dataset: xr.Dataset, names: Iterable[str]) -> dict[str, RawArray]:
+    """Coordinates and lossless variables `names` of `dataset` as raw arrays; checks that each decodes to itself.
+
+    Packing (scale_factor, add_offset) is not kept: the unpacked values are. Raises InputError for values that neither
+    NetCDF nor nnzip can hold (complex numbers, arbitrary objects, a pandas MultiIndex).
+    """
+    return {name: _to_raw(name, dataset[name].variable) for name in names}
+
+
+def from_raw(
+    coordinates: Mapping[str, RawArray], variables: Mapping[str, RawArray], attrs: Mapping[str, Any]
+) -> xr.Dataset:
+    """Inverse of `to_raw`: a dataset of these coordinates and data variables; `attrs` are JSON attributes.
+
+    Raises CorruptArchiveError for arrays or attributes that `to_raw` does not write.
+    """
+    decoded = {name: _decode_checked(name, raw) for name, raw in {**coordinates, **variables}.items()}
+    dataset = xr.Dataset(
+        data_vars={name: decoded[name] for name in variables},
+        coords={name: decoded[name] for name in coordinates},
+        attrs=attrs_from_json(attrs),
+    )
+    for name, variable in decoded.items():  # indexes are rebuilt without the encoding
+        dataset[name].encoding = variable.encoding
+    return dataset
+
+
+def compressed_attributes(variable: xr.Variable) -> dict[str, Any]:
+    """JSON attributes of a variable whose values the network stores: output is unpacked, missing values are NaN."""
+    attrs = unpacked_attributes(variable)
+    return attrs_to_json({key: value for key, value in attrs.items() if key not in _FILL_KEYS})
+
+
+def attrs_to_json(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes as JSON values that `attrs_from_json` turns back into the same values and types.
+
+    str, bool, int, finite float and flat lists of them are themselves; everything else is {"dtype": ..., "value": ...}:
+    a numpy type such as "<f4" with a scalar or flat list (NaN and infinity as "nan", "inf", "-inf"; several dimensions
+    become one), "float" for a non-finite float, "bytes" as Latin-1 text, "json" as a JSON text.
+    Raises InputError for a type that has no such form.
+    """
+    return {str(key): _attribute_to_json(str(key), value) for key, value in attrs.items()}
+
+
+def attrs_from_json(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inverse of `attrs_to_json`. Raises CorruptArchiveError for what `attrs_to_json` does not write."""
+    decoded = {}
+    for key, value in attrs.items():
+        try:
+            decoded[key] = _attribute_from_json(value)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise CorruptArchiveError(f"the attribute {key!r} is not as nnzip writes it ({error})") from error
+    return decoded
+
+
+def _to_raw(name: str, variable: xr.Variable) -> RawArray:
+    values = read_values(variable, name)
+    attempts = [xr.Variable(variable.dims, values, variable.attrs, variable.encoding)]
+    if variable.encoding:
+        attempts.append(xr.Variable(variable.dims, values, unpacked_attributes(variable)))
+    for attempt in attempts:
+        raw = _encode(name, attempt)
+        decoded = _decode(name, raw)
+        if decoded.dtype == values.dtype.newbyteorder("=") and _are_equal(decoded.values, values):
+            return raw
+    raise InputError(f"the values of {name!r} ({variable.dtype}) cannot be kept exactly: drop the variable")
+
+
+def _are_equal(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return np.array_equal(a, b, equal_nan=a.dtype.kind in "fMm")
+
+
+def _encode(name: str, variable: xr.Variable) -> RawArray:
+    dims = tuple(str(dim) for dim in variable.dims)
+    attrs = unpacked_attributes(variable)
+    values: NDArray[Any] = np.asarray(variable.values)
+    kind = values.dtype.kind
+    if is_time_valued(variable) or kind == "m":
+        values, attrs = _encode_times(name, variable, attrs)
+    elif kind == "b":
+        attrs[DTYPE_ATTRIBUTE], values = "bool", values.astype(np.int8)
+    elif kind == "S":
+        attrs[DTYPE_ATTRIBUTE], values = values.dtype.str[1:], np.char.decode(values, "latin-1")
+    elif kind in "OT":
+        if not all(isinstance(value, str) for value in values.flat):
+            raise InputError(f"{name!r} holds Python objects that are not text, which no file can hold: drop it")
+        attrs[DTYPE_ATTRIBUTE], values = "object" if kind == "O" else "StringDType", values.astype(np.str_)
+    elif kind in "fiu":
+        values, attrs = _encode_numbers(variable, attrs)
+    elif kind != "U":
+        raise InputError(f"{name!r} has the type {variable.dtype}, which no NetCDF file can hold: drop or convert it")
+    return RawArray(dims, attrs_to_json(attrs), np.asarray(values, dtype=values.dtype.newbyteorder("=")))
+
+
+def _encode_times(name: str, variable: xr.Variable, attrs: dict[str, Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+    kept = {k: v for k, v in variable.encoding.items() if k in ("units", "calendar", "dtype", *_FILL_KEYS)}
+    encoding = {"_FillValue": None, **kept}
+    with warnings.catch_warnings():
+        # xarray warns when it takes finer units than asked for; the values are compared afterwards
+        warnings.filterwarnings("ignore", message="Times can't be serialized faithfully")
+        encoded = encode_cf_variable(xr.Variable(variable.dims, variable.values, attrs, encoding), name=name)
+    attrs = {**encoded.attrs, DTYPE_ATTRIBUTE: "cftime" if variable.dtype.kind == "O" else _plain_dtype(variable.dtype)}
+    if variable.dtype.kind == "m":
+        del attrs["dtype"]  # xarray's own mark of a duration
+    if str(kept.get("units")).split()[:1] == str(attrs["units"]).split()[:1]:
+        attrs["units"] = kept["units"]  # the source's spelling of the same reference time
+    return np.asarray(encoded.values), attrs
+
+
+def _encode_numbers(variable: xr.Variable, attrs: dict[str, Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+    values: NDArray[Any] = np.asarray(variable.values)
+    fill = {key: variable.encoding[key] for key in _FILL_KEYS if variable.encoding.get(key) is not None}
+    if values.dtype.kind != "f" or is_packed(variable) or not fill:
+        return values, attrs
+    stored = np.dtype(variable.encoding.get("dtype", values.dtype))
+    if stored.kind in "iu":  # integers with a fill value, which xarray showed as floats
+        encoding = {**fill, "dtype": stored}
+        values = np.asarray(encode_cf_variable(xr.Variable(variable.dims, values, {}, encoding)).values)
+    return values, {**attrs, **fill, DTYPE_ATTRIBUTE: _plain_dtype(variable.dtype)}
+
+
+def _plain_dtype(dtype: np.dtype[Any]) -> str:
+    return str(dtype.newbyteorder("="))
+
+
+def _decode_checked(name: str, raw: RawArray) -> xr.Variable:
+    try:
+        return _decode(name, raw)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CorruptArchiveError(f"{name!r} is not stored as nnzip writes it ({error})") from error
+
+
+def _decode(name: str, raw: RawArray) -> xr.Variable:
+    attrs = attrs_from_json(raw.attrs)
+    dtype = attrs.pop(DTYPE_ATTRIBUTE, None)
+    variable = xr.Variable(raw.dims, raw.values, attrs)
+    if dtype is None:
+        variable.encoding = {"_FillValue": None} if raw.values.dtype.kind == "f" else {}
+        return variable
+    if dtype == "cftime" or dtype.startswith(("datetime64", "timedelta64")):
+        return _decode_times(name, variable, dtype)
+    if dtype in ("float32", "float64", "float16"):
+        decoded = decode_cf_variable(name, variable, decode_times=False, decode_timedelta=False)
+        return xr.Variable(decoded.dims, decoded.values.astype(dtype, copy=False), decoded.attrs, decoded.encoding)
+    if dtype == "StringDType":
+        values: NDArray[Any] = raw.values.astype(np.dtypes.StringDType())
+    elif dtype.startswith("S") and np.dtype(dtype).itemsize <= _MAX_ITEM_BYTES:
+        values = np.char.encode(raw.values, "latin-1").astype(dtype)
+    elif dtype in ("bool", "object"):
+        values = raw.values.astype(dtype)
+    else:
+        raise ValueError(f"type {dtype}")
+    return xr.Variable(raw.dims, values, attrs)
+
+
+def _decode_times(name: str, variable: xr.Variable, dtype: str) -> xr.Variable:
+    if dtype.startswith("timedelta64"):
+        variable.attrs["dtype"] = dtype
+        decoded = decode_cf_variable(name, variable, decode_times=False, decode_timedelta=CFTimedeltaCoder())
+    else:
+        unit: Any = "ns" if dtype == "cftime" else np.datetime_data(dtype)[0]
+        coder = CFDatetimeCoder(use_cftime=dtype == "cftime", time_unit=unit)
+        decoded = decode_cf_variable(name, variable, decode_times=coder, decode_timedelta=False)
+    if dtype != "cftime" and decoded.dtype != np.dtype(dtype):
+        raise ValueError(f"units {variable.attrs.get('units')!r} do not give {dtype}")
+    encoding = dict(decoded.encoding)
+    encoding.setdefault("_FillValue", None)
+    return xr.Variable(decoded.dims, decoded.values, decoded.attrs, encoding)
+
+
+def _attribute_to_json(key: str, value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return _numpy_to_json(key, value)
+    if isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"dtype": "float", "value": str(value)}
+    if isinstance(value, bytes):
+        return {"dtype": "bytes", "value": value.decode("latin-1")}
+    if isinstance(value, list | tuple):
+        if any(isinstance(item, np.generic) for item in value):
+            return _numpy_to_json(key, np.asarray(value))
+        if all(isinstance(item, str | bool | int | float) and not _is_non_finite(item) for item in value):
+            return list(value)
+    try:
+        return {"dtype": "json", "value": json.dumps(value)}
+    except (TypeError, ValueError) as error:
+        raise _unstorable(key, type(value).__name__) from error
+
+
+def _unstorable(key: str, kind: object) -> InputError:
+    return InputError(f"the attribute {key!r} has the type {kind}, which cannot be stored: remove it")
+
+
+def _numpy_to_json(key: str, value: NDArray[Any] | np.generic) -> Any:
+    array = np.asarray(value)
+    if isinstance(value, np.str_):
+        return str(value)
+    if array.dtype.kind == "O":
+        return _attribute_to_json(key, array.tolist())
+    if array.dtype.kind not in _ATTRIBUTE_KINDS or (array.dtype.kind == "f" and array.dtype.itemsize > 8):
+        raise _unstorable(key, array.dtype)
+    plain = array.ravel()
+    if array.dtype.kind in "Mm":
+        plain = plain.astype(np.int64)
+    elif array.dtype.kind == "S":
+        plain = np.char.decode(plain, "latin-1")
+    items = [item if not _is_non_finite(item) else str(item) for item in plain.tolist()]
+    return {"dtype": array.dtype.newbyteorder("=").str, "value": items if array.ndim else items[0]}
+
+
+def _is_non_finite(item: Any) -> bool:
+    return isinstance(item, float) and not math.isfinite(item)
+
+
+def _attribute_from_json(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return list(value) if isinstance(value, list | tuple) else value
+    dtype, content = value["dtype"], value["value"]
+    if dtype == "float":
+        return _NON_FINITE[content]
+    if dtype == "bytes":
+        return content.encode("latin-1")
+    if dtype == "json":
+        return json.loads(content)
+    kind = np.dtype(dtype).kind
+    if kind not in _ATTRIBUTE_KINDS or np.dtype(dtype).itemsize > _MAX_ITEM_BYTES:
+        raise ValueError(f"type {dtype}")
+    items = list(content) if isinstance(content, list | tuple) else [content]
+    if kind == "f":
+        items = [_NON_FINITE[item] if isinstance(item, str) else item for item in items]
+    elif kind == "S":
+        items = [item.encode("latin-1") for item in items]
+    array = np.array(items, dtype=np.int64).view(dtype) if kind in "Mm" else np.array(items, dtype=dtype)
+    return array if isinstance(content, list | tuple) else array[0]

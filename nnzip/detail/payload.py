@@ -1,0 +1,209 @@
+"""The detail layer of one variable in one tile of time <-> bytes.
+
+Two codings: wavelet coefficients of what the field misses (smooth data, loose bounds), or integer interpolation of
+the values themselves (rough data such as rain, tight bounds), which needs neither field nor corrections.
+
+Layout (docs/format.md, "Detail payload"): length of the header (uint32, little-endian), the header (MessagePack
+array), then the coefficient stream of every channel. A channel's coefficients are the context of the next
+channel's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nnzip.errors import CorruptArchiveError
+from nnzip.transform import interpolation, wavelet
+from nnzip.transform.bands import Bands, interpolation_bands, wavelet_bands
+from nnzip.transform.coefficients import Coefficients, decode_coefficients, encode_coefficients, plan_coding
+from nnzip.transform.quantise import SHIFT_UNIT, centroids, dequantise, quantise
+
+Shape = tuple[int, int, int, int]
+Flags = tuple[bool, bool, bool]
+
+
+class DetailHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What the streams mean; `limits` are the data's smallest and largest values, which decoding never leaves."""
+
+    shape: Shape
+    interpolation: bool
+    axes: tuple[int, int, int]  # depths of the wavelet along the axes, or the order of the axes of the interpolation
+    steps: list[float]  # per channel, in the data's units
+    shifts: bytes  # int8 [channel, 2]; empty with interpolation
+    limits: bytes  # float32 [2, channel]
+    means: bytes  # float32 [channel], what a missing field is replaced by; empty otherwise
+    streams: list[int]
+
+    @property
+    def bands(self) -> Bands:
+        """Subbands of a channel."""
+        return (interpolation_bands if self.interpolation else wavelet_bands)(self.shape[1:], self.axes)
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A decoded tile [channel, time, lat, lon] in the data's units, with limits [2, channel] and means [channel].
+
+    `values` are the residual of the field, or with `absolute` the data themselves.
+    """
+
+    values: NDArray[np.floating]
+    absolute: bool
+    limits: NDArray[np.float64]
+    means: NDArray[np.float64]
+
+    def added_to(self, base: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Base plus residual in float64, within the limits; without a base the means take its place."""
+        if self.absolute:
+            return self.clamped(self.values.astype(np.float64))
+        return self.clamped((self.means[:, None, None, None] if base is None else base) + self.values)
+
+    def clamped(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`values` [channel, ...] moved into the limits, in place."""
+        low, high = self.limits[:, :, None, None, None]
+        return np.clip(values, low, high, out=values)
+
+
+def encode_wavelet(
+    residual: Tensor,
+    step: float,
+    depths: tuple[int, int, int],
+    periodic: Flags,
+    limits: NDArray[np.float32],
+    means: NDArray[np.float32] | None,
+) -> tuple[bytes, Detail]:
+    """Code `residual` [channel, time, lat, lon] float32 with a quantisation step; also what it decodes to.
+
+    Cost: about 0.5 s per million values on one core, memory about 12 times one channel.
+    """
+    bands = wavelet_bands(tuple(residual.shape[1:]), depths)
+    streams, decoded, shifts = [], [], []
+    previous: Coefficients | None = None
+    for channel in residual:
+        values = (wavelet.forward(channel, depths, periodic) / step).numpy()
+        previous, plan = quantise(values, bands, previous)
+        shift = [round(s / SHIFT_UNIT) for s in centroids(values, previous)]
+        streams.append(encode_coefficients(previous, bands, plan))
+        shifts.append(shift)
+        decoded.append(_inverse(previous, (shift[0], shift[1]), step, depths, periodic))
+    header = DetailHeader(
+        shape=_shape(residual),
+        interpolation=False,
+        axes=depths,
+        steps=[step] * len(residual),
+        shifts=np.array(shifts, dtype=np.int8).tobytes(),
+        limits=limits.astype("<f4").tobytes(),
+        means=b"" if means is None else means.astype("<f4").tobytes(),
+        streams=[len(stream) for stream in streams],
+    )
+    return _pack(header, streams), _detail(header, np.stack(decoded))
+
+
+def encode_interpolation(values: NDArray[np.float64], step: float, limits: NDArray[np.float32]) -> tuple[bytes, Detail]:
+    """Code finite `values` [channel, time, lat, lon] rounded to multiples of `step`; the error is at most half a
+    step.
+
+    Raises OverflowError when a value is more than 2^30 steps from zero. Cost: about 0.3 s per million values on one
+    core.
+    """
+    if np.abs(values).max(initial=0.0) / step >= 2**30:
+        raise OverflowError(f"values reach {np.abs(values).max():g}, more than 2^30 steps of {step:g}")
+    integers = np.rint(values / step).astype(np.int64)
+    order = interpolation.best_order(integers[0])
+    bands = interpolation_bands(tuple(values.shape[1:]), order)
+    streams = []
+    previous: Coefficients | None = None
+    for channel in integers:
+        symbols = interpolation.forward(channel, order).astype(np.int32)
+        streams.append(encode_coefficients(symbols, bands, plan_coding(symbols, bands, previous)))
+        previous = symbols
+    header = DetailHeader(
+        shape=_shape(values),
+        interpolation=True,
+        axes=order,
+        steps=[step] * len(values),
+        shifts=b"",
+        limits=limits.astype("<f4").tobytes(),
+        means=b"",
+        streams=[len(stream) for stream in streams],
+    )
+    return _pack(header, streams), _detail(header, integers * step)
+
+
+def decode_detail(data: bytes, shape: Shape, periodic: Flags) -> Detail:
+    """Inverse of `encode_detail`.
+
+    Raises CorruptArchiveError when the payload does not fit `shape` or itself.
+    """
+    length = int.from_bytes(data[:4], "little")
+    try:
+        header = msgspec.msgpack.decode(data[4 : 4 + length], type=DetailHeader)
+    except msgspec.MsgspecError as error:
+        raise CorruptArchiveError(f"the detail layer's header cannot be read: {error}") from error
+    _check(header, shape, len(data) - 4 - length)
+    decoded: list[NDArray[np.floating]] = []
+    previous, start = None, 4 + length
+    shifts = np.frombuffer(header.shifts, dtype=np.int8).reshape(-1, 2).tolist() or [[0, 0]] * shape[0]
+    for size, step, shift in zip(header.streams, header.steps, shifts, strict=True):
+        previous = decode_coefficients(data[start : start + size], shape[1:], header.bands, previous)
+        if header.interpolation:
+            decoded.append(interpolation.inverse(previous.astype(np.int64), header.axes) * step)
+        else:
+            decoded.append(_inverse(previous, (shift[0], shift[1]), step, header.axes, periodic))
+        start += size
+    return _detail(header, np.stack(decoded))
+
+
+def _shape(values: Tensor | NDArray[np.float64]) -> Shape:
+    channels, times, rows, columns = values.shape
+    return channels, times, rows, columns
+
+
+def _pack(header: DetailHeader, streams: Sequence[bytes]) -> bytes:
+    encoded = msgspec.msgpack.encode(header)
+    return b"".join((len(encoded).to_bytes(4, "little"), encoded, *streams))
+
+
+def _inverse(
+    coefficients: Coefficients, shift: tuple[int, int], step: float, depths: tuple[int, int, int], periodic: Flags
+) -> NDArray[np.float32]:
+    """Encoder and decoder both come through here, so that their rounding is the same."""
+    values = dequantise(coefficients, (shift[0] * SHIFT_UNIT, shift[1] * SHIFT_UNIT)) * np.float32(step)
+    inverted: NDArray[np.float32] = wavelet.inverse(torch.from_numpy(values), depths, periodic).numpy()
+    return inverted
+
+
+def _detail(header: DetailHeader, values: NDArray[np.floating]) -> Detail:
+    channels = header.shape[0]
+    limits = np.frombuffer(header.limits, dtype="<f4").reshape(2, channels).astype(np.float64)
+    means = np.frombuffer(header.means, dtype="<f4").astype(np.float64) if header.means else np.zeros(channels)
+    if not (np.isfinite(limits).all() and np.isfinite(means).all()):
+        raise CorruptArchiveError("the detail layer's limits are not finite: the payload is damaged")
+    return Detail(values, header.interpolation, limits, means)
+
+
+def _check(header: DetailHeader, shape: Shape, available: int) -> None:
+    channels = shape[0]
+    problems = {
+        f"its shape {header.shape} is not the manifest's {shape}": header.shape != shape,
+        f"its streams {sum(header.streams)} B are not the {available} B there": sum(header.streams) != available,
+        "its channels do not add up": {len(header.streams), len(header.steps)} != {channels}
+        or len(header.shifts) != (0 if header.interpolation else 2 * channels)
+        or len(header.limits) != 8 * channels
+        or len(header.means) not in (0, 4 * channels),
+        "its streams or steps are impossible": min(header.streams, default=0) < 0
+        or not all(np.isfinite(step) and step > 0 for step in header.steps),
+        "its wavelet depths or axes are impossible": sorted(header.axes) != [0, 1, 2]
+        if header.interpolation
+        else any(not 0 <= d <= wavelet.max_depth(size) for d, size in zip(header.axes, shape[1:], strict=True)),
+    }
+    for problem, found in problems.items():
+        if found:
+            raise CorruptArchiveError(f"the detail layer is damaged: {problem}")

@@ -1,0 +1,61 @@
+"""Every error nnzip raises on purpose, with the exit code the command line gives it.
+
+    NnzipError
+    ├── UsageError              2  the request makes no sense (unknown variable, impossible ratio, output exists)
+    ├── InputError              3  the input cannot be read or compressed
+    ├── CorruptArchiveError     4  the archive is damaged, or is no archive
+    ├── VerificationError       5  a bound or a verification failed
+    ├── UnavailableError        6  needs a device or a package this machine lacks
+    │   └── NewerFormatError    6  needs a newer nnzip
+    └── ResourceError           7  disk full, no permission, out of memory
+
+A message says what was wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class NnzipError(Exception):
+    """Base of all errors a user can cause or mend."""
+
+    exit_code = 1
+
+
+class UsageError(NnzipError):
+    """The request contradicts itself, the data, or an existing file."""
+
+    exit_code = 2
+
+
+class InputError(NnzipError):
+    """The input cannot be read, or holds nothing nnzip can compress."""
+
+    exit_code = 3
+
+
+class CorruptArchiveError(NnzipError):
+    """The file is not an nnzip archive, or parts of it are damaged."""
+
+    exit_code = 4
+
+
+class VerificationError(NnzipError):
+    """Decoded data break a bound or do not match what the archive promises."""
+
+    exit_code = 5
+
+
+class UnavailableError(NnzipError):
+    """A device or an optional package is not available on this machine."""
+
+    exit_code = 6
+
+
+class NewerFormatError(UnavailableError):
+    """The archive was written by a newer nnzip."""
+
+
+class ResourceError(NnzipError):
+    """A limit of this machine: disk space, permission, memory."""
+
+    exit_code = 7

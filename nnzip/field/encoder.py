@@ -1,0 +1,142 @@
+"""From a transformed segment and a quantisation step, or a budget, to the payload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnzip.field import cycles
+from nnzip.field.payload import FieldHeader, Network, QuantisedChannel, encode_network, pack, references
+from nnzip.field.preparation import Transformed, transform
+from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP, search_step
+from nnzip.transform.coefficients import CodingPlan, Coefficients, encode_coefficients, plan_coding
+from nnzip.transform.quantise import SHIFT_UNIT, centroids, quantise
+
+_ATTEMPTS = 4
+_TOLERANCE, _FILLED = 0.006, 0.99  # of the budget: how close a search comes, and when an attempt is good enough
+_MARGIN = 0.002  # of the budget left free after every attempt that missed
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """Every channel's integers, and the plans to code its maps (where there are cycles) and its coefficients."""
+
+    channels: list[QuantisedChannel]
+    plans: list[tuple[CodingPlan | None, CodingPlan]]
+
+    @property
+    def bytes(self) -> float:
+        """Expected size of the streams."""
+        return sum((maps.bytes if maps else 0.0) + plan.bytes for maps, plan in self.plans)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A payload and what it was made of."""
+
+    data: bytes
+    header: FieldHeader
+    quantised: Quantised
+
+
+def quantise_segment(transformed: Transformed, step: float) -> Quantised:
+    """All channels at one step (in units of their scale), each in the context of the one before it."""
+    channels: list[QuantisedChannel] = []
+    plans: list[tuple[CodingPlan | None, CodingPlan]] = []
+    inverse = np.float32(1 / step)
+    for channel, reference in enumerate(references(transformed.source.runs)):
+        values = transformed.coefficients[channel].numpy() * inverse
+        context = None if reference is None else channels[reference].coefficients
+        symbols, plan = quantise(values, transformed.bands, context)
+        one, more = (round(shift / SHIFT_UNIT) * SHIFT_UNIT for shift in centroids(values, symbols))
+        maps: Coefficients = np.rint(transformed.maps[channel].numpy() * inverse).astype(np.int32)
+        channels.append(QuantisedChannel(maps, symbols, (one, more)))
+        plans.append((plan_coding(maps, transformed.map_bands) if transformed.cycles else None, plan))
+    return Quantised(channels, plans)
+
+
+def choose_transform(first: Transformed, step: float) -> Transformed:
+    """`first` or another depth in time, with or without cycles: what takes the fewest bytes at this step.
+
+    At equal steps the errors are about equal.
+    """
+    best = first
+    for depth in {0, first.depths[0] // 2} - {first.depths[0]}:
+        candidate = transform(first.source, with_cycles=False, time_depth=depth)
+        if candidate.rates.bytes(step) < best.rates.bytes(step):
+            best = candidate
+    if cycles.choose_cycles(first.source.grid):
+        candidate = transform(first.source, with_cycles=True, time_depth=best.depths[0])
+        if quantise_segment(candidate, step).bytes < quantise_segment(best, step).bytes:
+            best = candidate
+    return best
+
+
+def encode_segment(
+    transformed: Transformed,
+    budget: float,
+    layers: Network,
+    report: Callable[[float], None],
+    *,
+    fixed: float,
+    start: float,
+) -> Encoded:
+    """The payload that fills `budget` bytes, or the smallest one where that is larger.
+
+    `fixed`: a guess of what the payload holds beside the coefficients; `start`: a guess of the step. A few tries, as
+    sizes are estimates until they are coded; `report` gets the fraction of them.
+    """
+    tried: dict[float, Quantised] = {}
+
+    def size(step: float) -> float:
+        if step not in tried:
+            tried[step] = quantise_segment(transformed, step)
+        return tried[step].bytes
+
+    best: Encoded | None = None
+    step = start
+    for attempt in range(_ATTEMPTS):
+        step = search_step(size, transformed.rates, budget - fixed, tolerance=_TOLERANCE, start=step)
+        size(step)
+        encoded = _encode(transformed, step, tried[step], layers)
+        report((attempt + 1) / _ATTEMPTS)
+        excess = len(encoded.data) - budget
+        if excess <= 0 and (best is None or len(encoded.data) > len(best.data)):
+            best = encoded
+        if (_FILLED - 1) * budget <= excess <= 0 or step <= 1.01 * SMALLEST_STEP or step >= LARGEST_STEP:
+            break
+        fixed = len(encoded.data) - encoded.quantised.bytes + _MARGIN * attempt * budget
+    if best is None and step < LARGEST_STEP:
+        best = _encode(transformed, LARGEST_STEP, quantise_segment(transformed, LARGEST_STEP), layers)
+    return best or encoded
+
+
+def _encode(transformed: Transformed, step: float, quantised: Quantised, layers: Network) -> Encoded:
+    streams = []
+    for channel, (maps_plan, plan) in zip(quantised.channels, quantised.plans, strict=True):
+        if maps_plan is not None:
+            streams.append(encode_coefficients(channel.maps, transformed.map_bands, maps_plan))
+        streams.append(encode_coefficients(channel.coefficients, transformed.bands, plan))
+    exponents, tables, network_stream = encode_network(layers)
+    if layers.weights:
+        streams.append(network_stream)
+    scaling = transformed.source.scaling
+    statistics = np.stack([scaling.mean, scaling.scale, scaling.minimum, scaling.maximum])
+    shifts = [[round(shift / SHIFT_UNIT) for shift in channel.shifts] for channel in quantised.channels]
+    channels, times, rows, columns = transformed.coefficients.shape
+    header = FieldHeader(
+        shape=(channels, times, rows, columns),
+        runs=list(transformed.source.runs),
+        depths=transformed.depths,
+        step=step,
+        statistics=statistics.astype("<f4").tobytes(),
+        shifts=np.array(shifts, dtype=np.int8).tobytes(),
+        cycles=list(transformed.cycles),
+        hidden=[len(weight) for weight in layers.weights[:-1]],
+        exponents=exponents,
+        network_tables=tables,
+        streams=[len(stream) for stream in streams],
+    )
+    return Encoded(pack(header, streams), header, quantised)

@@ -1,0 +1,108 @@
+"""The field's network, trained on the features that the archive will decode to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from msgspec.structs import replace
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nnzip.field import network
+from nnzip.field.encoder import Encoded
+from nnzip.field.model import Field, Scaling
+from nnzip.field.payload import Network, build_field
+from nnzip.field.preparation import Prepared
+from nnzip.field.training import Training, train_network
+
+_TRAINING_POINTS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """A trained network, its number of inputs, and the standardised RMSE of its training points without and with it."""
+
+    layers: Network
+    inputs: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Points in random order: inputs [input, point], base and wanted [channel, point], weights [point] of mean one."""
+
+    inputs: Tensor
+    base: Tensor
+    wanted: Tensor
+    weights: Tensor
+
+
+def train_enhancement(
+    source: Prepared,
+    encoded: Encoded,
+    hidden_layers: int,
+    training: Training,
+    seed: int,
+    device: torch.device,
+    report: Callable[[float, float, NDArray[np.float64]], None],
+) -> Enhancement:
+    """Train a network on the decoded `encoded`, on a random product grid of points.
+
+    `report` gets the fraction done, the loss and the RMSE per channel in the data's units.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    hidden = (network.hidden_width(len(source.values)),) * hidden_layers
+    header = replace(encoded.header, hidden=list(hidden))
+    field = build_field(header, source.scaling, encoded.quantised.channels, Network(), source.grid, device)
+    samples = _draw(source, field, generator)
+    scales = 2.0 ** -samples.inputs.square().mean(dim=1).sqrt().clamp(2.0**-40, 2.0**40).log2().round()
+    shapes = network.layer_shapes(len(samples.inputs), len(samples.base), hidden)
+    started = [weight.to(device) for weight in network.initial_weights(shapes, generator)]
+
+    def progress(fraction: float, loss: float, squares: Tensor) -> None:
+        report(fraction, loss, source.scaling.scale * np.sqrt(squares.cpu().numpy()))
+
+    inputs, missed = samples.inputs * scales[:, None], samples.wanted - samples.base
+    trained = train_network(started, inputs, missed, samples.weights, training, progress)
+    enhanced = samples.base + network.forward_in_blocks(trained, inputs)
+    layers = Network(tuple(weight.cpu() for weight in trained), scales.cpu())
+    before, after = (_rmse(samples, values, source.scaling) for values in (samples.base, enhanced))
+    return Enhancement(layers, len(inputs), before, after)
+
+
+def _draw(source: Prepared, field: Field, generator: torch.Generator) -> _Samples:
+    times, rows = _sample_axes(source.values.shape, generator)
+    columns = np.arange(source.grid.shape[2], dtype=np.float64)
+    base, inputs = field.network_view(times.numpy().astype(np.float64), rows.numpy().astype(np.float64), columns)
+    weights = torch.from_numpy(np.square(source.grid.row_weights()).astype(np.float32))[rows]
+    weights = weights[None, :, None].expand(base.shape[1:]).reshape(-1)
+    order = torch.randperm(weights.numel(), generator=generator)
+    weights = (weights / weights.mean())[order].to(base.device)
+    wanted = source.values[:, times][:, :, rows].flatten(1)[:, order].to(base.device)
+    order = order.to(base.device)
+    return _Samples(inputs[:, order], base.flatten(1)[:, order], wanted, weights)
+
+
+def _sample_axes(shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random times and rows whose product grid with all columns has about `_TRAINING_POINTS` points, sorted."""
+    channels, times, rows, columns = shape
+    points = max(_TRAINING_POINTS // max(channels // 4, 1), 1 << 16)
+    row_count = max(min(rows, points // (columns * min(times, 32))), 1)
+    time_count = max(min(times, points // (columns * row_count)), 1)
+    chosen_times = torch.randperm(times, generator=generator)[:time_count].sort().values
+    chosen_rows = torch.randperm(rows, generator=generator)[:row_count].sort().values
+    return chosen_times, chosen_rows
+
+
+def _rmse(samples: _Samples, values: Tensor, scaling: Scaling) -> float:
+    """Of standardised `values` [channel, point], within the stored range as the decoder has them."""
+    limits = [
+        torch.from_numpy(((limit - scaling.mean) / scaling.scale).astype(np.float32)).to(values.device)[:, None]
+        for limit in (scaling.minimum, scaling.maximum)
+    ]
+    errors = torch.clamp(values, *limits) - samples.wanted
+    return float((errors.square() * samples.weights).mean().sqrt())

@@ -1,0 +1,167 @@
+"""Decode the layers of an open archive: field, detail, corrections, missing values."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnzip.archive.container import ArchiveReader
+from nnzip.archive.manifest import SegmentEntry
+from nnzip.archive.mask import decode_mask
+from nnzip.data.grouping import Group
+from nnzip.field.axes import SourceGrid
+
+if TYPE_CHECKING:
+    from nnzip.field.model import Field
+
+Values = NDArray[np.float64]
+Positions = tuple[Values, Values, Values]
+"""Vertex positions along (time, latitude, longitude); whole numbers are source points."""
+
+LAYERS = ("all", "field")
+
+
+class LayerDecoder:
+    """Values of an archive's groups at vertex positions. Thread-safe; keeps the last few decoded parts."""
+
+    def __init__(
+        self, reader: ArchiveReader, groups: Sequence[Group], grids: Sequence[SourceGrid], device: str, layer: str
+    ) -> None:
+        self._reader, self._groups, self._grids = reader, groups, grids
+        self._device, self._layer = device, layer
+        self._lock = threading.RLock()
+        self._fields = _Cache(2)
+        self._bases = _Cache(2)
+        self._tiles = _Cache(8)
+        self._masks = _Cache(8)
+
+    def field(self, group: int, segment: int) -> Field:
+        """The decoded field of a segment."""
+        from nnzip.field.device import resolve_device
+        from nnzip.field.payload import read_field
+
+        def read() -> Field:
+            entry = self._entry(group, segment)
+            grid = self._grids[group].times(entry.start, entry.stop)
+            payload = self._reader.read(entry.field or "")
+            return read_field(payload, grid, self._groups[group].channels, resolve_device(self._device))
+
+        with self._lock:
+            found: Field = self._fields.get((group, segment), read)
+            return found
+
+    def values(self, group: int, variable: int, positions: Positions) -> Values:
+        """Values [channel, time, lat, lon] of a group's variable at vertex positions, NaN where missing."""
+        times, latitudes, longitudes = positions
+        _, channels = self._groups[group].parts()[variable]
+        decoded = np.empty((channels.stop - channels.start, times.size, latitudes.size, longitudes.size))
+        with self._lock:
+            for segment, entry in enumerate(self._reader.manifest.groups[group].segments):
+                inside = np.flatnonzero((times >= entry.start) & (times < entry.stop))
+                if inside.size:
+                    part = (times[inside] - entry.start, latitudes, longitudes)
+                    decoded[:, inside] = self._segment(group, segment, variable, channels, part)
+            missing = self.missing(group)
+        if missing is not None:
+            nearest = [np.rint(p).astype(np.intp) % n for p, n in zip(positions, missing.shape[1:], strict=True)]
+            decoded[missing[channels][:, nearest[0]][:, :, nearest[1]][:, :, :, nearest[2]]] = np.nan
+        return decoded
+
+    def missing(self, group: int) -> NDArray[np.bool_] | None:
+        """Where a group's values are missing, [channel, time, lat, lon]; None: nowhere."""
+        entry = self._reader.manifest.groups[group].mask
+        if entry is None:
+            return None
+
+        def read() -> NDArray[np.bool_]:
+            data = self._reader.read_range(entry.member, entry.offset, entry.length)
+            return decode_mask(data, self._groups[group].shape)
+
+        found: NDArray[np.bool_] = self._masks.get(group, read)
+        return found
+
+    def _entry(self, group: int, segment: int) -> SegmentEntry:
+        return self._reader.manifest.groups[group].segments[segment]
+
+    def _segment(self, group: int, segment: int, variable: int, channels: slice, positions: Positions) -> Values:
+        """Values at positions that count times from the segment's start."""
+        entry = self._entry(group, segment)
+        if self._layer == "field" or not entry.tiles:
+            return self._base(group, segment, positions)[channels]
+        latitudes, longitudes = positions[1:]
+        decoded = np.empty((channels.stop - channels.start, *(p.size for p in positions)))
+        start = 0
+        for number, stop in enumerate(entry.tiles):
+            inside = np.flatnonzero((positions[0] >= start) & (positions[0] < stop))
+            if inside.size:
+                tile = self._tile(group, segment, variable, number, start, stop)
+                rows = positions[0][inside].astype(np.intp) - start
+                decoded[:, inside] = _interpolated(tile[:, rows], latitudes, longitudes, self._grids[group])
+            start = stop
+        return decoded
+
+    def _tile(self, group: int, segment: int, variable: int, number: int, start: int, stop: int) -> NDArray[Any]:
+        """A whole decoded tile of a variable, in its output type."""
+        from nnzip.detail.payload import decode_detail
+        from nnzip.detail.tile import complete
+
+        entry, grid = self._entry(group, segment), self._grids[group]
+        layout, channels = self._groups[group].parts()[variable]
+        member = number * len(self._groups[group].variables) + variable
+
+        def read() -> NDArray[Any]:
+            shape = (layout.channels, stop - start, *grid.shape[1:])
+            detail = decode_detail(self._reader.read(entry.detail[member]), shape, grid.periodic)
+            base = None
+            if entry.field is not None and not detail.absolute:
+                whole = [np.arange(n, dtype=np.float64) for n in grid.shape[1:]]
+                times = np.arange(start, stop, dtype=np.float64)
+                base = self._base(group, segment, (times, whole[0], whole[1]))[channels]
+            corrections = entry.corrections[member]
+            return complete(detail, self._reader.read(corrections) if corrections else b"", base).astype(layout.dtype)
+
+        found: NDArray[Any] = self._tiles.get((group, segment, member), read)
+        return found
+
+    def _base(self, group: int, segment: int, positions: Positions) -> Values:
+        """All channels of the field; kept because variables ask for the same block one after another."""
+        key = (group, segment, *(p.tobytes() for p in positions))
+        found: Values = self._bases.get(key, lambda: self.field(group, segment).evaluate(*positions))
+        return found
+
+
+class _Cache:
+    """The last `size` things that were made, by key."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What is kept under `key`, made now if it is not."""
+        if key not in self._kept:
+            self._kept[key] = make()
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+def _interpolated(values: NDArray[Any], latitudes: Values, longitudes: Values, grid: SourceGrid) -> NDArray[Any]:
+    """`values` [channel, time, lat, lon] on the source's grid at vertex positions: linear, exact at the vertices."""
+    for axis, positions in ((2, latitudes), (3, longitudes)):
+        count = values.shape[axis]
+        lower = np.floor(positions).astype(np.intp)
+        fraction = positions - lower
+        low = np.take(values, lower, axis=axis)
+        if fraction.any():
+            upper = (lower + 1) % count if grid.axes[axis - 1].periodic else np.minimum(lower + 1, count - 1)
+            weight = fraction.reshape(-1, 1) if axis == 2 else fraction
+            low = low * (1 - weight) + np.take(values, upper, axis=axis) * weight
+        values = low
+    return values

@@ -1,0 +1,73 @@
+"""Error bounds as promises: what can be promised, and whether it was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from nnzip.bounded import Bounds
+from nnzip.data.grouping import Group
+from nnzip.describe import Survey
+from nnzip.errors import UsageError, VerificationError
+from nnzip.metrics.accumulate import ErrorStatistics
+from nnzip.progress import units_of
+from nnzip.reader import OWN_ATTRIBUTES
+from nnzip.tolerance import resolve_bounds
+
+GUARD = 2e-6
+"""Of a variable's range: decoders on other machines, devices and libraries differ by up to a fifth of it (measured)."""
+
+
+def promise(
+    dataset: xr.Dataset, groups: Sequence[Group], surveys: Sequence[Survey], wanted: Mapping[str | None, str | float]
+) -> dict[str, Bounds]:
+    """The bound of every compressed variable. Raises UsageError for bounds that cannot be kept, with the numbers."""
+    ranges, largest, dtypes = {}, {}, {}
+    for group, found in zip(groups, surveys, strict=True):
+        for layout, part in group.parts():
+            low, high = float(found.low[part].min()), float(found.high[part].max())
+            ranges[layout.name] = high - low
+            largest[layout.name] = max(abs(low), abs(high))
+            dtypes[layout.name] = layout.dtype
+    bounds = {}
+    for name, bound in resolve_bounds(dataset, ranges, wanted).items():
+        guard = GUARD * ranges[name]
+        rounding = float(np.spacing(np.array(largest[name] + bound, dtype=dtypes[name]))) / 2
+        if bound <= guard + rounding:
+            units = units_of(dataset, name)
+            raise UsageError(
+                f"the bound {bound:.4g} {units} of {name} cannot be promised: decoders on different machines may "
+                f"differ by {guard:.2g} {units} and {dtypes[name]} rounds by {rounding:.2g} {units}: ask for at least "
+                f"{1.01 * (guard + rounding):.3g} {units}, or keep the variable losslessly"
+            )
+        bounds[name] = Bounds(bound, guard, dtypes[name])
+    return bounds
+
+
+def require_bounds(bounds: Mapping[str, Bounds], statistics: Mapping[str, ErrorStatistics]) -> None:
+    """Raise VerificationError unless every bound holds at every point of the decoded data."""
+    for name, promised in bounds.items():
+        found = statistics[name]
+        if found.max_error > promised.bound or found.mismatch:
+            raise VerificationError(
+                f"{name} decodes with an error of {found.max_error:.9g}, its bound is {promised.bound:.9g} "
+                f"({found.mismatch} missing points differ): nothing was written; please report this"
+            )
+
+
+def bound_notes(dataset: xr.Dataset, bounds: Mapping[str, Bounds]) -> list[str]:
+    """What a user should know: bounds that code noise, and data that were compressed before."""
+    notes = []
+    for name, promised in bounds.items():
+        variable = dataset[name]
+        step = abs(float(variable.encoding.get("scale_factor", 0.0)))
+        if promised.bound < step / 2:
+            notes.append(
+                f"the bound {promised.bound:.3g} of {name} is below half the step {step:.3g} its source was packed "
+                "with: it codes the packing's noise"
+            )
+        if any(key in variable.attrs for key in OWN_ATTRIBUTES):
+            notes.append(f"{name} was decoded by nnzip before: its errors add up")
+    return notes

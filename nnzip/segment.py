@@ -1,0 +1,86 @@
+"""One segment of a group: its layers as members of the archive, its entry in the manifest, and what it decodes
+to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnzip.archive.manifest import SegmentEntry
+from nnzip.bounded import Bounds, compress_bounded
+from nnzip.budget import tiles
+from nnzip.data.grouping import Group
+from nnzip.field.axes import SourceGrid
+from nnzip.field.fit import FitOptions, Report, fit_field
+from nnzip.field.payload import read_field
+
+
+@dataclass(frozen=True)
+class Coded:
+    """`decoded` [channel, time, lat, lon] float64 is what the members give a reader; missing points are
+    arbitrary."""
+
+    entry: SegmentEntry
+    members: Mapping[str, bytes]
+    decoded: NDArray[np.float64]
+
+    @property
+    def bytes(self) -> int:
+        """Size of the members."""
+        return sum(map(len, self.members.values()))
+
+
+def field_name(group: int, segment: int) -> str:
+    """Member that holds the field of a segment."""
+    return f"f{group}.{segment}"
+
+
+def code_within_budget(
+    values: NDArray[np.floating],
+    grid: SourceGrid,
+    group: Group,
+    number: tuple[int, int],
+    entry: SegmentEntry,
+    budget: float,
+    options: FitOptions,
+    report: Report,
+) -> Coded:
+    """The field alone, in at most `budget` bytes; `number` = (group, segment)."""
+    runs = [layout.channels for layout in group.variables]
+    payload = fit_field(values, grid, runs, budget, options, report)
+    field = read_field(payload, grid, group.channels, options.device)
+    decoded = field.evaluate(*(np.arange(n, dtype=np.float64) for n in grid.shape))
+    name = field_name(*number)
+    return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload}, decoded)
+
+
+def code_within_bounds(
+    values: NDArray[np.floating],
+    grid: SourceGrid,
+    group: Group,
+    number: tuple[int, int],
+    entry: SegmentEntry,
+    bounds: Sequence[Bounds],
+    options: FitOptions,
+    report: Report,
+    *,
+    with_field: bool,
+) -> Coded:
+    """Field, detail and corrections that hold `bounds`, one per variable of the group."""
+    layers = compress_bounded(values, grid, group, bounds, options, report, with_field=with_field)
+    stem = f"{number[0]}.{number[1]}"
+    details = {f"d{stem}.{i}": data for i, data in enumerate(layers.details)}
+    corrections = {f"c{stem}.{i}": data for i, data in enumerate(layers.corrections)}
+    field = {field_name(*number): layers.field} if layers.field else {}
+    coded = SegmentEntry(
+        stop=entry.stop,
+        start=entry.start,
+        field=next(iter(field), None),
+        tiles=tuple(stop for _, stop in tiles(entry.stop - entry.start, grid.shape[1] * grid.shape[2])),
+        detail=tuple(details),
+        corrections=tuple(name if data else "" for name, data in corrections.items()),
+    )
+    return Coded(coded, {**field, **details, **{n: d for n, d in corrections.items() if d}}, layers.decoded)

@@ -1,0 +1,129 @@
+"""Runs of one case: compression in one process, decoding in another, so that each has its own peak of memory."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import numpy as np
+from bench_cases import CASES, Case, channels, differences, latitudes, open_case, split_levels
+from bench_measure import Values, measure, violations
+from bench_peers import PeerCase, fraction_of_range
+from bench_results import CaseResult, Run, Wanted
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Result = TypeVar("Result")
+
+
+class _Encoded(msgspec.Struct, frozen=True):
+    bytes: int
+    seconds: float
+    source_bytes: int
+    failure: str | None
+
+
+def run_case(name: str, wanted: list[Wanted], peer: PeerCase, data: Path, folder: Path, effort: str) -> CaseResult:
+    """Compress a case to every target, decode every archive, measure it. Archives stay in `folder`."""
+    encoded, encode_peak, idle = in_process(_encode, name, wanted, peer.per_level, data, folder, effort)
+    result: CaseResult = in_process(_decode, name, wanted, peer, data, folder, encoded)
+    result.encode_peak_bytes, result.idle_bytes = encode_peak, idle
+    return result
+
+
+def in_process(function: Callable[..., Result], *arguments: Any) -> Result:
+    """`function(*arguments)` in a new interpreter."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KiB on Linux
+
+
+def prepared(case: Case, wanted: Wanted, peer_per_level: bool, data: Path) -> xr.Dataset:
+    """The dataset of a run: as it is, or one variable per level where every level has its own bound."""
+    dataset = open_case(case, data)
+    own = wanted.bound is not None and peer_per_level and fraction_of_range(wanted.label) is not None
+    return split_levels(dataset, case) if own else dataset
+
+
+def _encode(
+    name: str, wanted: list[Wanted], peer_per_level: bool, data: Path, folder: Path, effort: str
+) -> tuple[list[_Encoded], int, int]:
+    import nnzip
+
+    importlib.import_module("nnzip.codec")  # so that the first run's time does not hold it
+    idle, case = peak_bytes(), CASES[name]
+    encoded = []
+    for run in wanted:
+        dataset = prepared(case, run, peer_per_level, data)
+        options: dict[str, Any] = {"ratio": run.ratio} if run.bound is None else {"max_error": _bounds(dataset, run)}
+        started = time.perf_counter()
+        try:
+            done = nnzip.compress(dataset, _archive(folder, name, run), nnzip.Target(**options), effort=effort)
+        except nnzip.NnzipError as error:
+            encoded.append(_Encoded(0, 0.0, 0, str(error)))
+        else:
+            encoded.append(_Encoded(done.file_bytes, time.perf_counter() - started, done.source_bytes, None))
+    return encoded, peak_bytes(), idle
+
+
+def _decode(
+    name: str, wanted: list[Wanted], peer: PeerCase, data: Path, folder: Path, encoded: list[_Encoded]
+) -> CaseResult:
+    import nnzip
+
+    importlib.import_module("nnzip.codec")
+    case, result, seconds = CASES[name], CaseResult(), {}
+    done = {run.label: (run, found) for run, found in zip(wanted, encoded, strict=True) if found.failure is None}
+    for label, (run, _) in done.items():  # all of them before anything is measured, for the sake of the peak
+        started = time.perf_counter()
+        with nnzip.open_archive(_archive(folder, name, run)) as archive:
+            archive.dataset().load()
+        seconds[label] = time.perf_counter() - started
+    result.decode_peak_bytes = peak_bytes()
+    for run, found in zip(wanted, encoded, strict=True):
+        if found.failure is not None:
+            result.runs[run.label] = Run(run.label, failure=found.failure)
+            continue
+        dataset = prepared(case, run, peer.per_level, data)
+        original, rows = channels(dataset, case), latitudes(dataset)
+        with nnzip.open_archive(_archive(folder, name, run)) as archive:
+            decoded = channels(archive.dataset()[list(dataset.data_vars)], case)
+        broken = (
+            None if run.bound is None else violations(original, decoded, _channel_bounds(dataset, run, len(original)))
+        )
+        errors = measure(original, decoded, rows, peer.p99)
+        result.runs[run.label] = Run(run.label, found.bytes, errors, broken, found.seconds, seconds[run.label])
+        result.source_bytes, result.differences = found.source_bytes, differences(original, peer)
+    return result
+
+
+def _bounds(dataset: xr.Dataset, run: Wanted) -> dict[str, float]:
+    """Variable -> absolute bound; several variables (levels) have one each, relative to their own range."""
+    bound = run.bound or 0.0
+    fraction = fraction_of_range(run.label)
+    if len(dataset.data_vars) == 1 or fraction is None:
+        return dict.fromkeys(map(str, dataset.data_vars), bound)
+    return {str(name): fraction * float(array.max() - array.min()) for name, array in dataset.data_vars.items()}
+
+
+def _channel_bounds(dataset: xr.Dataset, run: Wanted, count: int) -> Values:
+    values = list(_bounds(dataset, run).values())
+    return np.asarray(values if len(values) == count else values * count, dtype=np.float64)
+
+
+def _archive(folder: Path, name: str, run: Wanted) -> Path:
+    kept = "".join(character if character.isalnum() else "_" for character in run.label)
+    return folder / f"{name}_{kept}.nnz"
