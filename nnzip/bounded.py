@@ -28,7 +28,7 @@ from nnzip.field.payload import read_field
 from nnzip.field.search import RateModel
 from nnzip.transform import wavelet
 
-FIELD_SHARE = 0.02
+FIELD_SHARE = 0.015
 """What the field may take of the expected size; it also is the layer that previews are made from."""
 
 _MULTIPLES = (1.6, 2.0, 2.5, 3.2)

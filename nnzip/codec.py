@@ -185,7 +185,7 @@ def decompress(
         if grid is None and like is None:
             dataset = archive.select(variables, time, bbox)
         else:
-            latitude, longitude = grid_of(like) if like is not None else _regular_grid(archive, grid or 1.0)
+            latitude, longitude = grid_of(like) if grid is None and like is not None else _regular_grid(archive, grid)
             dataset = subset(archive.regrid(latitude, longitude, variables), None, time, bbox)
         dataset = dataset.assign_attrs(history=_history(dataset, Path(path)))
         report(Progress("decoding", 0.1, None, {}))
@@ -231,7 +231,8 @@ def _fit_options(effort: str, seed: int, device: str) -> FitOptions:
 
 def _configuration(target: Target, effort: str, seed: int) -> dict[str, Any]:
     if target.max_error is not None:
-        wanted: dict[str, Any] = {"max_error": {name or "all": value for name, value in target.max_error.items()}}
+        asked = {name or "all": value for name, value in target.max_error.items()}
+        wanted: dict[str, Any] = {"max_error": asked or "community tolerances"}
     else:
         wanted = {"ratio": target.ratio} if target.size_bytes is None else {"size": target.size_bytes}
     return {**wanted, "effort": effort, "seed": seed}
@@ -289,7 +290,9 @@ def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) 
     return tuple(notes)
 
 
-def _regular_grid(archive: Archive, spacing: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _regular_grid(archive: Archive, spacing: float | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if spacing is None or not spacing > 0:
+        raise UsageError(f"a grid of {spacing} degrees: the spacing is a positive number")
     for grid in archive.grids:
         if grid.latitude.geographic and grid.longitude.geographic:
             return regular_grid(grid.latitude.values, grid.longitude.values, spacing, grid.longitude.periodic)

@@ -14,6 +14,7 @@ from nnzip.archive.container import ArchiveReader
 from nnzip.archive.manifest import SegmentEntry
 from nnzip.archive.mask import decode_mask
 from nnzip.data.grouping import Group
+from nnzip.errors import UsageError
 from nnzip.field.axes import SourceGrid
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class LayerDecoder:
     def _segment(self, group: int, segment: int, variable: int, channels: slice, positions: Positions) -> Values:
         """Values at positions that count times from the segment's start."""
         entry = self._entry(group, segment)
+        if self._layer == "field" and entry.field is None:
+            raise UsageError("the archive was made without a field (--no-field): decode all its layers")
         if self._layer == "field" or not entry.tiles:
             return self._base(group, segment, positions)[channels]
         latitudes, longitudes = positions[1:]

@@ -96,7 +96,7 @@ def _convert(number: float, unit: str, variable: xr.DataArray) -> float:
 
 def _spelled(units: str) -> str:
     """CF's spelling of units as pint's: `m s**-1` and `m s-1` are m * s^-1."""
-    known = {"degC": "degC", "C": "degC", "Celsius": "degC", "kelvin": "kelvin", "K": "kelvin", "1": ""}
+    known = {"C": "degC", "Celsius": "degC", "K": "kelvin", "gpm": "meter", "gpdm": "decameter", "1": ""}
     words = []
     for word in units.split():
         words.append(re.sub(r"([A-Za-z]+)(-?\d+)", r"\1**\2", known.get(word, word)))
@@ -118,6 +118,18 @@ def _default(variable: xr.DataArray, spread: float) -> float:
     return DEFAULT_SHARE * spread
 
 
-def describe_bounds(dataset: xr.Dataset, bounds: Mapping[str, float]) -> Sequence[str]:
-    """One line per variable: "t2m 0.05 K"."""
-    return [f"{name} {bound:.4g} {dataset[name].attrs.get('units', '')}".rstrip() for name, bound in bounds.items()]
+def describe_wanted(
+    dataset: xr.Dataset, names: Sequence[str], wanted: Mapping[str | None, str | float]
+) -> Sequence[str]:
+    """What each variable will be bounded by, before the data are read: "t2m 0.05 K", "q 0.1 % of its range"."""
+    lines = []
+    for name in names:
+        quantity = wanted.get(name, wanted.get(None))
+        units = str(dataset[name].attrs.get("units", ""))
+        if quantity is not None:
+            plain = isinstance(quantity, float) or str(quantity).replace(".", "").isdigit()
+            lines.append(f"{name} {quantity} {units}".rstrip() if plain else f"{name} {quantity}")
+        else:
+            tolerance = _default(dataset[name], 0.0)
+            lines.append(f"{name} {tolerance:g} {units}".rstrip() if tolerance else f"{name} 0.1 % of its range")
+    return lines

@@ -98,7 +98,7 @@ def _note(console: Console, name: str, found: CaseResult, wanted: list[Wanted]) 
     """A line per case as it is done, and everything that is not as it should be."""
     runs = [found.runs[run.label] for run in wanted]
     console.print(
-        f"{name}: {len(runs)} runs in {sum(run.encode_seconds + run.decode_seconds for run in runs):.0f} s",
+        f"{name}: {len(runs)} runs in {sum(run.encode.seconds + run.decode.seconds for run in runs):.0f} s",
         highlight=False,
     )
     for difference in found.differences:

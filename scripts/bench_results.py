@@ -20,15 +20,23 @@ class Wanted(msgspec.Struct, frozen=True):
     bound: float | None = None
 
 
+class Cost(msgspec.Struct, frozen=True):
+    """Seconds by the clock, and of processor time (of all threads): the steadier figure on a machine that is shared."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
 class Run(msgspec.Struct, frozen=True):
-    """What one run gave; `failure` alone where it was refused."""
+    """What one run gave; `failure` alone where it was refused. `metadata_bytes`: of the file, all but its layers."""
 
     label: str
     bytes: int = 0
+    metadata_bytes: int = 0
     errors: Errors | None = None
     violations: int | None = None
-    encode_seconds: float = 0.0
-    decode_seconds: float = 0.0
+    encode: Cost = Cost()
+    decode: Cost = Cost()
     failure: str | None = None
 
 

@@ -16,19 +16,33 @@ import numpy as np
 from bench_cases import CASES, Case, channels, differences, latitudes, open_case, split_levels
 from bench_measure import Values, measure, violations
 from bench_peers import PeerCase, fraction_of_range
-from bench_results import CaseResult, Run, Wanted
+from bench_results import CaseResult, Cost, Run, Wanted
+
+from nnzip.archive.limits import ARRAYS_MEMBER, MANIFEST_MEMBER
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Result = TypeVar("Result")
 
+_METADATA = (MANIFEST_MEMBER, ARRAYS_MEMBER)
+
 
 class _Encoded(msgspec.Struct, frozen=True):
-    bytes: int
-    seconds: float
-    source_bytes: int
-    failure: str | None
+    bytes: int = 0
+    cost: Cost = Cost()
+    source_bytes: int = 0
+    failure: str | None = None
+
+
+class _Stopwatch:
+    """Clock and processor time since it was made."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter(), time.process_time()
+
+    def read(self) -> Cost:
+        return Cost(time.perf_counter() - self._started[0], time.process_time() - self._started[1])
 
 
 def run_case(name: str, wanted: list[Wanted], peer: PeerCase, data: Path, folder: Path, effort: str) -> CaseResult:
@@ -69,13 +83,13 @@ def _encode(
     for run in wanted:
         dataset = prepared(case, run, peer_per_level, data)
         options: dict[str, Any] = {"ratio": run.ratio} if run.bound is None else {"max_error": _bounds(dataset, run)}
-        started = time.perf_counter()
+        watch = _Stopwatch()
         try:
             done = nnzip.compress(dataset, _archive(folder, name, run), nnzip.Target(**options), effort=effort)
         except nnzip.NnzipError as error:
-            encoded.append(_Encoded(0, 0.0, 0, str(error)))
+            encoded.append(_Encoded(failure=str(error)))
         else:
-            encoded.append(_Encoded(done.file_bytes, time.perf_counter() - started, done.source_bytes, None))
+            encoded.append(_Encoded(done.file_bytes, watch.read(), done.source_bytes))
     return encoded, peak_bytes(), idle
 
 
@@ -85,29 +99,42 @@ def _decode(
     import nnzip
 
     importlib.import_module("nnzip.codec")
-    case, result, seconds = CASES[name], CaseResult(), {}
+    case, result, costs = CASES[name], CaseResult(), {}
     done = {run.label: (run, found) for run, found in zip(wanted, encoded, strict=True) if found.failure is None}
     for label, (run, _) in done.items():  # all of them before anything is measured, for the sake of the peak
-        started = time.perf_counter()
+        watch = _Stopwatch()
         with nnzip.open_archive(_archive(folder, name, run)) as archive:
             archive.dataset().load()
-        seconds[label] = time.perf_counter() - started
+        costs[label] = watch.read()
     result.decode_peak_bytes = peak_bytes()
     for run, found in zip(wanted, encoded, strict=True):
         if found.failure is not None:
             result.runs[run.label] = Run(run.label, failure=found.failure)
             continue
         dataset = prepared(case, run, peer.per_level, data)
-        original, rows = channels(dataset, case), latitudes(dataset)
+        original = channels(dataset, case)
         with nnzip.open_archive(_archive(folder, name, run)) as archive:
             decoded = channels(archive.dataset()[list(dataset.data_vars)], case)
-        broken = (
-            None if run.bound is None else violations(original, decoded, _channel_bounds(dataset, run, len(original)))
+            layers = sum(size for member, size in archive.reader.sizes().items() if member not in _METADATA)
+        result.runs[run.label] = Run(
+            run.label,
+            found.bytes,
+            found.bytes - layers,
+            measure(original, decoded, latitudes(dataset), peer.p99),
+            _violations(dataset, run, original, decoded),
+            found.cost,
+            costs[run.label],
         )
-        errors = measure(original, decoded, rows, peer.p99)
-        result.runs[run.label] = Run(run.label, found.bytes, errors, broken, found.seconds, seconds[run.label])
         result.source_bytes, result.differences = found.source_bytes, differences(original, peer)
     return result
+
+
+def _violations(dataset: xr.Dataset, run: Wanted, original: Values, decoded: Values) -> int | None:
+    """None where the run had no bound."""
+    if run.bound is None:
+        return None
+    bounds = np.asarray(list(_bounds(dataset, run).values()))
+    return violations(original, decoded, bounds if len(bounds) == len(original) else bounds.repeat(len(original)))
 
 
 def _bounds(dataset: xr.Dataset, run: Wanted) -> dict[str, float]:
@@ -117,11 +144,6 @@ def _bounds(dataset: xr.Dataset, run: Wanted) -> dict[str, float]:
     if len(dataset.data_vars) == 1 or fraction is None:
         return dict.fromkeys(map(str, dataset.data_vars), bound)
     return {str(name): fraction * float(array.max() - array.min()) for name, array in dataset.data_vars.items()}
-
-
-def _channel_bounds(dataset: xr.Dataset, run: Wanted, count: int) -> Values:
-    values = list(_bounds(dataset, run).values())
-    return np.asarray(values if len(values) == count else values * count, dtype=np.float64)
 
 
 def _archive(folder: Path, name: str, run: Wanted) -> Path:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from bench_peers import (
     FAMILIES,
@@ -71,15 +72,27 @@ def error_table(results: Results, peers: dict[str, PeerCase]) -> Table:
     for name, target, run in _ratio_runs(results):
         case = peers[name]
         if run.errors is None:
-            rows.append((name, f"{target:g}", "refused", *["–"] * 6))
+            rows.append((name, f"{target:g}", "refused", *["–"] * 7))
             continue
         shares = _error_shares(case, run)
         best = best_error(case, codecs(case), run.bytes)
         cells = [_factor(shares[peer]) for peer in (*FAMILIES, "best peer", "bytes")]
         achieved = f"{case.float32_bytes / run.bytes:.1f}"
         error = f"{_number(run.errors.wrmse)} {case.units}"
-        rows.append((name, achieved, f"{run.bytes:,}", error, *cells[:3], best[1] if best else "–", cells[3]))
-    columns = ("case", "ratio", "bytes", "RMSE", "SZ3", "SPERR", "best peer", "which", "bytes at equal RMSE")
+        sizes = f"{run.bytes:,}", f"{run.metadata_bytes:,}"
+        rows.append((name, achieved, *sizes, error, *cells[:3], best[1] if best else "–", cells[3]))
+    columns = (
+        "case",
+        "ratio",
+        "bytes",
+        "metadata",
+        "RMSE",
+        "SZ3",
+        "SPERR",
+        "best peer",
+        "which",
+        "bytes at equal RMSE",
+    )
     return Table("Area-weighted RMSE at equal size: peer's over ours", columns, rows)
 
 
@@ -187,27 +200,16 @@ def cost_table(results: Results) -> Table:
         if not runs:
             continue
         size = found.source_bytes / _MEGA
-        encode, decode = (
-            sorted(times)[len(runs) // 2]
-            for times in ([r.encode_seconds for r in runs], [r.decode_seconds for r in runs])
-        )
+        cells = [name, f"{size:.1f}"]
+        for costs in ([run.encode for run in runs], [run.decode for run in runs]):
+            seconds, cpu = median(c.seconds for c in costs), median(c.cpu_seconds for c in costs)
+            cells += [f"{seconds:.2f}", f"{size / seconds:.2f}", f"{cpu:.2f}"]
         limit = _LIMIT_FACTOR * found.source_bytes + _LIMIT_BYTES
         peaks = (found.idle_bytes, found.encode_peak_bytes, found.decode_peak_bytes, limit)
-        rates = (f"{encode:.1f}", f"{size / encode:.2f}", f"{decode:.2f}", f"{size / decode:.1f}")
-        rows.append((name, f"{size:.1f}", *rates, *(f"{peak / _MEGA:.0f}" for peak in peaks)))
-    columns = (
-        "case",
-        "MB",
-        "encode s",
-        "MB/s",
-        "decode s",
-        "MB/s",
-        "idle MB",
-        "peak encode MB",
-        "peak decode MB",
-        "limit MB",
-    )
-    return Table("Speed (median over the runs) and peak memory", columns, rows)
+        rows.append((*cells, *(f"{peak / _MEGA:.0f}" for peak in peaks)))
+    costs_of = [f"{verb} {unit}" for verb in ("encode", "decode") for unit in ("s", "MB/s", "CPU s")]
+    memory = ("idle MB", "encode peak MB", "decode peak MB", "limit MB")
+    return Table("Speed (median over the runs) and peak memory", ("case", "MB", *costs_of, *memory), rows)
 
 
 def speed_table(results: Results) -> Table:

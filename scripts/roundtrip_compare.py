@@ -86,8 +86,8 @@ def _attributes(owner: str, before: dict[Any, Any], after: dict[Any, Any], extra
 
 def _variable(name: str, before: xr.DataArray, after: xr.DataArray) -> list[str]:
     problems = _attributes(name, before.attrs, after.attrs, set())
-    if before.dims != after.dims:
-        return [*problems, f"{name}: dimensions {after.dims}, not {before.dims}"]
+    if before.sizes != after.sizes or before.dims != after.dims:
+        return [*problems, f"{name}: dimensions {dict(after.sizes)}, not {dict(before.sizes)}"]
     first, second = before.to_numpy(), after.to_numpy()
     claimed = after.attrs.get("nnzip_max_error")
     if claimed is None:

@@ -63,7 +63,8 @@ def largest_error(original: xr.Dataset, path: Path) -> float:
 def test_bound_holds(
     tmp_path: Path, kind: str, shape: tuple[int, ...], share: float, single: bool, missing: int, with_field: bool
 ) -> None:
-    values = field(kind, shape, seed=len(kind)).astype(np.float32 if single else np.float64)
+    values: NDArray[np.floating] = field(kind, shape, seed=len(kind))
+    values = values.astype(np.float32) if single else values
     generator = np.random.default_rng(1)
     if missing == 1:
         values[:, generator.random(shape[1:]) < 0.3] = np.nan

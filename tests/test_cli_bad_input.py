@@ -203,11 +203,12 @@ def test_senseless_selection(option: str, value: str, named: str, regional: Path
     assert not list(tmp_path.iterdir())
 
 
-def test_no_target(weather: Path, tmp_path: Path, nnzip: Nnzip) -> None:
-    for targets in ([], ["--ratio", 10, "--size", "10kB"]):
-        result = nnzip("compress", weather, "-o", tmp_path / "out.nnz", *targets, code=2)
-        assert "--ratio" in result.stderr
-        assert "--size" in result.stderr
+@pytest.mark.parametrize("second", [("--size", "10kB"), ("--max-error", "t2m=1K")])
+def test_contradicting_targets(second: tuple[str, str], weather: Path, tmp_path: Path, nnzip: Nnzip) -> None:
+    result = nnzip("compress", weather, "-o", tmp_path / "out.nnz", "--ratio", 10, *second, code=2)
+    assert "--ratio" in result.stderr
+    assert second[0] in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("target", [("--ratio", "1e9"), ("--size", "100B")])

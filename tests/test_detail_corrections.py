@@ -17,7 +17,7 @@ VALUES = hnp.arrays(np.float64, SHAPE, elements=st.floats(-1e30, 1e30, allow_sub
 
 @settings(max_examples=60, deadline=None)
 @given(VALUES, st.floats(1e-6, 1e3), st.integers(0, 2**32 - 1))
-def test_every_point_is_within_its_allowance(original: np.ndarray, bound: float, seed: int) -> None:  # type: ignore[type-arg]
+def test_every_point_is_within_its_allowance(original: np.ndarray, bound: float, seed: int) -> None:
     decoded = original + np.random.default_rng(seed).normal(scale=2 * bound, size=SHAPE)
     allowance = np.full(SHAPE, bound) * np.random.default_rng(seed).choice([1.0, 0.1], size=SHAPE)
     data, corrected = encode_corrections(original, decoded, allowance, np.full(2, bound))

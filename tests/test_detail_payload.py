@@ -87,15 +87,15 @@ def test_damage_is_reported(interpolated: bool) -> None:
     with pytest.raises(CorruptArchiveError, match="shape"):
         decode_detail(data, (2, 4, 9, 12), FLAGS)
     with pytest.raises(CorruptArchiveError):
-        decode_detail(data[:-3], values.shape, FLAGS)  # type: ignore[arg-type]
+        decode_detail(data[:-3], values.shape, FLAGS)
     with pytest.raises(CorruptArchiveError, match="header"):
-        decode_detail(data[:4] + b"\xc1" * 30 + data[34:], values.shape, FLAGS)  # type: ignore[arg-type]
+        decode_detail(data[:4] + b"\xc1" * 30 + data[34:], values.shape, FLAGS)
     reported = 0
     for position in range(4, len(data), 7):
         damaged = bytearray(data)
         damaged[position] ^= 0x55
         try:
-            decode_detail(bytes(damaged), values.shape, FLAGS)  # type: ignore[arg-type]
+            decode_detail(bytes(damaged), values.shape, FLAGS)
         except CorruptArchiveError:
             reported += 1
     assert reported > 0.8 * len(range(4, len(data), 7))

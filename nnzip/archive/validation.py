@@ -103,7 +103,8 @@ def _check_grouping(manifest: Manifest) -> None:
 
 
 def _check_group(manifest: Manifest, group: GroupEntry, where: str, sizes: Mapping[str, int] | None) -> None:
-    _check_dims(manifest, group.dims, where)
+    if 0 in _check_dims(manifest, group.dims, where):
+        _fail(where, f"has an empty dimension among {list(group.dims)}")
     if not group.variables:
         _fail(where, "has no variables")
     for name in group.variables:

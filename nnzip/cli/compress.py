@@ -30,8 +30,23 @@ def compress(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Archive to write. (default: the input with .nnz)")
     ] = None,
-    ratio: Annotated[float | None, typer.Option(help="Compression ratio: float32 bytes over the whole file's.")] = None,
-    size: Annotated[str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB.", metavar="BYTES")] = None,
+    max_error: Annotated[
+        str | None,
+        typer.Option(
+            help="Largest error at any point: t2m=0.1K,msl=50Pa, 0.1% of the range, or one for all. "
+            "(default: the community's tolerances)",
+            metavar="BOUNDS",
+        ),
+    ] = None,
+    ratio: Annotated[
+        float | None, typer.Option(help="Compression ratio, float32 bytes over the whole file's; bounds no error.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
+    ] = None,
+    no_field: Annotated[
+        bool, typer.Option("--no-field", help="Leave the preview field out of a bounded archive.")
+    ] = False,
     variables: options.Variables = None,
     effort: Annotated[options.Effort, typer.Option(help="How long to train.")] = options.Effort.NORMAL,
     time_budget: Annotated[
@@ -44,20 +59,26 @@ def compress(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Compress a dataset into an archive of a given ratio or size."""
+    """Compress a dataset: within an error bound at every point, or to a given ratio or size."""
     with session(quiet=quiet, verbose=verbose) as terminal:
         names = options.parse_variables(variables)
         seconds = None if time_budget is None else options.parse_duration(time_budget)
         size_bytes = None if size is None else options.parse_size(size)
-        if (ratio is None) == (size_bytes is None):
-            raise UsageError("say how small the archive shall be: either --ratio 300 or --size 50MB")
+        if sum(wanted is not None for wanted in (max_error, ratio, size)) > 1:
+            raise UsageError("--max-error, --ratio and --size are three different targets: give one of them")
+        if no_field and (ratio is not None or size is not None):
+            raise UsageError("--no-field goes with an error bound: an archive of a given size is nothing but a field")
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
         from nnzip.budget import Target
         from nnzip.codec import compress as run
         from nnzip.data.opening import open_dataset
+        from nnzip.tolerance import parse_bounds
 
-        target = Target(ratio=ratio) if size_bytes is None else Target(size_bytes=size_bytes)
+        bounds = None
+        if ratio is None and size_bytes is None:
+            bounds = {} if max_error is None else parse_bounds(max_error)
+        target = Target(ratio=ratio, size_bytes=size_bytes, max_error=bounds)
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, names, target):
                 terminal.message(line)
@@ -71,6 +92,7 @@ def compress(
                     time_budget=seconds,
                     seed=seed,
                     device=device.value,
+                    with_field=not no_field,
                     overwrite=force,
                     progress=progress,
                 )
@@ -103,8 +125,12 @@ def describe_plan(dataset: xr.Dataset, names: list[str] | None, target: Target) 
         lines.append(f"compressing {members} on {numbers.shape({dim: dataset.sizes[dim] for dim in dims})}")
     for name in lossless:
         lines.append(f"keeping {name} losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}")
-    lines.append(f"target: {target_text(target)}")
-    return lines
+    if target.max_error is None:
+        return [*lines, f"target: {target_text(target)}"]
+    from nnzip.tolerance import describe_wanted
+
+    names = [layout.name for group in groups for layout in group.variables]
+    return [*lines, f"largest error at any point: {', '.join(describe_wanted(dataset, names, target.max_error))}"]
 
 
 def _member(dataset: xr.Dataset, layout: VariableLayout) -> str:

@@ -30,6 +30,9 @@ def decompress(
         float | None, typer.Option(help="Evaluate on a regular grid of this spacing.", metavar="DEGREES")
     ] = None,
     like: Annotated[Path | None, typer.Option(help="Evaluate on the grid of this file.")] = None,
+    layer: Annotated[
+        options.Layer, typer.Option(help="all layers, or the field alone: a fast preview without the bound.")
+    ] = options.Layer.ALL,
     device: options.DeviceOption = options.Device.AUTO,
     force: options.Force = False,
     quiet: options.Quiet = False,
@@ -59,6 +62,7 @@ def decompress(
                 like=like,
                 overwrite=force,
                 device=device.value,
+                layer=layer.value,
                 progress=progress,
             )
         size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nnzip.archive.manifest import Manifest, RawVariable
 
 LAYERS = ("field", "detail", "corrections")
-ERROR_KEYS = ("rmse", "max_error", "bias")
+ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
 
 
 def info(
@@ -91,6 +91,7 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
         "rmse": errors.rmse if errors else None,
         "max_error": errors.max_error if errors else None,
         "bias": errors.bias if errors else None,
+        "bound": variable.bound,
     }
 
 
@@ -131,12 +132,12 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
     terminal.data(f"format {content['format']}, written by nnzip {content['nnzip']}")
     terminal.data(f"dimensions: {numbers.shape(content['dims'])}\n")
     terminal.table(
-        ("compressed", "units", "shape", "type", "RMSE", "max error", "bias"),
+        ("compressed", "units", "shape", "type", "RMSE", "max error", "bound", "bias"),
         [
             (*_columns(name, entry), *(numbers.number(entry[key]) for key in ERROR_KEYS))
             for name, entry in content["variables"].items()
         ],
-        right=(4, 5, 6),
+        right=(4, 5, 6, 7),
     )
     terminal.data("")
     terminal.table(

@@ -6,6 +6,7 @@ Nothing here imports torch, xarray or matplotlib: `nnzip --help` and `nnzip info
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -50,6 +51,7 @@ app.command("verify")(verify.verify)
 
 def main() -> None:
     """Entry point of the `nnzip` script and of `python -m nnzip`."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's idle threads would take the cores from everyone else
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # terminals without "×" or "⁻¹" get a question mark, not a crash

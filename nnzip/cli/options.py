@@ -31,6 +31,13 @@ class Effort(StrEnum):
     BEST = "best"
 
 
+class Layer(StrEnum):
+    """Which layers are decoded."""
+
+    ALL = "all"
+    FIELD = "field"
+
+
 class Device(StrEnum):
     """Where the field is computed."""
 

@@ -15,7 +15,7 @@ from nnzip.transform.coefficients import CodingPlan, Coefficients, encode_coeffi
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, quantise
 
 _ATTEMPTS = 4
-_TOLERANCE, _FILLED = 0.006, 0.99  # of the budget: how close a search comes, and when an attempt is good enough
+_TOLERANCE, _CLOSE = 0.006, 4  # how close a search comes to the budget: a share of it, but not closer than some bytes
 _MARGIN = 0.002  # of the budget left free after every attempt that missed
 
 
@@ -88,29 +88,43 @@ def encode_segment(
     `fixed`: a guess of what the payload holds beside the coefficients; `start`: a guess of the step. A few tries, as
     sizes are estimates until they are coded; `report` gets the fraction of them.
     """
-    tried: dict[float, Quantised] = {}
-
-    def size(step: float) -> float:
-        if step not in tried:
-            tried[step] = quantise_segment(transformed, step)
-        return tried[step].bytes
-
+    trials = _Trials(transformed)
     best: Encoded | None = None
     step = start
     for attempt in range(_ATTEMPTS):
-        step = search_step(size, transformed.rates, budget - fixed, tolerance=_TOLERANCE, start=step)
-        size(step)
-        encoded = _encode(transformed, step, tried[step], layers)
+        room = budget - fixed
+        tolerance = max(_TOLERANCE, _CLOSE / max(room, 1.0))
+        step = search_step(trials.size, transformed.rates, room, tolerance=tolerance, start=step)
+        encoded = _encode(transformed, step, trials.quantised(step), layers)
         report((attempt + 1) / _ATTEMPTS)
-        excess = len(encoded.data) - budget
-        if excess <= 0 and (best is None or len(encoded.data) > len(best.data)):
+        free = budget - len(encoded.data)
+        if free >= 0 and (best is None or len(encoded.data) > len(best.data)):
             best = encoded
-        if (_FILLED - 1) * budget <= excess <= 0 or step <= 1.01 * SMALLEST_STEP or step >= LARGEST_STEP:
+        if 0 <= free <= 1.5 * tolerance * budget or step <= SMALLEST_STEP or step >= LARGEST_STEP:
             break
         fixed = len(encoded.data) - encoded.quantised.bytes + _MARGIN * attempt * budget
-    if best is None and step < LARGEST_STEP:
-        best = _encode(transformed, LARGEST_STEP, quantise_segment(transformed, LARGEST_STEP), layers)
-    return best or encoded
+    return best or _encode(transformed, LARGEST_STEP, trials.quantised(LARGEST_STEP), layers)
+
+
+class _Trials:
+    """Sizes at the steps tried so far; of the quantised segments, which are large, only the last one is kept."""
+
+    def __init__(self, transformed: Transformed) -> None:
+        self._transformed = transformed
+        self._sizes: dict[float, float] = {}
+        self._last: tuple[float, Quantised] | None = None
+
+    def size(self, step: float) -> float:
+        """Expected bytes of the streams."""
+        return self._sizes[step] if step in self._sizes else self.quantised(step).bytes
+
+    def quantised(self, step: float) -> Quantised:
+        """The segment at `step`."""
+        if self._last is None or self._last[0] != step:
+            self._last = None
+            self._last = (step, quantise_segment(self._transformed, step))
+            self._sizes[step] = self._last[1].bytes
+        return self._last[1]
 
 
 def _encode(transformed: Transformed, step: float, quantised: Quantised, layers: Network) -> Encoded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import exp, log
 
 import numpy as np
@@ -32,18 +33,21 @@ class RateModel:
     def bytes(self, step: float) -> float:
         """Size at `step`, up to a factor."""
         steps = self._magnitudes / step
-        bits = np.where(steps > 0.6, 4.5 + 1.5 * np.log2(np.maximum(steps, 0.6)), 0.25 * steps)
+        coded = 1 / (1 + (0.6 / steps) ** 6)  # share of magnitudes near this one that become non-zero
+        bits = coded * (4.5 + 1.5 * np.log2(np.maximum(steps, 0.25))) + (1 - coded) * 0.25 * np.minimum(steps, 1)
         return float((self._counts * bits).sum()) / 8
 
     def step_for(self, size: float) -> float:
         """The step at which `bytes` is `size`, in [SMALLEST_STEP, LARGEST_STEP]."""
         low, high = log(SMALLEST_STEP), log(LARGEST_STEP)
+        if self.bytes(SMALLEST_STEP) <= size:
+            return SMALLEST_STEP
         if self.bytes(LARGEST_STEP) > size:
             return LARGEST_STEP
         for _ in range(40):
             middle = (low + high) / 2
             low, high = (middle, high) if self.bytes(exp(middle)) > size else (low, middle)
-        return max(exp(high), SMALLEST_STEP)
+        return exp(high)
 
 
 def search_step(
@@ -52,25 +56,44 @@ def search_step(
     """The smallest step found with `size(step) <= budget`, within `tolerance` of the budget.
 
     LARGEST_STEP when there is none. `start`: the first one to try, else where `model` puts the budget. At most 10
-    evaluations of `size`: secant steps along `model`, rescaled to the last size, inside a bracket; bisection where
-    these leave it or do not end.
+    evaluations of `size`: secant steps along `model`, rescaled to the last size; where these leave the bracket or do
+    not end, interpolation inside it.
     """
     target = budget * (1 - tolerance / 2)
-    fits: float | None = None
-    too_fine, coarse = SMALLEST_STEP, LARGEST_STEP
+    fine = _Trial(SMALLEST_STEP, None)
+    coarse = _Trial(LARGEST_STEP, None)
     step = start or model.step_for(max(target, 1e-3))
-    for trial in range(_MOST_TRIALS):
+    for number in range(_MOST_TRIALS):
         needed = size(step)
         if needed <= budget:
-            fits = coarse = min(step, coarse)
-            if needed >= budget * (1 - tolerance) or step <= SMALLEST_STEP * 1.01:
+            coarse = _Trial(step, needed)
+            if needed >= budget * (1 - tolerance) or step <= SMALLEST_STEP:
                 break
         else:
-            too_fine = max(step, too_fine)
-        if step >= LARGEST_STEP or coarse / too_fine < 1.0005:
+            fine = _Trial(step, needed)
+        if fine.step >= LARGEST_STEP or coarse.step / fine.step < 1.0005:
             break
-        factor = needed / max(model.bytes(step), 1e-9)
-        step = model.step_for(max(target / factor, 1e-9))
-        if not too_fine < step < coarse or trial > _MOST_TRIALS // 2:
-            step = LARGEST_STEP if fits is None and step >= coarse else (too_fine * coarse) ** 0.5
-    return fits if fits is not None else LARGEST_STEP
+        step = model.step_for(max(target * model.bytes(step) / max(needed, 1e-9), 1e-9))
+        if not fine.step < step < coarse.step or number > _MOST_TRIALS // 2:
+            step = _between(fine, coarse, target)
+    return coarse.step
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A step and the size there; None: not tried yet."""
+
+    step: float
+    size: float | None
+
+
+def _between(fine: _Trial, coarse: _Trial, target: float) -> float:
+    """Where a power law through both ends of the bracket meets the target, kept off the ends; an end not yet tried."""
+    if coarse.size is None:
+        return coarse.step
+    if fine.size is None:
+        return fine.step
+    octaves = log(fine.size / max(coarse.size, 1e-9))
+    share = log(fine.size / max(target, 1e-9)) / octaves if octaves > 0 else 0.5
+    share = min(max(share, 0.1), 0.9)
+    return exp((1 - share) * log(fine.step) + share * log(coarse.step))

@@ -16,7 +16,7 @@ from nnzip.transform.bands import Bands
 from nnzip.transform.coefficients import CodingPlan, Coefficients, plan_coding
 
 DEAD_ZONE = 0.58
-"""Magnitudes below this many steps become zero before the optimisation."""
+"""Magnitudes below this many steps become zero before the optimisation; all others start from the nearest integer."""
 
 LAGRANGIAN = 0.13
 """Squared steps per bit."""
@@ -32,7 +32,8 @@ def quantise(
 ) -> tuple[Coefficients, CodingPlan]:
     """Integers for finite `values` [time, lat, lon] and the plan to code them; beyond `LARGEST_MAGNITUDE` clipped."""
     magnitudes = np.abs(values)
-    rounded = np.minimum(magnitudes + np.float32(1 - DEAD_ZONE), np.float32(LARGEST_MAGNITUDE)).astype(np.int32)
+    rounded = np.rint(np.minimum(magnitudes, np.float32(LARGEST_MAGNITUDE))).astype(np.int32)
+    rounded[magnitudes < DEAD_ZONE] = 0
     first = plan_coding(_with_sign(rounded, values), bands, reference)
     bits = entropy.code_lengths().astype(np.float32)
     candidates = rounded > 0
