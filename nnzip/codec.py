@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import nnzip
 from nnzip.archive.container import ArchiveWriter, archive_size, deflated_size
 from nnzip.archive.limits import ARRAYS_MEMBER
-from nnzip.archive.manifest import AchievedErrors, GroupEntry, Manifest, SegmentEntry
+from nnzip.archive.manifest import AchievedErrors, GroupEntry, Manifest, MaskEntry, SegmentEntry
 from nnzip.budget import Allowance, Target
 from nnzip.data.grouping import Group, lossless_reason, plan_groups, stack
 from nnzip.data.selection import subset
@@ -38,7 +38,7 @@ from nnzip.metrics.weights import latitude_weights
 from nnzip.progress import Progress, ProgressCallback, SegmentReports, units_of
 from nnzip.promise import bound_notes, promise, require_bounds
 from nnzip.reader import Archive, group_grid
-from nnzip.segment import code_within_bounds, code_within_budget
+from nnzip.segment import Coded, code_within_bounds, code_within_budget
 
 EFFORTS = {"fast": 0, "normal": 800, "best": 4000}
 """Training steps of the network per segment; "fast" leaves it out."""
@@ -115,7 +115,8 @@ def compress(
             writer.add(ARRAYS_MEMBER, arrays)
         limit = target.file_bytes(manifest.source.bytes)
         values = sum(found.finite for found in surveys)
-        allowance = Allowance(limit - _overhead(manifest, writer.size_so_far()), values)
+        masks = sum(len(found.mask) for found in surveys)
+        allowance = Allowance(limit - masks - _overhead(manifest, writer.size_so_far()), values)
         statistics = {name: ErrorStatistics() for name in manifest.variables}
         reports = SegmentReports(dataset, progress, sum(prod(group.shape) for group in groups))
         entries: list[GroupEntry] = []
@@ -131,9 +132,11 @@ def compress(
                 else:
                     promised = [bounds[layout.name] for layout in group.variables]
                     coded = code_within_bounds(*part, promised, limited, report, with_field=with_field)
+                if found.mask and not number:
+                    coded, entry = _followed_by_mask(coded, entry, found.mask)
                 for name, member in coded.members.items():
                     writer.add(name, member)
-                allowance.spend(finite, coded.bytes)
+                allowance.spend(finite, coded.bytes - (0 if number else len(found.mask)))
                 _compare(group, segment, data, coded.decoded, statistics)
                 coded_segments.append(coded.entry)
             entries.append(msgspec.structs.replace(entry, segments=tuple(coded_segments)))
@@ -244,6 +247,14 @@ def _overhead(manifest: Manifest, members: int) -> int:
     complete = msgspec.structs.replace(manifest, errors=dict.fromkeys(manifest.variables, likely))
     names = [segment.field or "" for group in manifest.groups for segment in group.segments]
     return members + archive_size(dict.fromkeys(names, 0), deflated_size(complete)) - archive_size({}, 0)
+
+
+def _followed_by_mask(coded: Coded, entry: GroupEntry, mask: bytes) -> tuple[Coded, GroupEntry]:
+    """The mask of a group behind the first layer of its first segment: a member less."""
+    first, layer = next(iter(coded.members.items()))
+    place = MaskEntry(length=len(mask), offset=len(layer), member=first)
+    members = {**coded.members, first: layer + mask}
+    return replace(coded, members=members), msgspec.structs.replace(entry, mask=place)
 
 
 def _compare(

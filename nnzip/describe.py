@@ -16,6 +16,7 @@ import nnzip
 from nnzip.archive.arrays import ArrayStore
 from nnzip.archive.limits import FORMAT_VERSION
 from nnzip.archive.manifest import (
+    GEOGRAPHIC,
     CompressedVariable,
     GroupEntry,
     Manifest,
@@ -39,12 +40,9 @@ _DIGEST_BYTES = 8
 
 @dataclass(frozen=True)
 class Survey:
-    """What a first reading of a group finds.
+    """What a first reading of a group finds. `mask`: the missing positions, coded; empty where nothing is missing."""
 
-    `missing` [channel, time, lat, lon], None where nothing is.
-    """
-
-    missing: NDArray[np.bool_] | None
+    mask: bytes
     segments: tuple[tuple[int, int], ...]
     finite_by_segment: tuple[int, ...]
     low: NDArray[np.float64]  # [channel] smallest value, infinite where there is none
@@ -77,8 +75,10 @@ def survey(dataset: xr.Dataset, group: Group) -> Survey:
         digest.update(np.ascontiguousarray(values).data)
         finite.append(int(missing.size - missing.sum()))
         parts.append(missing if missing.any() else np.broadcast_to(np.False_, missing.shape))
-    found = np.concatenate(parts, axis=1) if sum(finite) < prod(group.shape) else None
-    return Survey(found, ranges, tuple(finite), low, high, digest.digest())
+    mask = b""
+    if sum(finite) < prod(group.shape):
+        mask = encode_mask(np.concatenate(parts, axis=1), group_grid(group).longitude.periodic)
+    return Survey(mask, ranges, tuple(finite), low, high, digest.digest())
 
 
 def describe(
@@ -89,7 +89,7 @@ def describe(
     bounds: Mapping[str, Bounds],
     configuration: dict[str, Any],
 ) -> tuple[Manifest, bytes]:
-    """The manifest (without achieved errors) and the member that holds all lossless arrays and the masks."""
+    """The manifest (without achieved errors) and the member that holds all lossless arrays."""
     store = ArrayStore()
     compressed = [layout for group in groups for layout in group.variables]
     names = {layout.name for layout in compressed}
@@ -109,7 +109,7 @@ def describe(
         variables={layout.name: _compressed(dataset, layout, bounds.get(layout.name)) for layout in compressed},
         order=tuple(str(name) for name in dataset.data_vars if name in used),
         groups=tuple(
-            _entry(index, group, found, store) for index, (group, found) in enumerate(zip(groups, surveys, strict=True))
+            _entry(index, group, found) for index, (group, found) in enumerate(zip(groups, surveys, strict=True))
         ),
         configuration=configuration,
     )
@@ -124,11 +124,11 @@ def _compressed(dataset: xr.Dataset, layout: VariableLayout, promise: Bounds | N
     return CompressedVariable(layout.dims, layout.dtype, attrs, promise.bound, promise.guard)
 
 
-def _entry(index: int, group: Group, found: Survey, store: ArrayStore) -> GroupEntry:
+def _entry(index: int, group: Group, found: Survey) -> GroupEntry:
     mask = None
-    if found.missing is not None:
-        coded = encode_mask(found.missing, group_grid(group).longitude.periodic)
-        mask = MaskEntry(length=len(coded), offset=store.add_bytes(coded))
+    if found.mask:
+        mask = MaskEntry(length=len(found.mask), member=field_name(index, 0))
+    known = (group.time.geographic, group.latitude.geographic, group.longitude.geographic)
     return GroupEntry(
         dims=tuple(dim for dim in group.dims if dim is not None),
         variables=tuple(layout.name for layout in group.variables),
@@ -136,7 +136,7 @@ def _entry(index: int, group: Group, found: Survey, store: ArrayStore) -> GroupE
             SegmentEntry(stop=stop, start=start, field=field_name(index, number))
             for number, (start, stop) in enumerate(found.segments)
         ),
-        geographic=(group.time.geographic, group.latitude.geographic, group.longitude.geographic),
+        geographic=GEOGRAPHIC if all(known) else known,
         mask=mask,
     )
 

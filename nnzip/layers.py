@@ -49,7 +49,7 @@ class LayerDecoder:
         def read() -> Field:
             entry = self._entry(group, segment)
             grid = self._grids[group].times(entry.start, entry.stop)
-            payload = self._reader.read(entry.field or "")
+            payload = self._layer_bytes(group, entry.field or "")
             return read_field(payload, grid, self._groups[group].channels, resolve_device(self._device))
 
         with self._lock:
@@ -80,11 +80,17 @@ class LayerDecoder:
             return None
 
         def read() -> NDArray[np.bool_]:
-            data = self._reader.read_range(entry.member, entry.offset, entry.length)
+            data = self._reader.read(entry.member)[entry.offset : entry.offset + entry.length]  # whole: for its CRC
             return decode_mask(data, self._groups[group].shape)
 
         found: NDArray[np.bool_] = self._masks.get(group, read)
         return found
+
+    def _layer_bytes(self, group: int, member: str) -> bytes:
+        """A member without the mask that may follow its layer."""
+        mask = self._reader.manifest.groups[group].mask
+        data = self._reader.read(member)
+        return data[: mask.offset] if mask is not None and mask.member == member else data
 
     def _entry(self, group: int, segment: int) -> SegmentEntry:
         return self._reader.manifest.groups[group].segments[segment]
@@ -119,7 +125,7 @@ class LayerDecoder:
 
         def read() -> NDArray[Any]:
             shape = (layout.channels, stop - start, *grid.shape[1:])
-            detail = decode_detail(self._reader.read(entry.detail[member]), shape, grid.periodic)
+            detail = decode_detail(self._layer_bytes(group, entry.detail[member]), shape, grid.periodic)
             base = None
             if entry.field is not None and not detail.absolute:
                 whole = [np.arange(n, dtype=np.float64) for n in grid.shape[1:]]

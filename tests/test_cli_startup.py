@@ -63,7 +63,7 @@ def test_version_is_the_package_s() -> None:
 
 def test_module_runs_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "nnzip", "--help"], capture_output=True, text=True, check=True)
-    for command in ("sample", "compress", "decompress", "evaluate", "info", "verify"):
+    for command in ("sample", "compress", "decompress", "evaluate", "info", "sweep", "verify"):
         assert command in done.stdout
 
 

@@ -19,7 +19,7 @@ VOID = {"meta", "br", "img", "link", "hr", "input"}
 DETAILS = {"Files": {"Original": "a<b>&c.nc", "Archive": None}, "Configuration": {"levels": [1, 2.5]}, "seed": 7}
 
 
-class _Checker(HTMLParser):
+class Checker(HTMLParser):
     """Collects what a page refers to and complains about tags that do not nest."""
 
     def __init__(self) -> None:
@@ -74,8 +74,8 @@ def _data(constant: bool = False, holes: bool = False) -> tuple[xr.Dataset, xr.D
     return original, decoded, evaluate(original, decoded, file_bytes=500, layers={"field": 400, "metadata": 100})
 
 
-def _check(text: str) -> _Checker:
-    checker = _Checker()
+def _check(text: str) -> Checker:
+    checker = Checker()
     checker.feed(text)
     checker.close()
     assert not checker.stack

@@ -69,7 +69,10 @@ class CompressedVariable(_Entry, frozen=True):
 
 
 class MaskEntry(_Entry, frozen=True):
-    """Where a group's missing positions are: `length` bytes at `offset` of `member`."""
+    """Where a group's missing positions are: `length` bytes at `offset` of `member`.
+
+    In a member that holds a layer they follow the layer, which then ends at `offset`.
+    """
 
     length: Size
     offset: Size = 0
@@ -91,6 +94,10 @@ class SegmentEntry(_Entry, frozen=True):
     corrections: tuple[Annotated[str, Meta(max_length=1024)], ...] = ()
 
 
+GEOGRAPHIC = (True, True, True)
+"""Left out of the file where a group has this very object."""
+
+
 class GroupEntry(_Entry, frozen=True):
     """Variables that share time, latitude and longitude, and hence one field per segment.
 
@@ -102,7 +109,7 @@ class GroupEntry(_Entry, frozen=True):
     dims: Annotated[tuple[Name, ...], Meta(min_length=2, max_length=3)]
     variables: tuple[Name, ...]
     segments: tuple[SegmentEntry, ...]
-    geographic: tuple[bool, bool, bool] = (True, True, True)
+    geographic: tuple[bool, bool, bool] = GEOGRAPHIC
     mask: MaskEntry | None = None
     statistics: StoredArray | None = None
 

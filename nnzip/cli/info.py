@@ -63,18 +63,22 @@ def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str,
 
 def layer_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
     """Bytes of each layer, of coordinates with masks ("arrays"), and of the rest (manifest and ZIP directory)."""
-    layers = dict.fromkeys(LAYERS, 0)
+    layers = dict.fromkeys((*LAYERS, "arrays"), 0)
     for segment in (segment for group in manifest.groups for segment in group.segments):
         layers["field"] += sizes[segment.field] if segment.field else 0
         layers["detail"] += sum(sizes[member] for member in segment.detail)
         layers["corrections"] += sum(sizes[member] for member in segment.corrections if member)
+    for mask, segment in ((group.mask, group.segments[0]) for group in manifest.groups if group.mask):
+        if mask.member in (segment.field, *segment.detail):  # the mask follows the layer
+            layers["field" if mask.member == segment.field else "detail"] -= mask.length
+            layers["arrays"] += mask.length
     of_layers = {
         name
         for group in manifest.groups
         for segment in group.segments
         for name in (segment.field, *segment.detail, *segment.corrections)
     }
-    layers["arrays"] = sum(sizes[member] for member in manifest.members() - of_layers)
+    layers["arrays"] += sum(sizes[member] for member in manifest.members() - of_layers)
     layers["manifest"] = file_bytes - sum(layers.values())
     return layers
 

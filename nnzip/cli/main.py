@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from nnzip import __version__
-from nnzip.cli import compress, decompress, evaluate, info, sample, verify
+from nnzip.cli import compress, decompress, evaluate, info, sample, sweep, verify
 
 app = typer.Typer(
     name="nnzip",
@@ -45,6 +45,7 @@ app.command("sample")(sample.sample)
 app.command("compress")(compress.compress)
 app.command("decompress")(decompress.decompress)
 app.command("evaluate")(evaluate.evaluate)
+app.command("sweep")(sweep.sweep)
 app.command("info")(info.info)
 app.command("verify")(verify.verify)
 

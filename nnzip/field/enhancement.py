@@ -75,7 +75,7 @@ def train_enhancement(
 
 
 def _draw(source: Prepared, field: Field, generator: torch.Generator) -> _Samples:
-    times, rows = _sample_axes(source.values.shape, generator)
+    times, rows = sample_axes(source.values.shape, generator)
     columns = np.arange(source.grid.shape[2], dtype=np.float64)
     base, inputs = field.network_view(times.numpy().astype(np.float64), rows.numpy().astype(np.float64), columns)
     weights = torch.from_numpy(np.square(source.grid.row_weights()).astype(np.float32))[rows]
@@ -87,7 +87,7 @@ def _draw(source: Prepared, field: Field, generator: torch.Generator) -> _Sample
     return _Samples(inputs[:, order], base.flatten(1)[:, order], wanted, weights)
 
 
-def _sample_axes(shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def sample_axes(shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Random times and rows whose product grid with all columns has about `_TRAINING_POINTS` points, sorted."""
     channels, times, rows, columns = shape
     points = max(_TRAINING_POINTS // max(channels // 4, 1), 1 << 16)

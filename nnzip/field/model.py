@@ -136,8 +136,8 @@ def feature_levels(
     for level in range(1, levels):
         smooth = coefficients.clone()
         for axis, depth in enumerate(depths):
-            if depth >= level:
-                start = wavelet.band_edges(coefficients.shape[axis], depth)[-level][0]
+            if depth:
+                start = wavelet.band_edges(coefficients.shape[axis], depth)[-min(level, depth)][0]
                 smooth.narrow(axis, start, smooth.shape[axis] - start).zero_()
         grids.append(wavelet.inverse(smooth, depths, periodic))
     stacked = torch.stack([grids[0], *(fine - coarse for fine, coarse in pairwise(grids))])

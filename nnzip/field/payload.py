@@ -197,11 +197,10 @@ def _network_problems(header: FieldHeader, inputs: int) -> dict[str, bool]:
 
 def _read_scaling(header: FieldHeader, channels: int) -> Scaling:
     statistics = np.frombuffer(header.statistics, dtype="<f4").reshape(4, channels)
-    scaling = Scaling(*statistics.astype(np.float64))
-    ordered = (scaling.scale > 0) & (scaling.minimum <= scaling.maximum)
-    if not np.isfinite(statistics).all() or not ordered.all():
+    _, scale, minimum, maximum = statistics
+    if not np.isfinite(statistics).all() or not ((scale > 0) & (minimum <= maximum)).all():
         raise CorruptArchiveError("the field is damaged: its statistics are no mean, scale, minimum and maximum")
-    return scaling
+    return Scaling(*statistics.astype(np.float64))
 
 
 def _read_channels(header: FieldHeader, streams: Iterator[bytes]) -> Iterator[QuantisedChannel]:

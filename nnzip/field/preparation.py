@@ -23,7 +23,8 @@ from nnzip.transform.bands import Bands, wavelet_bands
 LARGEST_SCALE = 8.0
 """A channel is scaled by the standard deviation of its whole variable, but by at most this multiple of its own."""
 
-_FLOAT32 = np.finfo(np.float32)
+_FLOAT32_MAX, _FLOAT32_TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+_FLOAT32_PRECISION = float(np.finfo(np.float32).epsneg)
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ def _scaling(values: NDArray[np.floating], runs: Sequence[int]) -> Scaling:
     parts = np.split(variance, np.cumsum(runs)[:-1])
     shared = np.concatenate([np.full(run, part.mean()) for run, part in zip(runs, parts, strict=True)])
     scale = np.minimum(np.sqrt(shared), LARGEST_SCALE * np.sqrt(variance))
-    scale = np.maximum(scale, np.maximum(-low, high) * _FLOAT32.epsneg)  # float32 resolves no less
-    scale = np.where(scale < _FLOAT32.tiny, 1.0, scale)
+    scale = np.maximum(scale, np.maximum(-low, high) * _FLOAT32_PRECISION)  # float32 resolves no less
+    scale = np.where(scale < _FLOAT32_TINY, 1.0, scale)
     stored = np.stack([mean, scale, low, high]).astype(np.float32)
     stored[2] = np.where(stored[2] > low, np.nextafter(stored[2], np.float32(-np.inf)), stored[2])
     stored[3] = np.where(stored[3] < high, np.nextafter(stored[3], np.float32(np.inf)), stored[3])
@@ -118,6 +119,6 @@ def _statistics(channel: NDArray[np.floating]) -> tuple[float, float, float, flo
     if not known.size:
         return 0.0, 0.0, 0.0, 0.0
     low, high = float(known.min()), float(known.max())
-    if max(-low, high) > _FLOAT32.max:
+    if max(-low, high) > _FLOAT32_MAX:
         raise InputError(f"the data hold values from {low:g} to {high:g}, beyond float32's range: rescale the variable")
     return float(known.mean()), float(known.var()), low, high

@@ -32,11 +32,11 @@ FIELD_COLOURS = "cividis"
 ERROR_COLOURS = "PuOr_r"
 SATURATION = 0.999
 BLUE, VERMILION, GREY = "#0072b2", "#d55e00", "#8a8f98"
-_INK = "#010203"  # stands for currentColor while drawing
+INK = "#010203"  # stands for currentColor while drawing
 _WIDE = 60.0  # degrees of latitude: beyond it axes are marked at 30, 60, 90 degrees
 _DEEPEST = 1e-9  # of the largest power: what lies below is not worth the room
 _MISSING = "#b8bcc4"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # real text: small files, and the page's own font
     "svg.hashsalt": "nnzip",  # equal input gives equal bytes
     "font.size": 10,
@@ -44,11 +44,11 @@ _STYLE: dict[Any, Any] = {
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
     "axes.linewidth": 0.6,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "text.color": _INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
     "axes.unicode_minus": True,
 }
 
@@ -82,8 +82,8 @@ def map_figures(field: MapField, scores: VariableScores) -> tuple[str, str, str]
 
 def histogram_figure(scores: VariableScores) -> str:
     """SVG histogram of all errors, logarithmic counts, with the 99 % and 99.99 % quantiles of |error| marked."""
-    with mpl.rc_context(_STYLE):
-        figure, axes = _figure(4.8, 3.0)
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(4.8, 3.0)
         _draw_histogram(axes, scores.histogram)
         for name, style in (("0.99", "--"), ("0.9999", ":")):
             value = scores.error_quantiles[name]
@@ -92,9 +92,9 @@ def histogram_figure(scores: VariableScores) -> str:
                 axes.axvline(sign * value, color=VERMILION, lw=1.2, ls=style, label=text if sign > 0 else None)
         axes.set_xlabel(_axis("error, decoded minus original", scores.units))
         axes.set_ylabel("number of values")
-        axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-        _legend(figure, 1)
-        return _svg(figure, f"Histogram of the errors of {scores.name}, counts on a logarithmic scale")
+        axes.xaxis.set_major_formatter(FuncFormatter(plain))
+        legend(figure, 1)
+        return svg(figure, f"Histogram of the errors of {scores.name}, counts on a logarithmic scale")
 
 
 def spectrum_figure(spectrum: Spectrum, structure: StructureScores, scores: VariableScores) -> str:
@@ -102,9 +102,9 @@ def spectrum_figure(spectrum: Spectrum, structure: StructureScores, scores: Vari
     scale = spectrum.km_per_unit or 1.0
     length = "km" if spectrum.km_per_unit else spectrum.units
     wavelength = spectrum.wavelength * scale
-    with mpl.rc_context(_STYLE):
-        figure, axes = _figure(4.8, 3.0)
-        lines = ((spectrum.original, _INK, "-", 1.8, "original"), (spectrum.decoded, BLUE, "--", 1.8, "decoded"))
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(4.8, 3.0)
+        lines = ((spectrum.original, INK, "-", 1.8, "original"), (spectrum.decoded, BLUE, "--", 1.8, "decoded"))
         for power, colour, style, width, name in (*lines, (spectrum.error, VERMILION, "-", 1.0, "error")):
             axes.loglog(wavelength, np.where(power > 0, power, np.nan), color=colour, ls=style, lw=width, label=name)
         if structure.effective_resolution is not None:
@@ -121,10 +121,10 @@ def spectrum_figure(spectrum: Spectrum, structure: StructureScores, scores: Vari
         for side in (axes.xaxis, axes.yaxis):
             side.set_minor_formatter(FuncFormatter(lambda value, _: ""))
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+        axes.xaxis.set_major_formatter(FuncFormatter(plain))
         axes.yaxis.set_major_formatter(FuncFormatter(_power_of_ten))
-        _legend(figure, 2)
-        return _svg(figure, f"Zonal power spectra of {scores.name}: original, decoded and error")
+        legend(figure, 2)
+        return svg(figure, f"Zonal power spectra of {scores.name}: original, decoded and error")
 
 
 def _map(
@@ -140,8 +140,8 @@ def _map(
 ) -> str:
     west, east, south, north = field.extent
     shape = min(max((north - south) / (east - west), 0.35), 1.2)
-    with mpl.rc_context(_STYLE):
-        figure, axes = _figure(4.6, 0.9 + 4.0 * shape)
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(4.6, 0.9 + 4.0 * shape)
         palette = mpl.colormaps[colours].with_extremes(bad=_MISSING)
         image = axes.imshow(
             values,
@@ -175,8 +175,8 @@ def _map(
         if bar.solids is not None:
             bar.solids.set_rasterized(True)
         bar.ax.xaxis.set_major_locator(MaxNLocator(5))
-        bar.ax.xaxis.set_major_formatter(FuncFormatter(_plain))
-        return _svg(figure, alt)
+        bar.ax.xaxis.set_major_formatter(FuncFormatter(plain))
+        return svg(figure, alt)
 
 
 def _degrees(hemispheres: str) -> Callable[[float, float], str]:
@@ -198,7 +198,8 @@ def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(_power_of_ten))
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of `width` x `height` inches with one pair of axes; draw inside mpl.rc_context(STYLE)."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
@@ -206,7 +207,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(figure: Figure, columns: int) -> None:
+def legend(figure: Figure, columns: int) -> None:
+    """A legend above the axes, in `columns` columns."""
     figure.legend(
         loc="outside upper center", ncols=columns, fontsize=9, frameon=False, handlelength=1.8, columnspacing=1.4
     )
@@ -217,7 +219,7 @@ def _axis(text: str, unit: str) -> str:
     return f"{text} [{pretty}]" if pretty else text
 
 
-def _plain(value: float, _: int) -> str:
+def plain(value: float, _: int) -> str:
     """An axis tick with as many digits as it needs."""
     exponent = f"{value:.2e}".split("e")[1]
     return numbers.minus(f"{value:.6g}") if value == 0 or -3 <= int(exponent) < 6 else numbers.number(value, 2)
@@ -236,7 +238,7 @@ def _limits(values: Floats) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _svg(figure: Figure, alt: str) -> str:
+def svg(figure: Figure, alt: str) -> str:
     """The figure as an <svg> element that scales with the page, labelled for screen readers, without prologue or
     metadata.
     """
@@ -249,7 +251,7 @@ def _svg(figure: Figure, alt: str) -> str:
         metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
     )
     text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
     used = set(re.findall(r"#([\w.-]+)", text))
     text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", text)  # ids are the page's
     view = re.search(r'viewBox="[^"]+"', text)

@@ -63,13 +63,28 @@ def render_report(
     progress: Callable[[float], None] | None = None,
 ) -> str:
     """The report as HTML; arguments as write_report."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     sections = []
     for number, scores in enumerate(evaluation.variables):
         sections.append(_section(scores, original[scores.name], decoded[scores.name]))
         if progress is not None:
             progress((number + 1) / len(evaluation.variables))
+    return render(
+        "template.html.j2",
+        resolved=tables.resolved,
+        dssim=tables.dssim,
+        threshold=DSSIM_THRESHOLD,
+        evaluation=evaluation,
+        sections=sections,
+        details=sectioned(details),
+        lossless_bytes=sum(scores.lossless_bytes for scores in evaluation.variables),
+        scored_bytes=sum(scores.source_bytes for scores in evaluation.variables),
+    )
+
+
+def render(template: str, **content: Any) -> str:
+    """A template of this directory as HTML, with the numbers module as `n`, the version and the time of writing."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -77,15 +92,11 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(n=numbers, resolved=tables.resolved, dssim=tables.dssim, threshold=DSSIM_THRESHOLD)
-    return environment.get_template("template.html.j2").render(
-        evaluation=evaluation,
-        sections=sections,
-        details=_sectioned(details),
-        lossless_bytes=sum(scores.lossless_bytes for scores in evaluation.variables),
-        scored_bytes=sum(scores.source_bytes for scores in evaluation.variables),
+    return environment.get_template(template).render(
+        n=numbers,
         version=nnzip.__version__,
         written=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        **content,
     )
 
 
@@ -131,7 +142,7 @@ def _section(scores: VariableScores, original: xr.DataArray, decoded: xr.DataArr
     )
 
 
-def _sectioned(details: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def sectioned(details: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Every detail as text, by section."""
     sections: dict[str, dict[str, str]] = {}
     for title, value in details.items():

@@ -103,7 +103,7 @@ def decode_coefficients(
         if not decoder.decode(np.array([_flag_table(magnitudes, band)], dtype=np.uint8))[0]:
             continue
         silent = _read_tables(decoder, silent, _SIDE_TABLE)
-        parents, padded, reference_padded = _surroundings(magnitudes, reference_magnitudes, band)
+        parents, padded, reference_padded = surroundings(magnitudes, reference_magnitudes, band)
         values = coefficients[band.where]
         for phase in range(len(context.PHASES)):
             here = context.phase_slices(band.shape, phase)
@@ -126,7 +126,7 @@ def _context_tables(
     occupied = np.array([bool(magnitudes[band.where].any()) for band in bands])
     for number in np.flatnonzero(occupied).tolist():
         band = bands[number]
-        parents, padded, reference_padded = _surroundings(magnitudes, reference_magnitudes, band)
+        parents, padded, reference_padded = surroundings(magnitudes, reference_magnitudes, band)
         for phase in range(len(context.PHASES)):
             here = context.phase_slices(band.shape, phase)
             found = context.phase_tables(padded, parents, len(band.parents), reference_padded, phase)
@@ -135,10 +135,13 @@ def _context_tables(
     return tables, occupied
 
 
-def _surroundings(
+def surroundings(
     magnitudes: Coefficients, reference: Coefficients | None, band: Subband
 ) -> tuple[Coefficients, Coefficients, Coefficients | None]:
-    """Sum of the parents' magnitudes [subband], a zeroed padded subband, and the padded reference."""
+    """What `context` looks at: the parents' magnitudes summed [subband], a zeroed padded subband, the padded reference.
+
+    `magnitudes` and `reference` are those of all subbands, capped at `context.LARGEST`.
+    """
     parents = np.zeros(band.shape, dtype=np.int32)
     for where in band.parents:
         coarse = magnitudes[where]
@@ -169,13 +172,16 @@ def _flag_table(coefficients: Coefficients, band: Subband) -> int:
 
 def _fit_corrections(coefficients: Coefficients, tables: Tables) -> Tables:
     """For every table the context can ask for, the table that codes its symbols best."""
+    corrections = np.arange(entropy.TABLES, dtype=np.uint8)
     asked = tables > 0
-    width = context.LARGEST + 1
-    pairs = tables[asked] * np.intp(width) + _magnitudes(coefficients[asked])
-    counts = np.bincount(pairs, minlength=entropy.TABLES * width).reshape(entropy.TABLES, width)
-    best = np.maximum(np.argmin(counts @ entropy.code_lengths()[:, :width].T, axis=1), 1)
+    magnitudes = _magnitudes(coefficients[asked])
+    width = int(magnitudes.max(initial=0)) + 1
+    counts = np.bincount(tables[asked] * np.intp(width) + magnitudes, minlength=entropy.TABLES * width)
+    counts = counts.reshape(entropy.TABLES, width)
     enough = counts.sum(axis=1) >= _FEWEST_TO_CORRECT
-    return np.where(enough, best, np.arange(entropy.TABLES)).astype(np.uint8)
+    bits = counts[enough].astype(np.float64) @ entropy.code_lengths()[:, :width].T
+    corrections[enough] = np.maximum(np.argmin(bits, axis=1), 1)
+    return corrections
 
 
 def _side(values: NDArray[np.int32], table: int) -> Chunk:
