@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Benchmark nnzip on the cases of DATA_DIR/peers.json beside what other codecs reach there.
 
-    python scripts/bench.py ../shared/data --bounds --speed --json bench.json --markdown docs/benchmarks.md
+    python scripts/bench.py ../shared/data --ebcc --bounds --speed --json bench.json --markdown docs/benchmarks.md
 
 Every case is compressed to every target, the whole file counted, decoded through `open_archive` and measured in
 float64.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 from bench_cases import CASES
-from bench_peers import PeerCase, bound_labels, read_peers
+from bench_peers import PeerCase, bound_labels, ebcc_rows, read_peers
 from bench_results import CaseResult, Results, Wanted, describe_machine
 from bench_run import in_process, run_case
 from bench_speed import measure_speed
@@ -58,6 +58,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--cases", help=f"only these, separated by commas: {', '.join(CASES)}")
     parser.add_argument("--ratios", default="30,100,300,1000", help="targets; empty: none (default: %(default)s)")
     parser.add_argument("--bounds", action="store_true", help="also every error bound of peers.json")
+    parser.add_argument("--ebcc", action="store_true", help="also the sizes of EBCC's files, which follow no ratio")
     parser.add_argument("--speed", action="store_true", help="also the rates of the field by itself")
     parser.add_argument("--effort", default="normal", choices=("fast", "normal", "best"))
     parser.add_argument("--threads", type=int, default=2, help="(default: %(default)s)")
@@ -80,8 +81,10 @@ def _resumed(options: argparse.Namespace) -> Results:
 def _wanted(peer: PeerCase, options: argparse.Namespace) -> list[Wanted]:
     ratios = [float(ratio) for ratio in options.ratios.split(",") if ratio]
     bounds = bound_labels(peer) if options.bounds else {}
+    sizes = ebcc_rows(peer) if options.ebcc else {}
     return [
         *(Wanted(f"ratio {ratio:g}", ratio=ratio) for ratio in ratios),
+        *(Wanted(label, size=row.bytes) for label, row in sizes.items()),
         *(Wanted(label, bound=bound) for label, bound in bounds.items()),
     ]
 

@@ -29,8 +29,8 @@ Found by running EBCC (numcodecs-wasm-ebcc 0.3.0) again: the parts give its byte
 bytes are multiplied by the number of parts; whole cases took 2 to 7 % more than that (uk_t2m, eastasia_v, gfs_gh500).
 """
 
-_REACH = 1.1  # a measured file stands for a wanted size up to this factor away
-_EXTRAPOLATED = 2.0  # a curve is continued by at most this factor in bytes
+_NEAR = 1.25
+_EXTRAPOLATED = 2.0
 
 
 class PeerRow(msgspec.Struct, frozen=True):
@@ -84,35 +84,37 @@ def _whole(case: PeerCase, parts: int) -> PeerCase:
     return msgspec.structs.replace(case, bound=rows)
 
 
-def codecs(case: PeerCase) -> list[str]:
-    """All peers of a case."""
-    return list(dict.fromkeys(row.codec for row in [*case.ratio, *case.bound]))
+def rated_codecs(case: PeerCase) -> list[str]:
+    """Codecs that were run at ratios, and so have files near every size in question (EBCC and ZFP were not)."""
+    return list(dict.fromkeys(row.codec for row in case.ratio))
 
 
 def error_at(case: PeerCase, codec: str, size: int) -> float | None:
-    """Weighted RMSE of a codec at `size` bytes, between its measured files (linear in both logarithms).
+    """Weighted RMSE of a codec at `size` bytes: its measured files joined by lines in both logarithms.
 
-    None where none of its files is near.
+    None where none of its files is near: the true curve bends, and a long line would flatter the codec.
     """
     sizes, errors = _curve(case, codec)
-    if not sizes or not sizes[0] / _REACH <= size <= sizes[-1] * _REACH:
+    if not any(1 / _NEAR <= near / size <= _NEAR for near in sizes):
         return None
     return float(np.exp(np.interp(np.log(size), np.log(sizes), np.log(errors))))
 
 
 def bytes_at(case: PeerCase, codec: str, wrmse: float) -> float | None:
-    """Bytes a codec needs for a weighted RMSE, as `error_at`; None below the error of its largest file.
+    """Bytes a codec needs for a weighted RMSE: the inverse of `error_at`.
 
-    Above that of its smallest file the curve is continued, at most to half that file's size.
+    Beyond its smallest and largest files the curve goes on straight, by at most a factor of 2 in bytes.
     """
     sizes, errors = (np.log(part) for part in _curve(case, codec))
-    wanted = np.log(wrmse)
-    if len(sizes) < 2 or wanted < errors[-1]:
+    if len(sizes) < 2:
         return None
-    if wanted <= errors[0]:
-        return float(np.exp(np.interp(wanted, errors[::-1], sizes[::-1])))
-    size = sizes[0] - (wanted - errors[0]) * (sizes[1] - sizes[0]) / (errors[0] - errors[1])
-    return float(np.exp(max(size, sizes[0] - np.log(_EXTRAPOLATED))))
+    ends, limit = ((0, 1), (-1, -2)), np.log(_EXTRAPOLATED)
+    wanted = np.log(wrmse)
+    for last, inner in ends:
+        beyond = (wanted - errors[last]) / (errors[last] - errors[inner])
+        if beyond > 0:
+            return float(np.exp(sizes[last] + np.clip(beyond * (sizes[last] - sizes[inner]), -limit, limit)))
+    return float(np.exp(np.interp(wanted, errors[::-1], sizes[::-1])))
 
 
 def best_error(case: PeerCase, names: Iterable[str], size: int) -> tuple[float, str] | None:
@@ -132,9 +134,14 @@ def ratio_row(case: PeerCase, names: Sequence[str], target: float) -> PeerRow | 
     rows = [
         row
         for row in case.ratio
-        if row.codec in names and row.target == target and row.bytes < _REACH * case.float32_bytes / target
+        if row.codec in names and row.target == target and row.bytes < _NEAR * case.float32_bytes / target
     ]
     return min(rows, key=lambda row: row.wrmse, default=None)
+
+
+def ebcc_rows(case: PeerCase) -> dict[str, PeerRow]:
+    """EBCC's files by the label of a run of the same size."""
+    return {f"size of ebcc {row.label}": row for row in case.bound if row.codec == "ebcc"}
 
 
 def bound_labels(case: PeerCase) -> dict[str, float]:

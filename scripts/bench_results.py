@@ -13,10 +13,11 @@ from bench_measure import Errors
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """One run: exactly one of a ratio and an absolute bound (`label`: its row in peers.json)."""
+    """One run: exactly one of a ratio, a size and an absolute bound (`label`: its row in peers.json)."""
 
     label: str
     ratio: float | None = None
+    size: int | None = None
     bound: float | None = None
 
 

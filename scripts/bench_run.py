@@ -82,10 +82,11 @@ def _encode(
     encoded = []
     for run in wanted:
         dataset = prepared(case, run, peer_per_level, data)
-        options: dict[str, Any] = {"ratio": run.ratio} if run.bound is None else {"max_error": _bounds(dataset, run)}
+        bounds = None if run.bound is None else _bounds(dataset, run)
         watch = _Stopwatch()
         try:
-            done = nnzip.compress(dataset, _archive(folder, name, run), nnzip.Target(**options), effort=effort)
+            target = nnzip.Target(run.ratio, run.size, bounds)
+            done = nnzip.compress(dataset, _archive(folder, name, run), target, effort=effort)
         except nnzip.NnzipError as error:
             encoded.append(_Encoded(failure=str(error)))
         else:
@@ -137,13 +138,13 @@ def _violations(dataset: xr.Dataset, run: Wanted, original: Values, decoded: Val
     return violations(original, decoded, bounds if len(bounds) == len(original) else bounds.repeat(len(original)))
 
 
-def _bounds(dataset: xr.Dataset, run: Wanted) -> dict[str, float]:
+def _bounds(dataset: xr.Dataset, run: Wanted) -> dict[str | None, float]:
     """Variable -> absolute bound; several variables (levels) have one each, relative to their own range."""
-    bound = run.bound or 0.0
     fraction = fraction_of_range(run.label)
     if len(dataset.data_vars) == 1 or fraction is None:
-        return dict.fromkeys(map(str, dataset.data_vars), bound)
-    return {str(name): fraction * float(array.max() - array.min()) for name, array in dataset.data_vars.items()}
+        return {str(name): run.bound or 0.0 for name in dataset.data_vars}
+    ranges = {str(name): float(array.max()) - float(array.min()) for name, array in dataset.data_vars.items()}
+    return {name: fraction * spread for name, spread in ranges.items()}
 
 
 def _archive(folder: Path, name: str, run: Wanted) -> Path:

@@ -14,8 +14,9 @@ from bench_peers import (
     best_bytes,
     best_error,
     bound_labels,
-    codecs,
+    ebcc_rows,
     fraction_of_range,
+    rated_codecs,
     ratio_row,
     smallest_held,
 )
@@ -24,6 +25,7 @@ from rich.table import Table as RichTable
 
 _LOSS = re.compile(r"\*\*(.+?)\*\*")  # Markdown's bold marks what is below 1
 _MEGA = 1e6
+_MIDDLE = "together: 0.001, 0.01, community tolerances"
 _LIMIT_FACTOR = 4
 _LIMIT_BYTES = 1 << 30
 
@@ -57,6 +59,7 @@ def all_tables(results: Results, peers: dict[str, PeerCase]) -> list[Table]:
     tables = [
         error_table(results, peers),
         error_means(results, peers),
+        ebcc_table(results, peers),
         extremes_table(results, peers),
         bound_table(results, peers),
         bound_means(results, peers),
@@ -75,7 +78,7 @@ def error_table(results: Results, peers: dict[str, PeerCase]) -> Table:
             rows.append((name, f"{target:g}", "refused", *["–"] * 7))
             continue
         shares = _error_shares(case, run)
-        best = best_error(case, codecs(case), run.bytes)
+        best = best_error(case, rated_codecs(case), run.bytes)
         cells = [_factor(shares[peer]) for peer in (*FAMILIES, "best peer", "bytes")]
         achieved = f"{case.float32_bytes / run.bytes:.1f}"
         error = f"{_number(run.errors.wrmse)} {case.units}"
@@ -121,6 +124,24 @@ def error_means(results: Results, peers: dict[str, PeerCase]) -> Table:
         columns,
         rows if _targets(results) else [],
     )
+
+
+def ebcc_table(results: Results, peers: dict[str, PeerCase]) -> Table:
+    """Weighted RMSE and maximum error at the sizes of EBCC's files."""
+    rows = []
+    for name, found in results.cases.items():
+        case = peers[name]
+        for label, theirs in ebcc_rows(case).items():
+            run = found.runs.get(label)
+            if run is None or run.errors is None:
+                continue
+            sizes = f"{theirs.bytes:,}", f"{run.bytes:,}"
+            errors = [_number(error) for error in (run.errors.wrmse, theirs.wrmse)]
+            maxima = [_number(error) for error in (run.errors.max, theirs.max)]
+            shares = (_factor(theirs.wrmse / run.errors.wrmse), _factor(theirs.max / run.errors.max))
+            rows.append((name, case.units, *sizes, *errors, shares[0], *maxima, shares[1]))
+    pairs = [head for error in ("RMSE", "max") for head in (error, f"EBCC's {error}", "EBCC's / ours")]
+    return Table("At the sizes of EBCC's files", ("case", "units", "EBCC's bytes", "bytes", *pairs), rows)
 
 
 def extremes_table(results: Results, peers: dict[str, PeerCase]) -> Table:
@@ -186,8 +207,9 @@ def bound_means(results: Results, peers: dict[str, PeerCase]) -> Table:
     for name, label, run in _bound_runs(results, peers):
         best, fraction = smallest_held(peers[name], label), fraction_of_range(label)
         group = "community tolerances" if fraction is None else f"{fraction:g} of the range"
-        if run.errors is not None and best is not None:
-            groups.setdefault(group, []).append(best.bytes / run.bytes)
+        for each in (group, *([_MIDDLE] if fraction in (None, 1e-2, 1e-3) else [])):
+            if run.errors is not None and best is not None:
+                groups.setdefault(each, []).append(best.bytes / run.bytes)
     rows = [(group, _mean_and_wins(groups[group])) for group in sorted(groups)]
     return Table("Geometric means under a bound", ("bound", "best peer's bytes / ours"), rows)
 
@@ -245,10 +267,10 @@ def _error_shares(case: PeerCase, run: Run) -> dict[str, float | None]:
     """Peer's weighted RMSE over ours by family and for the best peer; the best peer's bytes at our RMSE over ours."""
     ours = run.errors.wrmse if run.errors is not None else math.nan
     shares: dict[str, float | None] = {}
-    for name, members in {**FAMILIES, "best peer": tuple(codecs(case))}.items():
+    for name, members in {**FAMILIES, "best peer": tuple(rated_codecs(case))}.items():
         found = best_error(case, members, run.bytes)
         shares[name] = None if found is None else found[0] / ours
-    needed = best_bytes(case, codecs(case), ours)
+    needed = best_bytes(case, rated_codecs(case), ours)
     shares["bytes"] = None if needed is None else needed[0] / run.bytes
     return shares
 

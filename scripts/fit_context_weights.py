@@ -3,18 +3,20 @@
 
     python scripts/fit_context_weights.py DIRECTORY... -o nnzip/transform/context_weights.py
 
-Data: the built-in sample, and every NetCDF, Zarr and GRIB file of the directories. They go through the field's own
-transform and quantiser at several steps. For each kind of context (with a reference or not, with parents or not,
-phase) non-negative weights are fitted so that the weighted sum of the features is the mean magnitude of a two-sided
-geometric law: maximum likelihood, by Adam. New weights make a new format: archives written before cannot be read.
+Data: the built-in sample, and the NetCDF, Zarr and GRIB files of the directories (those whose names differ only in
+digits are joined). They go through the field's own transform and quantiser at several steps. For each kind of context
+(with a reference or not, with parents or not, phase) non-negative weights are fitted so that the weighted sum of the
+features, times a factor of the dataset as the coder corrects its tables too, is the mean magnitude of a two-sided
+geometric law: maximum likelihood by Adam, every dataset with the same weight. New weights make a new format: archives
+written before cannot be read.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -23,7 +25,6 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.budget import segments
 from nnzip.data.grouping import plan_groups, stack
 from nnzip.data.opening import open_dataset
 from nnzip.data.sample import make_sample
@@ -40,24 +41,21 @@ from nnzip.transform.context_weights import FRACTION_BITS
 STEPS = (1.0, 0.3, 0.1, 0.03)
 """Quantisation steps, in standard deviations of a variable."""
 
-MOST_VALUES = 1 << 22
+MOST_VALUES = 1 << 24
 """Values of a group that are used: its first times."""
 
 MOST_SAMPLES = 20_000
-"""Coefficients taken from one phase of one subband, and 15 times as many for the fit of one kind of context."""
+"""Coefficients taken from one phase of one subband."""
+
+MOST_FITTED, FEWEST_FITTED = 60_000, 2_000
+"""Samples of a dataset that the fit of one kind of context uses; with fewer, a dataset's weight is less than others'."""
 
 SUFFIXES = (".nc", ".nc4", ".grib", ".grb", ".zarr", ".zip")
 
 Kind = tuple[int, int, int]  # has a reference, has parents, phase
 Integers = NDArray[np.int32]
-
-
-@dataclass
-class Samples:
-    """Features [feature, sample] and magnitudes [sample] of one kind of context, in parts."""
-
-    features: list[NDArray[np.float32]] = field(default_factory=list)
-    magnitudes: list[Integers] = field(default_factory=list)
+Part = tuple[NDArray[np.float32], Integers]  # features [feature, sample], magnitudes [sample]
+KINDS: tuple[Kind, ...] = tuple(product((0, 1), (0, 1), range(len(context.PHASES))))
 
 
 def main() -> int:
@@ -66,13 +64,14 @@ def main() -> int:
     parser.add_argument("directories", type=Path, nargs="*", metavar="DIRECTORY", help="NetCDF, Zarr and GRIB files")
     parser.add_argument("-o", "--output", type=Path, help="the module to write (default: standard output)")
     options = parser.parse_args()
-    torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    kinds: dict[Kind, Samples] = {kind: Samples() for kind in product((0, 1), (0, 1), range(len(context.PHASES)))}
+    samples: dict[Kind, list[Part]] = {kind: [] for kind in KINDS}
     for name, dataset in _datasets(options.directories):
         print(name, file=sys.stderr)
-        collect(dataset, kinds, rng)
-    weights = {kind: fit(kind, samples, rng) for kind, samples in kinds.items()}
+        for kind, parts in collect(dataset, rng).items():
+            if sum(magnitudes.size for _, magnitudes in parts):
+                samples[kind].append(_thinned(parts, rng))
+    weights = {kind: fit(kind, samples[kind]) for kind in KINDS}
     module = render(weights)
     if options.output is None:
         print(module, end="")
@@ -81,16 +80,16 @@ def main() -> int:
     return 0
 
 
-def collect(dataset: xr.Dataset, kinds: dict[Kind, Samples], rng: np.random.Generator) -> None:
-    """Add the samples of all variables of `dataset` to `kinds`."""
+def collect(dataset: xr.Dataset, rng: np.random.Generator) -> dict[Kind, list[Part]]:
+    """Samples of all variables of `dataset` by kind of context."""
+    found: dict[Kind, list[Part]] = {kind: [] for kind in KINDS}
     groups, _ = plan_groups(dataset)
     for group in groups:
         channels, times, rows, columns = group.shape
         stop = max(min(times, MOST_VALUES // (channels * rows * columns)), 1)
-        start, stop = next(iter(segments(channels, stop, rows * columns)))
-        values = stack(dataset, group, slice(start, stop))
+        values = stack(dataset, group, slice(0, stop))
         runs = [layout.channels for layout in group.variables]
-        first = transform(prepare(values, group_grid(group).times(start, stop), runs), with_cycles=False)
+        first = transform(prepare(values, group_grid(group).times(0, stop), runs), with_cycles=False)
         for step in STEPS:
             chosen = choose_transform(first, step)
             coded = [channel.coefficients for channel in quantise_segment(chosen, step).channels]
@@ -98,8 +97,8 @@ def collect(dataset: xr.Dataset, kinds: dict[Kind, Samples], rng: np.random.Gene
                 other = None if reference is None else coded[reference]
                 for kind, features, magnitudes in contexts(coded[channel], chosen.bands, other):
                     taken = rng.permutation(magnitudes.size)[:MOST_SAMPLES]
-                    kinds[kind].features.append(features[:, taken])
-                    kinds[kind].magnitudes.append(magnitudes[taken])
+                    found[kind].append((features[:, taken], magnitudes[taken]))
+    return found
 
 
 def contexts(
@@ -123,35 +122,38 @@ def contexts(
             padded[1:-1, 1:-1, 1:-1][here] = magnitudes[band.where][here]
 
 
-def fit(kind: Kind, samples: Samples, rng: np.random.Generator) -> tuple[int, ...]:
+def fit(kind: Kind, datasets: Sequence[Part]) -> tuple[int, ...]:
     """Weights in units of 2^-FRACTION_BITS; zero for features that this kind of context does not have."""
-    if not samples.features:
+    if not datasets:
         return (0,) * len(context.FEATURES)
-    magnitudes = np.concatenate(samples.magnitudes)
-    taken = rng.permutation(magnitudes.size)[: 15 * MOST_SAMPLES]
-    observed = torch.from_numpy(magnitudes[taken].astype(np.float32))
-    features = torch.from_numpy(np.concatenate(samples.features, axis=1)[:, taken])
+    features = torch.from_numpy(np.concatenate([part[0] for part in datasets], axis=1))
+    observed = torch.from_numpy(np.concatenate([part[1] for part in datasets]).astype(np.float32))
+    counts = torch.tensor([part[1].size for part in datasets])
+    source = torch.repeat_interleave(torch.arange(len(datasets)), counts)
+    importance = (1 / counts.clamp_min(FEWEST_FITTED))[source]
     present = features.any(dim=1).float()
     logarithms = torch.full((len(features),), -3.0, requires_grad=True)
-    optimiser = torch.optim.Adam([logarithms], lr=0.05)
+    factors = torch.zeros(len(datasets), requires_grad=True)
+    optimiser = torch.optim.Adam([logarithms, factors], lr=0.05)
     for _ in range(250):
-        loss = bits_per_symbol((logarithms.exp() * present) @ features, observed)
+        expected = ((logarithms.exp() * present) @ features) * (factors - factors.mean()).exp()[source]
+        loss = (importance * bits(expected, observed)).sum() / importance.sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    print(f"{kind}: {magnitudes.size} samples, {float(loss.detach()):.4f} bits per magnitude", file=sys.stderr)
+    print(f"{kind}: {len(observed)} samples, {float(loss.detach()):.4f} bits per magnitude", file=sys.stderr)
     weights = (logarithms.detach().exp() * present * (1 << FRACTION_BITS)).round()
     return tuple(int(weight) for weight in weights)
 
 
-def bits_per_symbol(expected: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
-    """Mean bits of magnitudes [sample] under two-sided geometric laws with the expected magnitudes [sample].
+def bits(expected: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """Bits of magnitudes [sample] under two-sided geometric laws with the expected magnitudes [sample].
 
     P(k) = (1 - s) / (1 + s) s^|k| has the mean magnitude m = 2 s / (1 - s^2), so s = (sqrt(1 + m^2) - 1) / m.
     """
     mean = expected.clamp_min(1e-4)
     ratio = ((1 + mean * mean).sqrt() - 1) / mean
-    return -(torch.log2((1 - ratio) / (1 + ratio)) + observed * torch.log2(ratio)).mean()
+    return -(torch.log2((1 - ratio) / (1 + ratio)) + observed * torch.log2(ratio))
 
 
 def render(weights: dict[Kind, tuple[int, ...]]) -> str:
@@ -180,17 +182,26 @@ def render(weights: dict[Kind, tuple[int, ...]]) -> str:
     return "\n".join([*lines, ")", ""])
 
 
-def _datasets(directories: list[Path]) -> Iterator[tuple[str, xr.Dataset]]:
-    """The built-in sample, global and regional, and what the directories hold; files that cannot be used are named."""
-    yield "sample, global", make_sample(resolution=1.0, hours=48, step_hours=6)
-    yield "sample, regional", make_sample(resolution=0.25, hours=48, step_hours=3, area=(35, 60, 340, 20))
+def _thinned(parts: Sequence[Part], rng: np.random.Generator) -> Part:
+    """A random choice of a dataset's samples."""
+    magnitudes = np.concatenate([part[1] for part in parts])
+    taken = rng.permutation(magnitudes.size)[:MOST_FITTED]
+    return np.concatenate([part[0] for part in parts], axis=1)[:, taken], magnitudes[taken]
+
+
+def _datasets(directories: Sequence[Path]) -> Iterator[tuple[str, xr.Dataset]]:
+    """The built-in sample, and what the directories hold; files that cannot be used are named."""
+    yield "the built-in sample", make_sample(hours=48)
+    families: dict[Path, list[Path]] = {}
     for path in sorted(path for directory in directories for path in directory.rglob("*") if path.suffix in SUFFIXES):
+        families.setdefault(path.with_name(re.sub(r"\d+", "#", path.name)), []).append(path)
+    for name, paths in families.items():
         try:
-            with open_dataset(path) as dataset:
+            with open_dataset(paths) as dataset:
                 plan_groups(dataset)
-                yield str(path), dataset
+                yield str(name), dataset
         except NnzipError as error:
-            print(f"{path} is left out: {error}", file=sys.stderr)
+            print(f"{name} is left out: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from bench_peers import (
     error_at,
     fraction_of_range,
     held,
+    rated_codecs,
     ratio_row,
     read_peers,
     smallest_held,
@@ -102,12 +103,15 @@ def test_violations_are_counted_per_channel() -> None:
 def test_curves_of_peers() -> None:
     case = peer()
     assert error_at(case, "sz3", 1000) == pytest.approx(0.4)
-    assert error_at(case, "sz3", 316) == pytest.approx(0.8, rel=2e-3)
-    assert error_at(case, "sz3", 80) is None
-    assert error_at(case, "jpeg2000", 1000) is None
+    assert error_at(case, "sz3", 1200) == pytest.approx(0.4 * 0.25 ** (np.log(1.2) / np.log(2)))
+    assert error_at(case, "sz3", 316) is None
+    assert error_at(case, "sz3", 90) == pytest.approx(1.6)
+    assert error_at(case, "sz3", 70) is None
     assert bytes_at(case, "sz3", 0.8) == pytest.approx(316, rel=2e-3)
-    assert bytes_at(case, "sz3", 0.05) is None
     assert bytes_at(case, "sz3", 100.0) == pytest.approx(50)
+    assert bytes_at(case, "sz3", 1e-9) == pytest.approx(10_000)
+    assert bytes_at(case, "jpeg2000", 1.0) is None
+    assert rated_codecs(case) == ["sz3", "sperr", "jpeg2000"]
     assert best_error(case, ("sz3", "sperr"), 1000) == (0.2, "sperr")
     needed = best_bytes(case, ("sz3", "sperr"), 0.15)
     assert needed is not None
