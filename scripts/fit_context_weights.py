@@ -4,7 +4,7 @@
     python scripts/fit_context_weights.py DIRECTORY... -o nnzip/transform/context_weights.py
 
 Data: the built-in sample, and the NetCDF, Zarr and GRIB files of the directories (those whose names differ only in
-digits are joined). They go through the field's own transform and quantiser at several steps. For each kind of context
+digits are joined). They go through the field's own transform and quantiser at several rates. For each kind of context
 (with a reference or not, with parents or not, phase) non-negative weights are fitted so that the weighted sum of the
 features, times a factor of the dataset as the coder corrects its tables too, is the mean magnitude of a two-sided
 geometric law: maximum likelihood by Adam, every dataset with the same weight. New weights make a new format: archives
@@ -38,8 +38,8 @@ from nnzip.transform.bands import Bands
 from nnzip.transform.coefficients import Coefficients, surroundings
 from nnzip.transform.context_weights import FRACTION_BITS
 
-STEPS = (1.0, 0.3, 0.1, 0.03)
-"""Quantisation steps, in standard deviations of a variable."""
+RATES = (1.0, 0.3, 0.1, 0.03)
+"""Bits per value, roughly, at which coefficients are collected."""
 
 MOST_VALUES = 1 << 24
 """Values of a group that are used: its first times."""
@@ -48,7 +48,7 @@ MOST_SAMPLES = 20_000
 """Coefficients taken from one phase of one subband."""
 
 MOST_FITTED, FEWEST_FITTED = 60_000, 2_000
-"""Samples of a dataset that the fit of one kind of context uses; with fewer, a dataset's weight is less than others'."""
+"""Samples of a dataset that the fit of one kind of context uses, and those with which it weighs as much as others."""
 
 SUFFIXES = (".nc", ".nc4", ".grib", ".grb", ".zarr", ".zip")
 
@@ -90,7 +90,8 @@ def collect(dataset: xr.Dataset, rng: np.random.Generator) -> dict[Kind, list[Pa
         values = stack(dataset, group, slice(0, stop))
         runs = [layout.channels for layout in group.variables]
         first = transform(prepare(values, group_grid(group).times(0, stop), runs), with_cycles=False)
-        for step in STEPS:
+        for rate in RATES:
+            step = first.rates.step_for(rate * values.size / 8)
             chosen = choose_transform(first, step)
             coded = [channel.coefficients for channel in quantise_segment(chosen, step).channels]
             for channel, reference in enumerate(references(runs)):

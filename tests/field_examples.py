@@ -13,9 +13,10 @@ HOUR = 3600.0
 
 def make_grid(times: int, rows: int, columns: int, *, whole_globe: bool = False, step: float = HOUR) -> SourceGrid:
     """Descending latitudes; with `whole_globe` longitudes that close on themselves, else a quarter degree apart."""
-    latitude = np.linspace(90, -90, rows) if whole_globe else 60 - 0.25 * np.arange(rows)
-    longitude = np.arange(columns) * (360 / columns if whole_globe else 0.25)
-    return source_grid(START + step * np.arange(times), latitude, longitude, (True, True, True))
+    numbers = [np.arange(n, dtype=np.float64) for n in (times, rows, columns)]
+    latitude = np.linspace(90, -90, rows) if whole_globe else 60 - 0.25 * numbers[1]
+    longitude = numbers[2] * (360 / columns if whole_globe else 0.25)
+    return source_grid(START + step * numbers[0], np.asarray(latitude), longitude, (True, True, True))
 
 
 def index_grid(times: int, rows: int, columns: int) -> SourceGrid:
@@ -32,7 +33,7 @@ def smooth(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float32]:
     wavenumber = np.sqrt(sum(k**2 for k in np.meshgrid(*numbers, indexing="ij")))
     spectrum = np.fft.rfftn(noise, axes=(-3, -2, -1)) / (1 + wavenumber) ** 2.2
     field = np.fft.irfftn(spectrum, s=lengths, axes=(-3, -2, -1))
-    return (280 + 5 * (field - field.mean()) / max(field.std(), 1e-9)).astype(np.float32)
+    return np.asarray(280 + 5 * (field - field.mean()) / max(field.std(), 1e-9), dtype=np.float32)
 
 
 def vertices(grid: SourceGrid) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -267,7 +267,7 @@ def test_the_field_alone_is_a_preview(paths: dict[str, Path]) -> None:
         Archive(paths["bound"], layer="detail")
 
 
-@pytest.mark.parametrize("member", ["f0.1", "arrays"])
+@pytest.mark.parametrize("member", ["f0.1"])
 def test_damage_is_an_error_where_it_is_read(paths: dict[str, Path], tmp_path: Path, member: str) -> None:
     with Archive(paths["field"]) as archive:
         content = archive.reader.read(member)
