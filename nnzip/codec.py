@@ -268,9 +268,10 @@ def _compare(
     geographic, latitudes = group.latitude.geographic, group.latitude.values
     areas = latitude_weights(latitudes) if geographic else np.ones(latitudes.size)
     for layout, part in group.parts():
-        wanted = original[part].astype(np.float64)
-        returned = np.where(np.isnan(wanted), np.nan, decoded[part].astype(layout.dtype))
-        statistics[layout.name].add(wanted, returned, areas[:, None], (0, segment.start, 0, 0))
+        for number, channel in enumerate(range(part.start, part.stop)):  # one at a time: the copies are float64
+            wanted = original[channel].astype(np.float64)
+            returned = np.where(np.isnan(wanted), np.nan, decoded[channel].astype(layout.dtype))
+            statistics[layout.name].add(wanted[None], returned[None], areas[:, None], (number, segment.start, 0, 0))
 
 
 def _require_size(target: Target, source_bytes: int, size: int, limit: int) -> None:
