@@ -69,11 +69,11 @@ def main() -> int:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     samples: dict[Kind, list[Part]] = {kind: [] for kind in KINDS}
-    for name, dataset in _datasets(options.directories):
+    for name, dataset in datasets(options.directories):
         print(name, file=sys.stderr)
         for kind, parts in collect(dataset, rng).items():
             if sum(magnitudes.size for _, magnitudes in parts):
-                samples[kind].append(_thinned(parts, rng))
+                samples[kind].append(thinned(parts, rng))
     weights = {kind: fit(kind, samples[kind]) for kind in KINDS}
     module = render(weights)
     if options.output is None:
@@ -186,14 +186,14 @@ def render(weights: dict[Kind, tuple[int, ...]]) -> str:
     return "\n".join([*lines, ")", ""])
 
 
-def _thinned(parts: Sequence[Part], rng: np.random.Generator) -> Part:
+def thinned(parts: Sequence[Part], rng: np.random.Generator) -> Part:
     """A random choice of a dataset's samples."""
     magnitudes = np.concatenate([part[1] for part in parts])
     taken = rng.permutation(magnitudes.size)[:MOST_FITTED]
     return np.concatenate([part[0] for part in parts], axis=1)[:, taken], magnitudes[taken]
 
 
-def _datasets(directories: Sequence[Path]) -> Iterator[tuple[str, xr.Dataset]]:
+def datasets(directories: Sequence[Path]) -> Iterator[tuple[str, xr.Dataset]]:
     """The built-in sample, and what the directories hold; files that cannot be used are named."""
     yield "the built-in sample", make_sample(hours=48)
     families: dict[Path, list[Path]] = {}

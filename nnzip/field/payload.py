@@ -139,13 +139,14 @@ def build_field(
     scales = map_scales(header.cycles, header.shape[1])[:, None, None]
     step = np.float32(header.step)
     levels = LEVELS if header.hidden else 1
-    features, maps = [], []
-    for channel in quantised:
+    features = torch.empty(header.shape[0], levels, *header.shape[1:], device=device)
+    maps = []
+    for target, channel in zip(features, quantised, strict=True):
         coefficients = torch.from_numpy(dequantise(channel.coefficients, channel.shifts) * step).to(device)
-        features.append(feature_levels(coefficients, header.depths, grid.periodic, row_weights, levels))
+        target.copy_(feature_levels(coefficients, header.depths, grid.periodic, row_weights, levels))
         flat = torch.from_numpy(dequantise(channel.maps, (0.0, 0.0)) * step / scales).to(device)
         maps.append(feature_levels(flat, header.spatial_depths, grid.periodic, row_weights, 1)[0])
-    return Field(grid, scaling, torch.stack(features), tuple(header.cycles), torch.stack(maps), layers.folded(device))
+    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), layers.folded(device))
 
 
 def _unpack(data: bytes, grid: SourceGrid, channels: int) -> tuple[FieldHeader, Iterator[bytes]]:

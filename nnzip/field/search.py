@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 SMALLEST_STEP, LARGEST_STEP = 1e-5, 1e6
 """Steps in units of a channel's scale: finer ones would code float32's rounding, coarser ones nothing."""
 
+_PIECE = 1 << 20  # coefficients looked at in one go
 _MOST_TRIALS = 10
 _BINS_PER_OCTAVE = 8
 _OCTAVES = 40
@@ -24,10 +25,13 @@ class RateModel:
     """
 
     def __init__(self, coefficients: NDArray[np.float32]) -> None:
-        magnitudes = np.abs(coefficients[coefficients != 0])
-        bins = (np.log2(magnitudes) + _OCTAVES / 2) * _BINS_PER_OCTAVE
-        bins = np.clip(bins, 0, _OCTAVES * _BINS_PER_OCTAVE - 1).astype(np.int32)
-        self._counts = np.bincount(bins, minlength=_OCTAVES * _BINS_PER_OCTAVE)
+        self._counts = np.zeros(_OCTAVES * _BINS_PER_OCTAVE, dtype=np.int64)
+        flat = coefficients.reshape(-1)
+        for start in range(0, flat.size, _PIECE):
+            piece = flat[start : start + _PIECE]
+            bins = (np.log2(np.abs(piece[piece != 0])) + _OCTAVES / 2) * _BINS_PER_OCTAVE
+            bins = np.clip(bins, 0, self._counts.size - 1).astype(np.int32)
+            self._counts += np.bincount(bins, minlength=self._counts.size)
         self._magnitudes = np.exp2((np.arange(self._counts.size) + 0.5) / _BINS_PER_OCTAVE - _OCTAVES / 2)
 
     def bytes(self, step: float) -> float:
