@@ -82,8 +82,8 @@ def test_non_finite_numbers_cannot_be_encoded(value: float) -> None:
 
 
 def test_newer_format_is_reported_before_anything_else() -> None:
-    with pytest.raises(NewerFormatError, match=r"format 2.*up to 1"):
-        decode(b'{"format": 2, "planets": [1, 2, 3]}')
+    with pytest.raises(NewerFormatError, match=r"format 3.*up to 2"):
+        decode(b'{"format": 3, "planets": [1, 2, 3]}')
 
 
 @pytest.mark.parametrize(

@@ -336,10 +336,10 @@ def rewritten(archive: Path, path: Path, change: Callable[[dict[str, Any]], None
 
 
 def test_archive_of_a_newer_format(archive: Path, tmp_path: Path, nnzip: Nnzip) -> None:
-    newer = rewritten(archive, tmp_path / "newer.nnz", lambda manifest: manifest.update(format=2, unheard_of={"a": 1}))
+    newer = rewritten(archive, tmp_path / "newer.nnz", lambda manifest: manifest.update(format=3, unheard_of={"a": 1}))
     for command in ("info", "verify", "decompress"):
         result = nnzip(command, newer, code=6)
-        assert "format 2" in result.stderr
+        assert "format 3" in result.stderr
         assert "update nnzip" in result.stderr
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-FORMAT_VERSION = 1
+FIRST_FORMAT, FORMAT_VERSION = 1, 2
+"""Oldest format that is read, and the one that is written."""
 
 ARRAYS_MEMBER = "arrays"
 """The member that holds the bytes of all small lossless arrays."""

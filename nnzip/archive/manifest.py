@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from nnzip.archive.limits import ARRAYS_MEMBER, FORMAT_VERSION, MAX_DIMS, MAX_VALUES
+from nnzip.archive.limits import ARRAYS_MEMBER, FIRST_FORMAT, FORMAT_VERSION, MAX_DIMS, MAX_VALUES
 from nnzip.archive.validation import check_manifest
 from nnzip.errors import CorruptArchiveError, NewerFormatError
 
@@ -215,8 +215,8 @@ def decode(data: bytes, sizes: Mapping[str, int] | None = None) -> Manifest:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptArchiveError(f"manifest.json is not a valid manifest: {error}") from error
-    if manifest.format != FORMAT_VERSION:
-        raise CorruptArchiveError(f"manifest.json has format {manifest.format}; the first one is {FORMAT_VERSION}")
+    if manifest.format < FIRST_FORMAT:
+        raise CorruptArchiveError(f"manifest.json has format {manifest.format}; the first one is {FIRST_FORMAT}")
     complete = replace(
         manifest,
         order=manifest.order or (*manifest.variables, *manifest.lossless),
