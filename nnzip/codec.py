@@ -1,7 +1,6 @@
 """The main path: compress a dataset into an archive, decompress it, verify it.
 
-An archive has three layers per group of variables and segment of time: field, detail, corrections. The field is
-written so far.
+An archive has three layers per group of variables and segment of time: field, detail, corrections.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from nnzip.archive.container import ArchiveWriter, archive_size, deflated_size
 from nnzip.archive.limits import ARRAYS_MEMBER
 from nnzip.archive.manifest import AchievedErrors, GroupEntry, Manifest, MaskEntry, SegmentEntry
 from nnzip.budget import Allowance, Target
-from nnzip.data.grouping import Group, lossless_reason, plan_groups, stack
+from nnzip.comparison import compare
+from nnzip.data.grouping import lossless_reason, plan_groups, stack
 from nnzip.data.selection import subset
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
@@ -34,7 +34,6 @@ from nnzip.errors import UsageError, VerificationError
 from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.metrics.accumulate import ErrorStatistics
-from nnzip.metrics.weights import latitude_weights
 from nnzip.progress import Progress, ProgressCallback, SegmentReports, units_of
 from nnzip.promise import bound_notes, promise, require_bounds
 from nnzip.reader import Archive, group_grid
@@ -124,7 +123,8 @@ def compress(
             coded_segments = []
             for number, (segment, finite) in enumerate(zip(entry.segments, found.finite_by_segment, strict=True)):
                 data = stack(dataset, group, slice(segment.start, segment.stop))
-                part = (data, group_grid(group).times(segment.start, segment.stop), group, (index, number), segment)
+                grid = group_grid(group)
+                part = (data, grid.times(segment.start, segment.stop), group, (index, number), segment)
                 seconds = None if time_budget is None else time_budget * finite / max(values, 1)
                 limited, report = replace(options, seconds=seconds), reports.for_segment(group, data.size)
                 if target.max_error is None:
@@ -132,12 +132,12 @@ def compress(
                 else:
                     promised = [bounds[layout.name] for layout in group.variables]
                     coded = code_within_bounds(*part, promised, limited, report, with_field=with_field)
+                compare(manifest, entry, group, grid, coded, data, options.device.type, statistics)
                 if found.mask and not number:
                     coded, entry = _followed_by_mask(coded, entry, found.mask)
                 for name, member in coded.members.items():
                     writer.add(name, member)
                 allowance.spend(finite, coded.bytes - (0 if number else len(found.mask)))
-                _compare(group, segment, data, coded.decoded, statistics)
                 coded_segments.append(coded.entry)
             entries.append(msgspec.structs.replace(entry, segments=tuple(coded_segments)))
         errors = {name: _achieved(found) for name, found in statistics.items()}
@@ -255,23 +255,6 @@ def _followed_by_mask(coded: Coded, entry: GroupEntry, mask: bytes) -> tuple[Cod
     place = MaskEntry(length=len(mask), offset=len(layer), member=first)
     members = {**coded.members, first: layer + mask}
     return replace(coded, members=members), msgspec.structs.replace(entry, mask=place)
-
-
-def _compare(
-    group: Group,
-    segment: SegmentEntry,
-    original: NDArray[np.floating],
-    decoded: NDArray[np.float64],
-    statistics: dict[str, ErrorStatistics],
-) -> None:
-    """Add the errors of a decoded segment, in the output type, to `statistics`."""
-    geographic, latitudes = group.latitude.geographic, group.latitude.values
-    areas = latitude_weights(latitudes) if geographic else np.ones(latitudes.size)
-    for layout, part in group.parts():
-        for number, channel in enumerate(range(part.start, part.stop)):  # one at a time: the copies are float64
-            wanted = original[channel].astype(np.float64)
-            returned = np.where(np.isnan(wanted), np.nan, decoded[channel].astype(layout.dtype))
-            statistics[layout.name].add(wanted[None], returned[None], areas[:, None], (number, segment.start, 0, 0))
 
 
 def _require_size(target: Target, source_bytes: int, size: int, limit: int) -> None:

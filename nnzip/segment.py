@@ -1,5 +1,4 @@
-"""One segment of a group: its layers as members of the archive, its entry in the manifest, and what it decodes
-to."""
+"""One segment of a group: its layers as members of the archive, and its entry in the manifest."""
 
 from __future__ import annotations
 
@@ -15,17 +14,14 @@ from nnzip.budget import tiles
 from nnzip.data.grouping import Group
 from nnzip.field.axes import SourceGrid
 from nnzip.field.fit import FitOptions, Report, fit_field
-from nnzip.field.payload import read_field
 
 
 @dataclass(frozen=True)
 class Coded:
-    """`decoded` [channel, time, lat, lon] float64 is what the members give a reader; missing points are
-    arbitrary."""
+    """A segment's entry in the manifest, and the members it names."""
 
     entry: SegmentEntry
     members: Mapping[str, bytes]
-    decoded: NDArray[np.float64]
 
     @property
     def bytes(self) -> int:
@@ -51,10 +47,8 @@ def code_within_budget(
     """The field alone, in at most `budget` bytes; `number` = (group, segment)."""
     runs = [layout.channels for layout in group.variables]
     payload = fit_field(values, grid, runs, budget, options, report)
-    field = read_field(payload, grid, group.channels, options.device)
-    decoded = field.evaluate(*(np.arange(n, dtype=np.float64) for n in grid.shape))
     name = field_name(*number)
-    return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload}, decoded)
+    return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload})
 
 
 def code_within_bounds(
@@ -83,4 +77,4 @@ def code_within_bounds(
         detail=tuple(details),
         corrections=tuple(name if data else "" for name, data in corrections.items()),
     )
-    return Coded(coded, {**field, **details, **{n: d for n, d in corrections.items() if d}}, layers.decoded)
+    return Coded(coded, {**field, **details, **{n: d for n, d in corrections.items() if d}})

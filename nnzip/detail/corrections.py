@@ -11,6 +11,8 @@ gap - 1 as they are.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -41,53 +43,95 @@ class CorrectionsHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unk
     literal_bits: int
 
 
-def encode_corrections(original: Values, decoded: Values, allowance: Values, bounds: Values) -> tuple[bytes, Values]:
-    """Corrections that bring |original - decoded| below `allowance` at every finite point, and the corrected values.
+class CorrectionsEncoder:
+    """Collects the points of a tile whose error exceeds their allowance, block by block in raster order, and codes
+    them.
 
-    All [channel, time, lat, lon] float64 except bounds [channel]; NaN in `original` is never corrected. Cost: a few
-    passes over the values.
+    `bounds` [channel] size the corrections; `channel_size` is the number of values of a channel. Cost: a few passes
+    over the values; memory a few blocks and the corrections.
     """
-    units = UNIT * bounds
-    error = original - decoded
-    wrong = np.flatnonzero(np.abs(error).ravel() > allowance.ravel())  # false for NaN
-    if not wrong.size:
-        return b"", decoded
-    channel = wrong // decoded[0].size
-    excess = error.ravel()[wrong]
-    multiples = np.rint(np.clip(excess / units[channel], -1e9, 1e9)).astype(np.int64)
-    multiples = np.where(multiples == 0, np.sign(excess), multiples).astype(np.int64)
-    fixed = decoded.ravel()[wrong] + multiples * units[channel]
-    enough = (np.abs(original.ravel()[wrong] - fixed) <= allowance.ravel()[wrong]) & (np.abs(multiples) <= _MOST_UNITS)
-    corrected = decoded.copy().ravel()
-    corrected[wrong] = np.where(enough, fixed, original.ravel()[wrong])
-    return _pack(
-        units, wrong[enough], multiples[enough], wrong[~enough], original.ravel()[wrong[~enough]]
-    ), corrected.reshape(decoded.shape)
+
+    def __init__(self, bounds: Values, channel_size: int) -> None:
+        self._units = UNIT * bounds
+        self._size = channel_size
+        self._fixes: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._literals: list[tuple[NDArray[np.int64], Values]] = []
+
+    def add(self, channel: int, start: int, original: Values, decoded: Values, allowance: Values) -> None:
+        """A block of one channel whose first value is number `start` of it, float64 of any one shape.
+
+        Points where |original - decoded| exceeds `allowance` are corrected; NaN in `original` never is.
+        """
+        error = (original - decoded).ravel()
+        wrong = np.flatnonzero(np.abs(error) > allowance.ravel())  # false for NaN
+        if not wrong.size:
+            return
+        unit = self._units[channel]
+        multiples = np.rint(np.clip(error[wrong] / unit, -1e9, 1e9))
+        multiples = np.where(multiples == 0, np.sign(error[wrong]), multiples).astype(np.int64)
+        wanted, allowed = original.ravel()[wrong], allowance.ravel()[wrong]
+        left = np.abs(wanted - (decoded.ravel()[wrong] + multiples * unit))
+        enough = (left <= allowed) & (np.abs(multiples) <= _MOST_UNITS)
+        positions = channel * self._size + start + wrong
+        self._fixes.append((positions[enough], multiples[enough]))
+        self._literals.append((positions[~enough], wanted[~enough]))
+
+    def encode(self) -> bytes:
+        """The payload; empty where nothing needs correcting."""
+        if not self._fixes:
+            return b""
+        positions, multiples = (np.concatenate(parts) for parts in zip(*self._fixes, strict=True))
+        exact, values = (np.concatenate(parts) for parts in zip(*self._literals, strict=True))
+        return _pack(self._units, positions, multiples, exact, values)
 
 
-def apply_corrections(data: bytes, decoded: Values) -> Values:
-    """`decoded` [channel, time, lat, lon] with the corrections of a payload.
+@dataclass(frozen=True)
+class Corrections:
+    """Decoded corrections of a tile: what is added at some points, and the values that replace others.
 
-    Raises CorruptArchiveError when they do not fit.
+    Positions are in raster order over [channel, time, lat, lon]; `size` is the number of values of a channel.
     """
+
+    size: int
+    positions: NDArray[np.int64]
+    fixes: Values
+    literal_positions: NDArray[np.int64]
+    literals: Values
+
+    def apply(self, channel: int, values: Values) -> None:
+        """Correct the contiguous `values` of a channel, in place."""
+        flat = values.reshape(-1)
+        part = _part(self.positions, channel, self.size)
+        flat[self.positions[part] - channel * self.size] += self.fixes[part]
+        part = _part(self.literal_positions, channel, self.size)
+        flat[self.literal_positions[part] - channel * self.size] = self.literals[part]
+
+
+def decode_corrections(data: bytes, channels: int, channel_size: int) -> Corrections:
+    """Inverse of `CorrectionsEncoder.encode`. Raises CorruptArchiveError when `data` do not fit."""
+    none = np.zeros(0, dtype=np.int64)
     if not data:
-        return decoded
+        return Corrections(channel_size, none, np.zeros(0), none, np.zeros(0))
     length = int.from_bytes(data[:4], "little")
     try:
         header = msgspec.msgpack.decode(data[4 : 4 + length], type=CorrectionsHeader)
     except msgspec.MsgspecError as error:
         raise CorruptArchiveError(f"the corrections' header cannot be read: {error}") from error
-    _check(header, decoded)
+    values = channels * channel_size
+    _check(header, channels, values)
     body = data[4 + length :]
     positions, multiples = _unpack_fixes(header, body[: header.fix_bytes])
     literal_positions, literals = _unpack_literals(header, body[header.fix_bytes :])
     for found in (positions, literal_positions):
-        if found.size and (found[-1] >= decoded.size or found[0] < 0):
-            raise CorruptArchiveError(f"a correction at point {found[-1]} of {decoded.size}: the payload is damaged")
-    corrected = decoded.copy().ravel()
-    corrected[positions] += multiples * np.array(header.units)[positions // decoded[0].size]
-    corrected[literal_positions] = literals
-    return corrected.reshape(decoded.shape)
+        if found.size and (found[-1] >= values or found[0] < 0):
+            raise CorruptArchiveError(f"a correction at point {found[-1]} of {values}: the payload is damaged")
+    fixes = multiples * np.array(header.units)[positions // channel_size]
+    return Corrections(channel_size, positions, fixes, literal_positions, literals)
+
+
+def _part(positions: NDArray[np.int64], channel: int, size: int) -> slice:
+    """Which of the sorted `positions` are in a channel."""
+    return slice(*np.searchsorted(positions, (channel * size, (channel + 1) * size)).tolist())
 
 
 def _pack(
@@ -189,10 +233,10 @@ def _unpack_low(data: bytes, count: int, bits: int) -> NDArray[np.int64]:
     return result
 
 
-def _check(header: CorrectionsHeader, decoded: Values) -> None:
+def _check(header: CorrectionsHeader, channels: int, values: int) -> None:
     problems = (
-        len(header.units) != len(decoded) or not np.isfinite(header.units).all(),
-        not 0 <= header.fixes <= decoded.size or not 0 <= header.literals <= decoded.size,
+        len(header.units) != channels or not np.isfinite(header.units).all(),
+        not 0 <= header.fixes <= values or not 0 <= header.literals <= values,
         not header.fixes <= header.symbols <= _MOST_UNITS * header.fixes,
         header.fix_bytes < 0,
         not 0 <= header.low_bits <= 40 or not 1 <= header.literal_bits <= 41,

@@ -64,10 +64,20 @@ class Field:
     ) -> NDArray[np.float64]:
         """Values [channel, time, lat, lon] in the data's units on the product grid of vertex positions.
 
-        Positions: see SourceAxis.positions. Cost: two lookups per value and axis off the source grid, none on it, and
-        the network's multiplications; memory the result and `_BLOCK_POINTS` points.
+        Positions: see SourceAxis.positions. Cost: as `standardised`, and float64 for the result.
         """
-        decoded = np.empty((len(self.scaling.mean), times.size, latitudes.size, longitudes.size))
+        values = self.standardised(times, latitudes, longitudes)
+        return np.stack([self.in_units(channel, plane) for channel, plane in enumerate(values)])
+
+    def standardised(
+        self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Like `evaluate`, before mean and scale.
+
+        Cost: two lookups per value and axis off the source grid, none on it, and the network's multiplications; memory
+        the result and `_BLOCK_POINTS` points.
+        """
+        decoded = np.empty((len(self.scaling.mean), times.size, latitudes.size, longitudes.size), dtype=np.float32)
         if not decoded.size:
             return decoded
         together = max(_BLOCK_POINTS // (latitudes.size * longitudes.size), 1)
@@ -77,7 +87,15 @@ class Field:
             if self.weights:
                 base = base + network.forward_in_blocks(self.weights, inputs).reshape(base.shape)
             decoded[:, part] = base.cpu().numpy()
-        return self._in_units(decoded)
+        return decoded
+
+    def in_units(self, channel: int, standardised: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Standardised values of a channel in the data's units, float64; the stored range holds even for NaN."""
+        values = standardised.astype(np.float64)
+        values *= self.scaling.scale[channel]
+        values += self.scaling.mean[channel]
+        np.fmax(values, self.scaling.minimum[channel], out=values)
+        return np.asarray(np.fmin(values, self.scaling.maximum[channel], out=values))
 
     def network_view(
         self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
@@ -111,15 +129,6 @@ class Field:
     def _functions(self, times: NDArray[np.float64], longitudes: NDArray[np.float64]) -> Tensor:
         seconds, degrees = self.grid.coordinates(0, times), self.grid.coordinates(2, longitudes)
         return cycles.basis(self.cycles, seconds, degrees).to(self.features.device)
-
-    def _in_units(self, decoded: NDArray[np.float64]) -> NDArray[np.float64]:
-        """In place from standardised values to the data's units; the stored range holds even for NaN."""
-        for channel, values in enumerate(decoded):
-            values *= self.scaling.scale[channel]
-            values += self.scaling.mean[channel]
-            np.fmax(values, self.scaling.minimum[channel], out=values)
-            np.fmin(values, self.scaling.maximum[channel], out=values)
-        return decoded
 
 
 def network_inputs(channels: int, chosen_cycles: Sequence[int], grid: SourceGrid) -> int:
