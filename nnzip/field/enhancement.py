@@ -13,12 +13,12 @@ from torch import Tensor
 
 from nnzip.field import network
 from nnzip.field.encoder import Encoded
-from nnzip.field.model import Field, Scaling
-from nnzip.field.payload import Network, build_field
+from nnzip.field.model import Scaling, network_view
+from nnzip.field.payload import Network, channel_features
 from nnzip.field.preparation import Prepared
 from nnzip.field.training import Training, train_network
 
-_TRAINING_POINTS = 1 << 20
+_TRAINING_POINTS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -56,34 +56,42 @@ def train_enhancement(
     """
     generator = torch.Generator().manual_seed(seed)
     hidden = (network.hidden_width(len(source.values)),) * hidden_layers
-    header = replace(encoded.header, hidden=list(hidden))
-    field = build_field(header, source.scaling, encoded.quantised.channels, Network(), source.grid, device)
-    samples = _draw(source, field, generator)
+    samples = _draw(source, encoded, generator, device)
     scales = 2.0 ** -samples.inputs.square().mean(dim=1).sqrt().clamp(2.0**-40, 2.0**40).log2().round()
-    shapes = network.layer_shapes(len(samples.inputs), len(samples.base), hidden)
+    inputs = samples.inputs.mul_(scales[:, None])
+    shapes = network.layer_shapes(len(inputs), len(samples.base), hidden)
     started = [weight.to(device) for weight in network.initial_weights(shapes, generator)]
 
     def progress(fraction: float, loss: float, squares: Tensor) -> None:
         report(fraction, loss, source.scaling.scale * np.sqrt(squares.cpu().numpy()))
 
-    inputs, missed = samples.inputs * scales[:, None], samples.wanted - samples.base
-    trained = train_network(started, inputs, missed, samples.weights, training, progress)
+    trained = train_network(started, inputs, samples.wanted - samples.base, samples.weights, training, progress)
     enhanced = samples.base + network.forward_in_blocks(trained, inputs)
     layers = Network(tuple(weight.cpu() for weight in trained), scales.cpu())
     before, after = (_rmse(samples, values, source.scaling) for values in (samples.base, enhanced))
     return Enhancement(layers, len(inputs), before, after)
 
 
-def _draw(source: Prepared, field: Field, generator: torch.Generator) -> _Samples:
+def _draw(source: Prepared, encoded: Encoded, generator: torch.Generator, device: torch.device) -> _Samples:
     times, rows = sample_axes(source.values.shape, generator)
-    columns = np.arange(source.grid.shape[2], dtype=np.float64)
-    base, inputs = field.network_view(times.numpy().astype(np.float64), rows.numpy().astype(np.float64), columns)
+    header = replace(encoded.header, hidden=[1])  # as with a network: all feature levels
+    features, maps = [], []
+    for grids, channel_maps in channel_features(header, encoded.quantised.channels, source.grid, device):
+        features.append(torch.stack([grid[times][:, rows] for grid in grids]))
+        maps.append(channel_maps[:, rows])
+    positions = (
+        times.numpy().astype(np.float64),
+        rows.numpy().astype(np.float64),
+        np.arange(source.grid.shape[2], dtype=np.float64),
+    )
+    chosen_cycles = tuple(header.cycles)
+    base, inputs = network_view(source.grid, chosen_cycles, torch.stack(features), torch.stack(maps), positions)
     weights = torch.from_numpy(np.square(source.grid.row_weights()).astype(np.float32))[rows]
     weights = weights[None, :, None].expand(base.shape[1:]).reshape(-1)
     order = torch.randperm(weights.numel(), generator=generator)
-    weights = (weights / weights.mean())[order].to(base.device)
-    wanted = source.values[:, times][:, :, rows].flatten(1)[:, order].to(base.device)
-    order = order.to(base.device)
+    weights = (weights / weights.mean())[order].to(device)
+    wanted = source.values[:, times][:, :, rows].flatten(1)[:, order].to(device)
+    order = order.to(device)
     return _Samples(inputs[:, order], base.flatten(1)[:, order], wanted, weights)
 
 

@@ -11,9 +11,8 @@ block gathers vertices axis by axis, not eight per point.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -106,29 +105,24 @@ class Field:
         """
         features = interpolate(self.features, times, latitudes, longitudes, self.grid.periodic)
         maps = interpolate(self.maps, None, latitudes, longitudes, self.grid.periodic)
-        base = features[:, 0] + cycles.evaluate(maps, self._functions(times, longitudes))
-        points = base[0].numel()
-        if features.shape[1] == 1:
-            return base, base.new_zeros(0, points)
-        parts = (base, features[:, 1:], self._analytic_inputs(times, latitudes, longitudes))
-        return base, torch.cat([part.reshape(-1, points) for part in parts])
+        return network_view(self.grid, self.cycles, features, maps, (times, latitudes, longitudes))
 
-    def _analytic_inputs(
-        self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
-    ) -> Tensor:
-        """Inputs that cost no bits [input, time, lat, lon]: one, sine of latitude, local solar hour."""
-        shape = (times.size, latitudes.size, longitudes.size)
-        rows = [torch.ones(shape)]
-        if self.grid.latitude.geographic:
-            sine = np.sin(np.deg2rad(self.grid.coordinates(1, latitudes))).astype(np.float32)
-            rows.append(torch.from_numpy(sine)[None, :, None].expand(shape))
-        functions = self._functions(times, longitudes).cpu()
-        rows += [function[:, None, :].expand(shape) for function in functions[_solar_hour(self.cycles)]]
-        return torch.stack(rows).to(self.features.device)
 
-    def _functions(self, times: NDArray[np.float64], longitudes: NDArray[np.float64]) -> Tensor:
-        seconds, degrees = self.grid.coordinates(0, times), self.grid.coordinates(2, longitudes)
-        return cycles.basis(self.cycles, seconds, degrees).to(self.features.device)
+def network_view(
+    grid: SourceGrid,
+    chosen_cycles: Sequence[int],
+    features: Tensor,
+    maps: Tensor,
+    positions: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+) -> tuple[Tensor, Tensor]:
+    """`Field.network_view` from features [channel, level, time, lat, lon] and maps [channel, b, lat, lon] there."""
+    functions = _functions(grid, chosen_cycles, positions[0], positions[2]).to(features.device)
+    base = features[:, 0] + cycles.evaluate(maps, functions)
+    points = base[0].numel()
+    if features.shape[1] == 1:
+        return base, base.new_zeros(0, points)
+    analytic = _analytic_inputs(grid, chosen_cycles, *positions).to(features.device)
+    return base, torch.cat([part.reshape(-1, points) for part in (base, features[:, 1:], analytic)])
 
 
 def network_inputs(channels: int, chosen_cycles: Sequence[int], grid: SourceGrid) -> int:
@@ -139,20 +133,44 @@ def network_inputs(channels: int, chosen_cycles: Sequence[int], grid: SourceGrid
 
 def feature_levels(
     coefficients: Tensor, depths: Sequence[int], periodic: Sequence[bool], row_weights: Tensor, levels: int
-) -> Tensor:
-    """Feature grids [level, time, lat, lon] of one channel's coefficients [time, lat, lon]."""
-    grids = [wavelet.inverse(coefficients, depths, periodic)]
+) -> Iterator[Tensor]:
+    """Feature grids [time, lat, lon] of one channel's coefficients [time, lat, lon], which it overwrites, by level."""
+    fine = wavelet.inverse(coefficients, depths, periodic)
+    yield fine / row_weights[:, None]
     for level in range(1, levels):
-        smooth = coefficients.clone()
         for axis, depth in enumerate(depths):
             if depth:
                 start = wavelet.band_edges(coefficients.shape[axis], depth)[-min(level, depth)][0]
-                smooth.narrow(axis, start, smooth.shape[axis] - start).zero_()
-        grids.append(wavelet.inverse(smooth, depths, periodic))
-    stacked = torch.stack([grids[0], *(fine - coarse for fine, coarse in pairwise(grids))])
-    return stacked / row_weights[:, None]
+                coefficients.narrow(axis, start, coefficients.shape[axis] - start).zero_()
+        coarse = wavelet.inverse(coefficients, depths, periodic)
+        yield (fine - coarse) / row_weights[:, None]
+        fine = coarse
 
 
 def _solar_hour(chosen_cycles: Sequence[int]) -> list[int]:
     """Where the basis functions hold cosine and sine of the solar day."""
     return [place for place, index in enumerate(chosen_cycles) if index in cycles.DAY]
+
+
+def _analytic_inputs(
+    grid: SourceGrid,
+    chosen_cycles: Sequence[int],
+    times: NDArray[np.float64],
+    latitudes: NDArray[np.float64],
+    longitudes: NDArray[np.float64],
+) -> Tensor:
+    """Inputs that cost no bits [input, time, lat, lon]: one, sine of latitude, local solar hour."""
+    shape = (times.size, latitudes.size, longitudes.size)
+    rows = [torch.ones(shape)]
+    if grid.latitude.geographic:
+        sine = np.sin(np.deg2rad(grid.coordinates(1, latitudes))).astype(np.float32)
+        rows.append(torch.from_numpy(sine)[None, :, None].expand(shape))
+    functions = _functions(grid, chosen_cycles, times, longitudes)
+    rows += [function[:, None, :].expand(shape) for function in functions[_solar_hour(chosen_cycles)]]
+    return torch.stack(rows)
+
+
+def _functions(
+    grid: SourceGrid, chosen_cycles: Sequence[int], times: NDArray[np.float64], longitudes: NDArray[np.float64]
+) -> Tensor:
+    return cycles.basis(chosen_cycles, grid.coordinates(0, times), grid.coordinates(2, longitudes))

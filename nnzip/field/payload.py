@@ -135,18 +135,33 @@ def build_field(
 
     Cost: an inverse wavelet per channel, `LEVELS` with a network.
     """
+    levels = LEVELS if header.hidden else 1
+    features = torch.empty(header.shape[0], levels, *header.shape[1:], device=device)
+    maps = []
+    for target, (channel, channel_maps) in zip(
+        features, channel_features(header, quantised, grid, device), strict=True
+    ):
+        for place, level in zip(target, channel, strict=True):
+            place.copy_(level)
+        maps.append(channel_maps)
+    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), layers.folded(device))
+
+
+def channel_features(
+    header: FieldHeader, quantised: Sequence[QuantisedChannel], grid: SourceGrid, device: torch.device
+) -> Iterator[tuple[Iterator[Tensor], Tensor]]:
+    """Channel by channel the feature grids [time, lat, lon] of every level and the maps of the cycles [b, lat, lon]."""
     row_weights = torch.from_numpy(grid.row_weights().astype(np.float32)).to(device)
     scales = map_scales(header.cycles, header.shape[1])[:, None, None]
     step = np.float32(header.step)
     levels = LEVELS if header.hidden else 1
-    features = torch.empty(header.shape[0], levels, *header.shape[1:], device=device)
-    maps = []
-    for target, channel in zip(features, quantised, strict=True):
+    for channel in quantised:
         coefficients = torch.from_numpy(dequantise(channel.coefficients, channel.shifts) * step).to(device)
-        target.copy_(feature_levels(coefficients, header.depths, grid.periodic, row_weights, levels))
-        flat = torch.from_numpy(dequantise(channel.maps, (0.0, 0.0)) * step / scales).to(device)
-        maps.append(feature_levels(flat, header.spatial_depths, grid.periodic, row_weights, 1)[0])
-    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), layers.folded(device))
+        maps = torch.from_numpy(dequantise(channel.maps, (0.0, 0.0)) * step / scales).to(device)
+        yield (
+            feature_levels(coefficients, header.depths, grid.periodic, row_weights, levels),
+            next(feature_levels(maps, header.spatial_depths, grid.periodic, row_weights, 1)),
+        )
 
 
 def _unpack(data: bytes, grid: SourceGrid, channels: int) -> tuple[FieldHeader, Iterator[bytes]]:

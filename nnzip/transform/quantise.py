@@ -60,8 +60,8 @@ def dequantise(quantised: Coefficients, shifts: tuple[float, float]) -> NDArray[
     """Values moved by `shifts` (of magnitude 1, of more) to the centroids of their quantisation cells."""
     signed = quantised.astype(np.float32)
     magnitudes = np.abs(signed)
-    offsets = np.array([0.0, *shifts], dtype=np.float32)[np.minimum(magnitudes, 2).astype(np.intp)]
-    return np.copysign(magnitudes + offsets, signed)
+    magnitudes += np.array([0.0, *shifts], dtype=np.float32).take(np.minimum(magnitudes, 2).astype(np.uint8))
+    return np.copysign(magnitudes, signed, out=magnitudes)
 
 
 def _with_sign(magnitudes: NDArray[np.int32], values: NDArray[np.float32]) -> Coefficients:
