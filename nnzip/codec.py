@@ -24,7 +24,7 @@ from nnzip.archive.container import ArchiveWriter, archive_size, deflated_size
 from nnzip.archive.limits import ARRAYS_MEMBER
 from nnzip.archive.manifest import AchievedErrors, GroupEntry, Manifest, MaskEntry, SegmentEntry
 from nnzip.budget import Allowance, Target
-from nnzip.comparison import compare
+from nnzip.comparison import area_weights, compare
 from nnzip.data.grouping import lossless_reason, plan_groups, stack
 from nnzip.data.selection import subset
 from nnzip.data.target_grid import grid_of, regular_grid
@@ -35,9 +35,9 @@ from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import Progress, ProgressCallback, SegmentReports, units_of
-from nnzip.promise import bound_notes, promise, require_bounds
+from nnzip.promise import bound_notes, promise, require_bounds, require_rmse, rmse_targets
 from nnzip.reader import Archive, group_grid
-from nnzip.segment import Coded, code_within_bounds, code_within_budget
+from nnzip.segment import Coded, code_to_rmse, code_within_bounds, code_within_budget
 
 EFFORTS = {"fast": 0, "normal": 800, "best": 4000}
 """Training steps of the network per segment; "fast" leaves it out."""
@@ -94,7 +94,8 @@ def compress(
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
-    """Compress `dataset` into the archive `path`: at most the size asked for, at least 97 % of it where that helps.
+    """Compress `dataset` into the archive `path`: within the errors asked for, or at most the size asked for and at
+    least 97 % of it where that helps.
 
     `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive. Raises
     UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
@@ -108,6 +109,7 @@ def compress(
         groups, lossless = plan_groups(dataset, variables)
         surveys = [survey(dataset, group) for group in groups]
         bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error)
+        rmse = rmse_targets(dataset, groups, surveys, target)
         configuration = _configuration(target, effort, seed)
         manifest, arrays = describe(dataset, groups, surveys, lossless, bounds, configuration)
         if arrays:
@@ -127,8 +129,12 @@ def compress(
                 part = (data, grid.times(segment.start, segment.stop), group, (index, number), segment)
                 seconds = None if time_budget is None else time_budget * finite / max(values, 1)
                 limited, report = replace(options, seconds=seconds), reports.for_segment(group, data.size)
-                if target.max_error is None:
+                if target.limits_size:
                     coded = code_within_budget(*part, allowance.share(finite), limited, report)
+                elif rmse:
+                    wanted = [rmse[layout.name] for layout in group.variables]
+                    weights = area_weights(group) if target.psnr is None else np.ones(group.shape[2])
+                    coded = code_to_rmse(*part, wanted, weights, limited, report)
                 else:
                     promised = [bounds[layout.name] for layout in group.variables]
                     coded = code_within_bounds(*part, promised, limited, report, with_field=with_field)
@@ -143,7 +149,8 @@ def compress(
         errors = {name: _achieved(found) for name, found in statistics.items()}
         manifest = msgspec.structs.replace(manifest, groups=tuple(entries), errors=errors)
         require_bounds(bounds, statistics)
-        if target.max_error is None:
+        require_rmse(target, rmse, statistics)
+        if target.limits_size:
             _require_size(target, manifest.source.bytes, writer.size_so_far() + deflated_size(manifest), limit)
         size = writer.finish(manifest)
     return CompressionResult(
@@ -233,12 +240,12 @@ def _fit_options(effort: str, seed: int, device: str) -> FitOptions:
 
 
 def _configuration(target: Target, effort: str, seed: int) -> dict[str, Any]:
-    if target.max_error is not None:
-        asked = {name or "all": value for name, value in target.max_error.items()}
-        wanted: dict[str, Any] = {"max_error": asked or "community tolerances"}
-    else:
-        wanted = {"ratio": target.ratio} if target.size_bytes is None else {"size": target.size_bytes}
-    return {**wanted, "effort": effort, "seed": seed}
+    wanted: dict[str, Any] = {"ratio": target.ratio, "size": target.size_bytes, "psnr": target.psnr}
+    for key, quantities in (("max_error", target.max_error), ("rmse", target.rmse)):
+        if quantities is not None:
+            wanted[key] = {name or "all": value for name, value in quantities.items()} or "community tolerances"
+    given = {key: value for key, value in wanted.items() if value is not None}
+    return {**given, "effort": effort, "seed": seed}
 
 
 def _overhead(manifest: Manifest, members: int) -> int:

@@ -31,6 +31,12 @@ class _Unwritten:
         return self.members[name]
 
 
+def area_weights(group: Group) -> NDArray[np.float64]:
+    """Weight of every row [lat] in means over the area."""
+    values = group.latitude.values
+    return latitude_weights(values) if group.latitude.geographic else np.ones(values.size)
+
+
 def compare(
     manifest: Manifest,
     entry: GroupEntry,
@@ -49,7 +55,7 @@ def compare(
     source = _Unwritten(msgspec.structs.replace(manifest, groups=(alone,)), coded.members)
     layers = LayerDecoder(source, (group,), (grid,), device, "all")
     rows, columns = (np.arange(n, dtype=np.float64) for n in grid.shape[1:])
-    areas = latitude_weights(group.latitude.values) if group.latitude.geographic else np.ones(rows.size)
+    areas = area_weights(group)
     together = max(_BLOCK_VALUES // (rows.size * columns.size), 1)
     for start in range(coded.entry.start, coded.entry.stop, together):
         times = np.arange(start, min(start + together, coded.entry.stop), dtype=np.float64)

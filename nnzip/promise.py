@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nnzip.bounded import Bounds
+from nnzip.budget import Target
 from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError, VerificationError
@@ -18,6 +19,8 @@ from nnzip.tolerance import resolve_bounds
 
 GUARD = 2e-6
 """Of a variable's range: decoders on other machines, devices and libraries differ by up to a fifth of it (measured)."""
+
+_RMSE_ROUNDING = 1 + 1e-6  # sums in another order
 
 
 def promise(
@@ -44,6 +47,47 @@ def promise(
             )
         bounds[name] = Bounds(bound, guard, dtypes[name])
     return bounds
+
+
+def rmse_targets(
+    dataset: xr.Dataset, groups: Sequence[Group], surveys: Sequence[Survey], target: Target
+) -> dict[str, float]:
+    """The RMSE that is asked for of every compressed variable, as such or as a PSNR; none for other targets.
+
+    Raises UsageError for one that float32 cannot keep, with the numbers.
+    """
+    if target.rmse is None and target.psnr is None:
+        return {}
+    ranges, rounding = {}, {}
+    for group, found in zip(groups, surveys, strict=True):
+        for layout, part in group.parts():
+            low, high = float(found.low[part].min()), float(found.high[part].max())
+            ranges[layout.name] = high - low
+            rounding[layout.name] = float(np.spacing(np.float32(max(abs(low), abs(high)))))
+    if target.psnr is not None:
+        share = 10 ** (-target.psnr / 20)
+        rmse = {name: share * spread if spread > 0 else 1.0 for name, spread in ranges.items()}
+    else:
+        rmse = resolve_bounds(dataset, ranges, target.rmse, what="RMSE", with_defaults=False)
+    for name, wanted in rmse.items():
+        if ranges[name] > 0 and wanted < rounding[name]:
+            units = units_of(dataset, name)
+            raise UsageError(
+                f"the RMSE {wanted:.3g} {units} of {name} is below float32's rounding, {rounding[name]:.2g} {units}: "
+                "ask for more, or keep the variable losslessly"
+            )
+    return rmse
+
+
+def require_rmse(target: Target, wanted: Mapping[str, float], statistics: Mapping[str, ErrorStatistics]) -> None:
+    """Raise VerificationError unless the decoded data have the RMSE or PSNR asked for."""
+    for name, limit in wanted.items():
+        found = statistics[name].rmse() if target.psnr is None else statistics[name].plain_rmse()
+        if found > limit * _RMSE_ROUNDING:
+            raise VerificationError(
+                f"{name} decodes with an RMSE of {found:.6g} where {limit:.6g} is asked for: nothing was written; ask "
+                "for a larger one, or please report this"
+            )
 
 
 def require_bounds(bounds: Mapping[str, Bounds], statistics: Mapping[str, ErrorStatistics]) -> None:

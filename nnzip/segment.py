@@ -14,6 +14,7 @@ from nnzip.budget import tiles
 from nnzip.data.grouping import Group
 from nnzip.field.axes import SourceGrid
 from nnzip.field.fit import FitOptions, Report, fit_field
+from nnzip.field.quality import fit_field_to_rmse
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,24 @@ def code_within_budget(
     """The field alone, in at most `budget` bytes; `number` = (group, segment)."""
     runs = [layout.channels for layout in group.variables]
     payload = fit_field(values, grid, runs, budget, options, report)
+    name = field_name(*number)
+    return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload})
+
+
+def code_to_rmse(
+    values: NDArray[np.floating],
+    grid: SourceGrid,
+    group: Group,
+    number: tuple[int, int],
+    entry: SegmentEntry,
+    rmse: Sequence[float],
+    row_weights: NDArray[np.float64],
+    options: FitOptions,
+    report: Report,
+) -> Coded:
+    """The field alone, of these RMSE: one per variable of the group, weighted by `row_weights` [lat]."""
+    runs = [layout.channels for layout in group.variables]
+    payload = fit_field_to_rmse(values, grid, runs, rmse, row_weights, options, report)
     name = field_name(*number)
     return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload})
 

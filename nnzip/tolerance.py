@@ -26,38 +26,51 @@ DEFAULT_SHARE = 1e-3
 _QUANTITY = re.compile(r"^\s*([-+0-9.eE]+)\s*(.*?)\s*$")
 
 
-def parse_bounds(text: str) -> dict[str | None, str]:
-    """Text such as "t2m=0.1K,msl=50Pa" or "0.1%" as {variable or None for all: quantity}. Raises UsageError."""
+def parse_bounds(text: str, what: str = "bound") -> dict[str | None, str]:
+    """Text such as "t2m=0.1K,msl=50Pa" or "0.1%" as {variable or None for all: quantity}; none from no text.
+
+    `what` it is called in messages. Raises UsageError.
+    """
     bounds: dict[str | None, str] = {}
-    for part in text.split(","):
+    for part in text.split(",") if text else ():
         name, equals, quantity = part.rpartition("=")
         key = name.strip() if equals else None
         if not quantity.strip() or (equals and not key) or key in bounds:
-            raise UsageError(f"the bound {part!r} is not of the form t2m=0.1K, 0.1% or 0.5: write one per variable")
+            raise UsageError(f"the {what} {part!r} is not of the form t2m=0.1K, 0.1% or 0.5: write one per variable")
         bounds[key] = quantity.strip()
     return bounds
 
 
 def resolve_bounds(
-    dataset: xr.Dataset, ranges: Mapping[str, float], wanted: Mapping[str | None, str | float] | None
+    dataset: xr.Dataset,
+    ranges: Mapping[str, float],
+    wanted: Mapping[str | None, str | float] | None,
+    *,
+    what: str = "bound",
+    with_defaults: bool = True,
 ) -> dict[str, float]:
     """A bound for every variable of `ranges` (name -> largest minus smallest value), in the variable's units.
 
     `wanted` holds quantities with or without units ("0.1K", "0.1%" of the range, 0.5) per variable, and under None one
     for all others; without it, and for variables it leaves out, the community's tolerance or DEFAULT_SHARE of the
-    range. Raises UsageError for unknown variables, units that do not fit and bounds that are not positive.
+    range, or an error without `with_defaults`. `what` it is called in messages. Raises UsageError for unknown
+    variables, units that do not fit and bounds that are not positive.
     """
     asked = dict(wanted or {})
     unknown = [name for name in asked if name is not None and name not in ranges]
     if unknown:
-        raise UsageError(f"there is no compressed variable {unknown[0]!r} to bound: there are {', '.join(ranges)}")
+        raise UsageError(
+            f"there is no compressed variable {unknown[0]!r} to give a {what}: there are {', '.join(ranges)}"
+        )
     bounds = {}
     for name, spread in ranges.items():
         quantity = asked.get(name, asked.get(None))
+        if quantity is None and not with_defaults:
+            raise UsageError(f"{name} has no {what}: give one for it too ({name}=0.1%), or one for all variables")
         bound = _default(dataset[name], spread) if quantity is None else _resolve(dataset[name], spread, quantity)
         bounds[name] = bound if spread > 0 or bound > 0 else 1.0
         if not bounds[name] > 0:
-            raise UsageError(f"the bound {quantity} of {name} is not positive: every bound needs to be")
+            raise UsageError(f"the {what} {quantity} of {name} is not positive: it needs to be")
     return bounds
 
 

@@ -38,12 +38,22 @@ def compress(
             metavar="BOUNDS",
         ),
     ] = None,
+    rmse: Annotated[
+        str | None,
+        typer.Option(help="Largest RMSE, area-weighted: t2m=0.05K, or one for all; bounds no error.", metavar="RMSE"),
+    ] = None,
+    psnr: Annotated[
+        float | None, typer.Option(help="Least peak signal-to-noise ratio of every variable in dB; bounds no error.")
+    ] = None,
     ratio: Annotated[
         float | None, typer.Option(help="Compression ratio, float32 bytes over the whole file's; bounds no error.")
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
     ] = None,
+    mode: Annotated[
+        options.Mode, typer.Option(help="Which layers to write: all that the target needs, or the field alone.")
+    ] = options.Mode.ALL,
     no_field: Annotated[
         bool, typer.Option("--no-field", help="Leave the preview field out of a bounded archive.")
     ] = False,
@@ -64,10 +74,17 @@ def compress(
         names = options.parse_variables(variables)
         seconds = None if time_budget is None else options.parse_duration(time_budget)
         size_bytes = None if size is None else options.parse_size(size)
-        if sum(wanted is not None for wanted in (max_error, ratio, size)) > 1:
-            raise UsageError("--max-error, --ratio and --size are three different targets: give one of them")
-        if no_field and (ratio is not None or size is not None):
-            raise UsageError("--no-field goes with an error bound: an archive of a given size is nothing but a field")
+        targets = {"--max-error": max_error, "--rmse": rmse, "--psnr": psnr, "--ratio": ratio, "--size": size}
+        given = [option for option, wanted in targets.items() if wanted is not None]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} are different targets: give one of them")
+        bounded = given in ([], ["--max-error"])
+        if no_field and not bounded:
+            raise UsageError(f"--no-field goes with an error bound: with {given[0]} an archive is nothing but a field")
+        if mode is options.Mode.FIELD and bounded:
+            raise UsageError(
+                "a field alone holds no error bound: give --mode field a --ratio, --size, --rmse or --psnr"
+            )
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
         from nnzip.budget import Target
@@ -75,10 +92,8 @@ def compress(
         from nnzip.data.opening import open_dataset
         from nnzip.tolerance import parse_bounds
 
-        bounds = None
-        if ratio is None and size_bytes is None:
-            bounds = {} if max_error is None else parse_bounds(max_error)
-        target = Target(ratio=ratio, size_bytes=size_bytes, max_error=bounds)
+        bounds = parse_bounds(max_error or "") if bounded else None
+        target = Target(ratio, size_bytes, bounds, None if rmse is None else parse_bounds(rmse, "RMSE"), psnr)
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, names, target):
                 terminal.message(line)
@@ -142,8 +157,14 @@ def _member(dataset: xr.Dataset, layout: VariableLayout) -> str:
 
 
 def target_text(target: Target) -> str:
-    """ "ratio 300" or "50 MB"."""
-    return f"ratio {target.ratio:g}" if target.size_bytes is None else numbers.file_size(target.size_bytes)
+    """ "ratio 300", "50 MB", "PSNR 60 dB" or "RMSE t2m 0.05K"."""
+    if target.ratio is not None:
+        return f"ratio {target.ratio:g}"
+    if target.size_bytes is not None:
+        return numbers.file_size(target.size_bytes)
+    if target.psnr is not None:
+        return f"PSNR {target.psnr:g} dB"
+    return "RMSE " + ", ".join(f"{name or 'all'} {value}" for name, value in (target.rmse or {}).items())
 
 
 def summary(result: CompressionResult) -> str:

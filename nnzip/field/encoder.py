@@ -95,7 +95,7 @@ def encode_segment(
         room = budget - fixed
         tolerance = max(_TOLERANCE, _CLOSE / max(room, 1.0))
         step = search_step(trials.size, transformed.rates, room, tolerance=tolerance, start=step)
-        encoded = _encode(transformed, step, trials.quantised(step), layers)
+        encoded = encode_at(transformed, step, trials.quantised(step), layers)
         report((attempt + 1) / _ATTEMPTS)
         free = budget - len(encoded.data)
         if free >= 0 and (best is None or len(encoded.data) > len(best.data)):
@@ -103,7 +103,7 @@ def encode_segment(
         if 0 <= free <= 1.5 * tolerance * budget or step <= SMALLEST_STEP or step >= LARGEST_STEP:
             break
         fixed = len(encoded.data) - encoded.quantised.bytes + _MARGIN * attempt * budget
-    return best or _encode(transformed, LARGEST_STEP, trials.quantised(LARGEST_STEP), layers)
+    return best or encode_at(transformed, LARGEST_STEP, trials.quantised(LARGEST_STEP), layers)
 
 
 class _Trials:
@@ -127,7 +127,8 @@ class _Trials:
         return self._last[1]
 
 
-def _encode(transformed: Transformed, step: float, quantised: Quantised, layers: Network) -> Encoded:
+def encode_at(transformed: Transformed, step: float, quantised: Quantised, layers: Network) -> Encoded:
+    """The payload of a segment quantised at `step`."""
     streams = []
     for channel, (maps_plan, plan) in zip(quantised.channels, quantised.plans, strict=True):
         if maps_plan is not None:

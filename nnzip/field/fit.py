@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nnzip.field.axes import SourceGrid
 from nnzip.field.encoder import Encoded, choose_transform, encode_segment, quantise_segment
-from nnzip.field.enhancement import train_enhancement
+from nnzip.field.enhancement import Enhancement, train_enhancement
 from nnzip.field.payload import Network, encode_network
 from nnzip.field.preparation import Transformed, prepare, transform
 from nnzip.field.search import search_step
@@ -91,14 +91,25 @@ def _with_network(
     found = train_enhancement(
         transformed.source, encoded, options.hidden_layers, training, options.seed, options.device, trained
     )
-    size = len(encode_network(found.layers)[2]) + 8 * len(found.layers.weights) + found.inputs
-    gained = 1 - (found.after / max(found.before, 1e-30)) ** _WORTH
-    if not gained > size / len(encoded.data):  # also where training has diverged to NaN
+    if not worth_its_bytes(found, len(encoded.data)):
         return encoded
-    fixed = len(encoded.data) - encoded.quantised.bytes + size
+    fixed = len(encoded.data) - encoded.quantised.bytes + _size(found)
     progress = _between(report, stop, 1.0)
     enhanced = encode_segment(transformed, budget, found.layers, progress, fixed=fixed, start=encoded.header.step)
     return enhanced if len(enhanced.data) <= max(budget, len(encoded.data)) else encoded
+
+
+def worth_its_bytes(found: Enhancement, size: int) -> bool:
+    """Whether a network lowers the RMSE by more than its bytes would, put into the other `size` bytes of a payload.
+
+    Not where training has diverged to NaN.
+    """
+    gained = 1 - (found.after / max(found.before, 1e-30)) ** _WORTH
+    return bool(gained > _size(found) / size)
+
+
+def _size(found: Enhancement) -> int:
+    return len(encode_network(found.layers)[2]) + 8 * len(found.layers.weights) + found.inputs
 
 
 def _between(report: Report, start: float, stop: float) -> Callable[[float], None]:

@@ -62,12 +62,15 @@ class Transformed:
         return wavelet_bands(tuple(self.maps.shape[1:]), (0, *self.depths[1:]))
 
 
-def prepare(values: NDArray[np.floating], grid: SourceGrid, runs: Sequence[int]) -> Prepared:
+def prepare(
+    values: NDArray[np.floating], grid: SourceGrid, runs: Sequence[int], scales: NDArray[np.float64] | None = None
+) -> Prepared:
     """Standardise `values` [channel, time, lat, lon] (not finite: missing) and fill the missing points.
 
-    `runs`: channels per variable. Raises InputError for values beyond float32's range.
+    `runs`: channels per variable; `scales` [channel]: instead of the data's own.
+    Raises InputError for values beyond float32's range.
     """
-    scaling = _scaling(values, runs)
+    scaling = _scaling(values, runs, scales)
     missing = torch.from_numpy(~np.isfinite(values))
     standardised = torch.empty(values.shape, dtype=torch.float32)
     for channel, target in enumerate(standardised):
@@ -95,7 +98,12 @@ def transform(source: Prepared, *, with_cycles: bool, time_depth: int | None = N
     return Transformed(source, depths, chosen, maps, coefficients, RateModel(coefficients.numpy()))
 
 
-def _scaling(values: NDArray[np.floating], runs: Sequence[int]) -> Scaling:
+def smallest_scale(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What float32 resolves of values from `low` to `high`: finer scales mean nothing."""
+    return np.maximum(-low, high) * _FLOAT32_PRECISION
+
+
+def _scaling(values: NDArray[np.floating], runs: Sequence[int], scales: NDArray[np.float64] | None) -> Scaling:
     """Rounded to float32 as the archive stores it, the range outwards.
 
     The channels of a variable share their scale, so that one step gives them the same error in the variable's units,
@@ -105,7 +113,7 @@ def _scaling(values: NDArray[np.floating], runs: Sequence[int]) -> Scaling:
     parts = np.split(variance, np.cumsum(runs)[:-1])
     shared = np.concatenate([np.full(run, part.mean()) for run, part in zip(runs, parts, strict=True)])
     scale = np.minimum(np.sqrt(shared), LARGEST_SCALE * np.sqrt(variance))
-    scale = np.maximum(scale, np.maximum(-low, high) * _FLOAT32_PRECISION)  # float32 resolves no less
+    scale = np.maximum(scale if scales is None else scales, smallest_scale(low, high))
     scale = np.where(scale < _FLOAT32_TINY, 1.0, scale)
     stored = np.stack([mean, scale, low, high]).astype(np.float32)
     stored[2] = np.where(stored[2] > low, np.nextafter(stored[2], np.float32(-np.inf)), stored[2])
