@@ -1,0 +1,188 @@
+"""Parts from the open mirrors, anonymously: ARCO-ERA5 and WeatherBench2 (Zarr), NCAR on AWS (NetCDF over HTTPS).
+
+Data are read through fsspec, only the chunks that a part touches, some times at a time; a block that fails is read
+again. The addresses can be changed for institutional copies: NNZIP_ARCO_URL, NNZIP_WB2_URL, NNZIP_NCAR_URL.
+"""
+
+from __future__ import annotations
+
+import os
+from calendar import monthrange
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+from math import prod
+from typing import Any, TypeVar
+
+import xarray as xr
+
+from nnzip.download.layout import rename, tidy
+from nnzip.download.plan import Part
+from nnzip.download.retry import Patience, Watcher, retrying
+from nnzip.download.variables import Field, Source
+from nnzip.errors import InputError, UnavailableError
+
+T = TypeVar("T")
+ADDRESSES: dict[Source, str] = {
+    "arco": "gs://gcp-public-data-arco-era5/ar/full_37-1h-0p25deg-chunk-1.zarr-v3",
+    "wb2": "gs://weatherbench2/datasets/era5/1959-2023_01_10-wb13-6h-1440x721_with_derived_variables.zarr",
+    "ncar": "https://nsf-ncar-era5.s3.amazonaws.com",
+}
+_TITLES: dict[Source, str] = {"arco": "ARCO-ERA5", "wb2": "WeatherBench2", "ncar": "NCAR"}
+_BLOCK_BYTES = 256 << 20  # of decoded chunks at a time: a chunk of ARCO-ERA5 with its 37 levels has 154 MB
+_BLOCK_TIMES = 24
+_LAST_TIME_ATTRIBUTES = ("valid_time_stop_era5t", "valid_time_stop")
+
+
+def address(source: Source) -> str:
+    """Where the mirror is."""
+    return os.environ.get(f"NNZIP_{source.upper()}_URL", ADDRESSES[source]).rstrip("/")
+
+
+class Mirror:
+    """Fetches parts from one mirror; the store is opened at the first."""
+
+    def __init__(self, source: Source, patience: Patience, watcher: Watcher) -> None:
+        self._source, self._patience, self._watcher = source, patience, watcher
+        self._store: xr.Dataset | None = None
+
+    def fetch(self, part: Part) -> xr.Dataset:
+        """The dataset of `part` in memory, in the common layout (nnzip/download/layout.py).
+
+        Raises InputError when the mirror lacks a variable, level or time, UnavailableError when it cannot be reached.
+        """
+        if self._source == "ncar":
+            days = [self._read(dataset, piece) for dataset, piece in self._ncar_files(part)]
+            return _joined(days, part)
+        return self._read(self._zarr_store(part), part)
+
+    def _zarr_store(self, part: Part) -> xr.Dataset:
+        if self._store is None:
+            self._store = self._ask(lambda: _open_zarr(address(self._source)))
+        store = self._store
+        last = next((store.attrs[key] for key in _LAST_TIME_ATTRIBUTES if key in store.attrs), None)
+        if last is not None and part.selection.end > date.fromisoformat(str(last)[:10]):
+            raise InputError(f"{_TITLES[self._source]} ends on {last}: take an earlier --end, or --source cds")
+        return store
+
+    def _ncar_files(self, part: Part) -> Iterator[tuple[xr.Dataset, Part]]:
+        """Every file that holds something of `part`, with the part of it: a month of a variable, or a day of levels."""
+        for field in part.selection.fields:
+            spans = _days(part) if field.levels else [(part.selection.start, part.selection.end)]
+            for first, last in spans:
+                piece = replace(part.selection, fields=(field,), start=first, end=last)
+                url = ncar_url(field, first)
+                with _remote_netcdf(url, self._ask) as dataset:
+                    yield dataset, replace(part, selection=piece)
+
+    def _read(self, dataset: xr.Dataset, part: Part) -> xr.Dataset:
+        """Read block by block; what was read stays when a later block fails and is read again."""
+        lazy = tidy(dataset, part)
+        total, step = lazy.sizes["valid_time"], _times_at_once(rename(dataset, part.selection.fields))
+        blocks = []
+        for start in range(0, total, step):
+            self._watcher.show(f"{part.name}", start / total)
+            block = lazy.isel(valid_time=slice(start, start + step))
+            blocks.append(self._ask(lambda block=block: block.load()))  # type: ignore[misc]
+        joined = blocks[0] if len(blocks) == 1 else xr.concat(
+            blocks, "valid_time", data_vars="minimal", coords="minimal", compat="override", join="exact",
+            combine_attrs="override",
+        )  # fmt: skip
+        for variable in joined.variables.values():
+            variable.encoding = {}
+        return joined
+
+    def _ask(self, action: Callable[[], T]) -> T:
+        try:
+            return retrying(action, _is_passing, self._patience, self._watcher, _TITLES[self._source])
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{_TITLES[self._source]} has no {error}: these days or this variable are not there (yet); take other "
+                "days, or --source cds"
+            ) from error
+
+
+def ncar_url(field: Field, day: date) -> str:
+    """Address of the file with a variable: all hours of `day` on all levels, or of its month at the surface."""
+    code = field.variable.ncar_code
+    grid = "ll025uv" if field.levels and field.variable.short_name in ("u", "v") else "ll025sc"
+    kind = "e5.oper.an.pl" if field.levels else "e5.oper.an.sfc"
+    first, last = (
+        (day, day) if field.levels else (day.replace(day=1), day.replace(day=monthrange(day.year, day.month)[1]))
+    )
+    span = f"{first:%Y%m%d}00_{last:%Y%m%d}23"
+    return f"{address('ncar')}/{kind}/{day:%Y%m}/{kind}.{code}.{grid}.{span}.nc"
+
+
+def _open_zarr(url: str) -> xr.Dataset:
+    try:
+        import fsspec  # noqa: F401  (zarr imports it late, with a message of its own)
+
+        options = {"token": "anon"} if url.startswith("gs://") else None
+        dataset: xr.Dataset = xr.open_zarr(url, chunks=None, consolidated=True, storage_options=options)
+    except ImportError as error:
+        raise UnavailableError(
+            f"the open mirrors need further packages: pip install 'nnzip[cloud]' ({error})"
+        ) from error
+    return dataset
+
+
+@contextmanager
+def _remote_netcdf(url: str, ask: Callable[[Callable[[], Any]], Any]) -> Iterator[xr.Dataset]:
+    """A NetCDF file at an address, opened lazily: only the HDF5 chunks that are read are fetched."""
+    try:
+        import fsspec
+        import h5netcdf  # noqa: F401
+    except ImportError as error:
+        raise UnavailableError(f"NCAR's files need further packages: pip install 'nnzip[cloud]' ({error})") from error
+    file = ask(lambda: fsspec.open(url, block_size=1 << 20).open())
+    with file, ask(lambda: xr.open_dataset(file, engine="h5netcdf")) as dataset:
+        yield dataset
+
+
+def _times_at_once(dataset: xr.Dataset) -> int:
+    """Times whose chunks of one variable fit into memory together."""
+    largest = 1
+    for variable in dataset.data_vars.values():
+        chunks = variable.encoding.get("preferred_chunks", variable.encoding.get("chunks", variable.sizes))
+        sizes = chunks.values() if isinstance(chunks, dict) else chunks or variable.shape
+        largest = max(largest, prod(sizes) * variable.dtype.itemsize)
+    return int(max(1, min(_BLOCK_TIMES, _BLOCK_BYTES // largest)))
+
+
+def _days(part: Part) -> list[tuple[date, date]]:
+    first = part.selection.start
+    days = [first + timedelta(days=number) for number in range(part.selection.days)]
+    return [(day, day) for day in days]
+
+
+def _joined(pieces: list[xr.Dataset], part: Part) -> xr.Dataset:
+    """Days along time, then variables side by side."""
+    names = [field.variable.short_name for field in part.selection.fields]
+    series = []
+    for name in names:
+        own = [piece for piece in pieces if name in piece]
+        series.append(
+            own[0]
+            if len(own) == 1
+            else xr.concat(
+                own, "valid_time", coords="minimal", compat="override", combine_attrs="override", join="exact"
+            )
+        )
+    whole = xr.merge(series, join="exact", compat="override", combine_attrs="override")
+    whole.attrs["nnzip_request"] = part.identity
+    return whole
+
+
+def _is_passing(error: Exception) -> bool:
+    """Errors of a network or a server, which may be gone the next time."""
+    status = getattr(error, "status", getattr(error, "code", None))
+    if isinstance(error, FileNotFoundError):
+        return False
+    if isinstance(status, int) and 400 <= status < 500 and status not in (408, 429):
+        return False
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    if any(name in ("ClientError", "HttpError", "FSTimeoutError", "ServerDisconnectedError") for name in kinds):
+        return True
+    return isinstance(error, (OSError, TimeoutError)) and not isinstance(error, PermissionError)
