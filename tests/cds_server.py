@@ -44,7 +44,6 @@ class Job:
     request: dict[str, Any]
     statuses: list[str]
     content: bytes = b""
-    checksum: str | None = None
 
 
 @dataclass
@@ -74,6 +73,9 @@ class CdsServer:
     submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
     before: dict[str, Callable[[], None]] = field(default_factory=dict)
+    ignores_ranges: bool = False
+    checksum: str | None = None
+    etag_suffix: str = ""
 
     def __post_init__(self) -> None:
         handler = type("Handler", (_Handler,), {"state": self})
@@ -92,6 +94,36 @@ class CdsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+_LISTS = {
+    "product_type": r"reanalysis",
+    "variable": r"[a-z0-9_]+",
+    "year": r"(19[4-9]\d|20\d\d)",
+    "month": r"(0[1-9]|1[0-2])",
+    "day": r"(0[1-9]|[12]\d|3[01])",
+    "time": r"([01]\d|2[0-3]):00",
+}
+_LEVELS = set(
+    map(str, (*range(100, 251, 25), *range(300, 751, 50), *range(775, 1001, 25), 1, 2, 3, 5, 7, 10, 20, 30, 50, 70))
+)
+
+
+def _problem(dataset: str, request: dict[str, Any]) -> str | None:
+    """What the forms of the Climate Data Store would not let through."""
+    for key, pattern in _LISTS.items():
+        if not request.get(key) or not all(re.fullmatch(pattern, value) for value in request[key]):
+            return f"{key}: {request.get(key)}"
+    levels = request.get("pressure_level", [])
+    if (dataset == "reanalysis-era5-pressure-levels") != bool(levels) or not set(levels) <= _LEVELS:
+        return f"pressure_level: {levels}"
+    if request.get("data_format") not in ("netcdf", "grib") or request.get("download_format") != "unarchived":
+        return "data_format"
+    north, west, south, east = request.get("area", [90, -180, -90, 180])
+    if not (90 >= north > south >= -90 and -360 <= west < east <= 540 and east - west <= 360):
+        return f"area: {request['area']}"
+    further = set(request) - {*_LISTS, "pressure_level", "data_format", "download_format", "area"}
+    return f"unknown keys: {further}" if further else None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -133,6 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.state.submitted.append((dataset, request))
         if self._fault("submit"):
             return None
+        problem = _problem(dataset, request)
+        if problem is not None:
+            error = {"type": "invalid request", "title": "invalid request", "status": 400, "detail": problem}
+            return self._json(error, 400)
         levels = len(request.get("pressure_level", [0]))
         fields = len(request["variable"]) * levels * len(request["day"]) * len(request["time"])
         if self.state.fields_allowed is not None and fields > self.state.fields_allowed:
@@ -161,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         job.content = job.content or self.state.answer(job.request)
         asset = {
             "type": "application/netcdf", "href": f"{self._origin()}/files/{number}.nc",
-            "file:checksum": job.checksum or f"{int(hashlib.md5(job.content).hexdigest(), 16):x}",
+            "file:checksum": self.state.checksum or f"{int(hashlib.md5(job.content).hexdigest(), 16):x}",
             "file:size": len(job.content), "file:local_path": f"s3://cci2-prod-cache/{number}.nc",
         }  # fmt: skip
         return self._json({"asset": {"value": asset}})
@@ -169,7 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, number: str, method: str) -> None:
         content = self.state.jobs[number].content
         start, status = 0, 200
-        if match := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if match and not self.state.ignores_ranges:
             start, status = int(match[1]), 206
         if method == "GET":
             self.state.ranges.append(self.headers.get("Range", ""))
@@ -184,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(sent)))
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("ETag", f'"{self.state.jobs[number].checksum or hashlib.md5(content).hexdigest()}"')
+        self.send_header("ETag", f'"{hashlib.md5(content).hexdigest()}{self.state.etag_suffix}"')
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()

@@ -108,11 +108,12 @@ def download(
         place = output_at(output or Path("era5"))
         if compress and place.is_file:
             raise UsageError("--compress writes an archive per month: name a directory with -o")
+        bounds = _bounds(max_error, [field.variable.short_name for field in selection.fields])
         terminal.message(_summary(months))
         try:
             with terminal.progress() as progress:
                 watcher = _Watcher(terminal, progress)
-                archiving = _archiving(max_error, effort, progress, watcher) if compress else None
+                archiving = _archiving(bounds, max_error, effort, progress, watcher) if compress else None
                 files = run(months, place, watcher, data_format=data_format.value, archiving=archiving, overwrite=force)
         except KeyboardInterrupt as error:
             terminal.error(
@@ -142,21 +143,34 @@ class _Watcher:
             self._progress(Progress(stage, fraction or 0.0, None, {}))
 
 
+def _bounds(max_error: str | None, names: list[str]) -> dict[str | None, str]:
+    """The bounds as the codec takes them; a mistake in them shows before anything is fetched."""
+    from nnzip.tolerance import parse_bounds
+
+    bounds = {} if max_error is None else parse_bounds(max_error)
+    for name in bounds:
+        if name is not None and name not in names:
+            raise UsageError(
+                f"--max-error has a bound of {name!r}, which is not downloaded: there are {', '.join(names)}"
+            )
+    return bounds
+
+
 def _archiving(
-    max_error: str | None, effort: options.Effort, progress: ProgressCallback | None, watcher: _Watcher
+    bounds: dict[str | None, str],
+    max_error: str | None,
+    effort: options.Effort,
+    progress: ProgressCallback | None,
+    watcher: _Watcher,
 ) -> Archiving:
-    """Compress within bounds; they are read now, so that a mistake in them shows before anything is fetched."""
     from nnzip.budget import Target
     from nnzip.codec import compress
     from nnzip.download.run import Archiving
-    from nnzip.tolerance import parse_bounds
 
-    bounds: dict[str | None, Any] = {} if max_error is None else dict(parse_bounds(max_error))
+    target = Target(max_error=dict(bounds))
 
     def run(dataset: xr.Dataset, path: Path) -> None:
-        result = compress(
-            dataset, path, Target(max_error=bounds), effort=effort.value, overwrite=True, progress=progress
-        )
+        result = compress(dataset, path, target, effort=effort.value, overwrite=True, progress=progress)
         watcher.say(
             f"{path.name}: {numbers.file_size(result.file_bytes)}, {result.ratio:.1f} times smaller than float32"
         )
@@ -185,7 +199,7 @@ def _kind(pressure: bool, accumulated: bool) -> str:
 def _show_plan(terminal: Terminal, months: list[Month], data_format: Any, *, as_json: bool) -> None:
     from nnzip.download.cds_request import dataset_of, request_of
     from nnzip.download.licence import LICENCE, LICENCE_URL
-    from nnzip.download.mirrors import address, ncar_url
+    from nnzip.download.mirrors import address, ncar_files
     from nnzip.download.plan import estimated_bytes, transferred_bytes
 
     described = []
@@ -194,7 +208,7 @@ def _show_plan(terminal: Terminal, months: list[Month], data_format: Any, *, as_
         if part.source == "cds":
             entry |= {"dataset": dataset_of(part), "request": request_of(part, data_format)}
         elif part.source == "ncar":
-            entry["addresses"] = [ncar_url(field, part.selection.start) for field in part.selection.fields]
+            entry["addresses"] = [url for url, _ in ncar_files(part)]
         else:
             entry |= {"address": address(part.source), "selection": part.selection.describe()}
         described.append(entry | {"bytes": estimated_bytes(part), "transferred_bytes": transferred_bytes(part)})

@@ -11,7 +11,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from math import prod
 from typing import Any, TypeVar
 
@@ -53,8 +53,7 @@ class Mirror:
         Raises InputError when the mirror lacks a variable, level or time, UnavailableError when it cannot be reached.
         """
         if self._source == "ncar":
-            days = [self._read(dataset, piece) for dataset, piece in self._ncar_files(part)]
-            return _joined(days, part)
+            return _joined([self._read_file(url, piece) for url, piece in ncar_files(part)], part)
         return self._read(self._zarr_store(part), part)
 
     def _zarr_store(self, part: Part) -> xr.Dataset:
@@ -66,15 +65,9 @@ class Mirror:
             raise InputError(f"{_TITLES[self._source]} ends on {last}: take an earlier --end, or --source cds")
         return store
 
-    def _ncar_files(self, part: Part) -> Iterator[tuple[xr.Dataset, Part]]:
-        """Every file that holds something of `part`, with the part of it: a month of a variable, or a day of levels."""
-        for field in part.selection.fields:
-            spans = _days(part) if field.levels else [(part.selection.start, part.selection.end)]
-            for first, last in spans:
-                piece = replace(part.selection, fields=(field,), start=first, end=last)
-                url = ncar_url(field, first)
-                with _remote_netcdf(url, self._ask) as dataset:
-                    yield dataset, replace(part, selection=piece)
+    def _read_file(self, url: str, part: Part) -> xr.Dataset:
+        with _remote_netcdf(url, self._ask) as dataset:
+            return self._read(dataset, part)
 
     def _read(self, dataset: xr.Dataset, part: Part) -> xr.Dataset:
         """Read block by block; what was read stays when a later block fails and is read again."""
@@ -103,16 +96,27 @@ class Mirror:
             ) from error
 
 
-def ncar_url(field: Field, day: date) -> str:
-    """Address of the file with a variable: all hours of `day` on all levels, or of its month at the surface."""
-    code = field.variable.ncar_code
+def ncar_files(part: Part) -> list[tuple[str, Part]]:
+    """Addresses of the files that hold something of `part`, with the part of it that each holds.
+
+    A surface variable has a file per month with all its hours, a variable on levels one per day with all levels.
+    """
+    files = []
+    for field in part.selection.fields:
+        for piece in part.selection.split(part.selection.days) if field.levels else [part.selection]:
+            url = _ncar_url(field, piece.start)
+            files.append((url, replace(part, selection=replace(piece, fields=(field,)))))
+    return files
+
+
+def _ncar_url(field: Field, day: date) -> str:
     grid = "ll025uv" if field.levels and field.variable.short_name in ("u", "v") else "ll025sc"
-    kind = "e5.oper.an.pl" if field.levels else "e5.oper.an.sfc"
-    first, last = (
-        (day, day) if field.levels else (day.replace(day=1), day.replace(day=monthrange(day.year, day.month)[1]))
-    )
-    span = f"{first:%Y%m%d}00_{last:%Y%m%d}23"
-    return f"{address('ncar')}/{kind}/{day:%Y%m}/{kind}.{code}.{grid}.{span}.nc"
+    kind, first, last = "e5.oper.an.pl", day, day
+    if not field.levels:
+        kind, first = "e5.oper.an.sfc", day.replace(day=1)
+        last = day.replace(day=monthrange(day.year, day.month)[1])
+    name = f"{kind}.{field.variable.ncar_code}.{grid}.{first:%Y%m%d}00_{last:%Y%m%d}23.nc"
+    return f"{address('ncar')}/{kind}/{day:%Y%m}/{name}"
 
 
 def _open_zarr(url: str) -> xr.Dataset:
@@ -149,12 +153,6 @@ def _times_at_once(dataset: xr.Dataset) -> int:
         sizes = chunks.values() if isinstance(chunks, dict) else chunks or variable.shape
         largest = max(largest, prod(sizes) * variable.dtype.itemsize)
     return int(max(1, min(_BLOCK_TIMES, _BLOCK_BYTES // largest)))
-
-
-def _days(part: Part) -> list[tuple[date, date]]:
-    first = part.selection.start
-    days = [first + timedelta(days=number) for number in range(part.selection.days)]
-    return [(day, day) for day in days]
 
 
 def _joined(pieces: list[xr.Dataset], part: Part) -> xr.Dataset:

@@ -130,11 +130,11 @@ def transferred_bytes(part: Part) -> int:
 
 
 def period_text(selection: Selection) -> str:
-    """ "2016-10" for a whole month, else "2016-10-01_2016-10-10"."""
+    """ "2016-10" for a whole month, else "2016-10-01_2016-10-10", or "2016-10-01"."""
     first, last = selection.start, selection.end
     if first.day == 1 and (last + timedelta(days=1)).day == 1 and (first.year, first.month) == (last.year, last.month):
         return f"{first:%Y-%m}"
-    return f"{first}_{last}"
+    return f"{first}_{last}" if first != last else f"{first}"
 
 
 def _pieces(selection: Selection, source: Source) -> list[Selection]:

@@ -13,12 +13,15 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import xarray as xr
 
 from nnzip.archive.container import ArchiveReader
+from nnzip.data.formats import detect_format
 from nnzip.data.opening import open_dataset
 from nnzip.data.writing import write_dataset, writer_of
+from nnzip.data.zipped import unpack
 from nnzip.download.cds import ClimateDataStore, TooLargeError
 from nnzip.download.cds_request import DataFormat
 from nnzip.download.layout import IDENTITY, tidy, write_part
@@ -143,8 +146,10 @@ class _Fetcher:
             return
         raw = self._store.fetch(part, self._scratch)
         try:
-            with open_dataset(raw) as dataset:
-                write_part(tidy(dataset, part), part, path)
+            with TemporaryDirectory(dir=self._scratch) as folder:
+                files = unpack(raw, Path(folder)) if detect_format(raw) == "zip" else [raw]
+                with open_dataset(files) as dataset:
+                    write_part(tidy(dataset, part), part, path)
         except InputError as error:  # what arrived cannot be what was promised: do not build on it the next time
             raw.unlink()
             raise InputError(
