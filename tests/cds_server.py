@@ -129,6 +129,7 @@ def _problem(dataset: str, request: dict[str, Any]) -> str | None:
 class _Handler(BaseHTTPRequestHandler):
     state: CdsServer
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # headers and body in one packet: two would wait for the client's delayed acknowledgement
 
     def log_message(self, *_: object) -> None:
         """Silence."""

@@ -52,6 +52,7 @@ class MirrorServer:
 
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # headers and body in one packet: two would wait for the client's delayed acknowledgement
 
     def __init__(self, *arguments: Any, server_state: MirrorServer, **options: Any) -> None:
         self.state = server_state

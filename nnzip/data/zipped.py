@@ -1,4 +1,4 @@
-"""NetCDF and GRIB files inside a ZIP: what the Climate Data Store sends, as .nc, where a request mixes kinds of steps."""
+"""NetCDF and GRIB files in a ZIP: what the Climate Data Store sends, as .nc, for requests that mix kinds of steps."""
 
 from __future__ import annotations
 
