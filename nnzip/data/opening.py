@@ -104,17 +104,17 @@ def _open_zip(path: Path) -> xr.Dataset:
     folder = TemporaryDirectory(prefix="nnzip-")
     try:
         files = unpack(path, Path(folder.name))
-        dataset = _join([_open_file(file) for file in files], files)
+        opened = [_open_file(file) for file in files]
+        dataset = _join(opened, files)
     except BaseException:
         folder.cleanup()
         raise
-    close = dataset.close
 
-    def close_and_remove() -> None:
-        close()
+    def close() -> None:
+        _closer(opened)()
         folder.cleanup()
 
-    dataset.set_close(close_and_remove)
+    dataset.set_close(close)
     return dataset
 
 
