@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,7 +11,6 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def test_levels_and_surface_are_files_that_compress_joins(cds: CdsServer, tmp_pa
 
 def test_a_zip_that_arrives_as_nc_is_merged(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
     nnzip("download", "t2m,tp", *DAYS, *AREA, "-o", tmp_path)
-    assert zipfile.is_zipfile(__import__("io").BytesIO(cds.jobs["job-0"].content))
+    assert zipfile.is_zipfile(io.BytesIO(cds.jobs["job-0"].content))
     path = tmp_path / "era5_2016-10-01_2016-10-02_single.nc"
     assert_holds(path, expected(["t2m", "tp"]))
     with open_dataset(path) as found:
@@ -164,9 +164,7 @@ def test_a_file_that_stays_damaged_is_never_taken_for_good(cds: CdsServer, tmp_p
 
 
 def test_the_checksum_of_a_file_uploaded_in_parts_says_nothing(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
-    cds.etag_suffix = "-2"
-    cds.answer = lambda request: era5_examples.answer(request)
-    cds.checksum = "0" * 31 + "1"
+    cds.etag_suffix, cds.checksum = "-2", "0" * 31 + "1"
     nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path)
     assert_holds(tmp_path / "era5_2016-10-01_2016-10-02_single.nc", expected(["t2m"]))
 
@@ -348,12 +346,11 @@ def test_a_full_disk(cds: CdsServer, tmp_path: Path, nnzip: Nnzip, monkeypatch: 
 def test_ctrl_c_keeps_what_has_arrived(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
     command = [sys.executable, "-m", "nnzip", "download", "t2m,msl", *DAYS, *WIDE, "-o", str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
-        sent: list[Any] = []
 
         def interrupt() -> None:
-            if not sent:
-                sent.append(process.send_signal(signal.SIGINT))
-                cds.faults["file"] = [Cut(100_000)]
+            cds.before.pop("file")
+            process.send_signal(signal.SIGINT)
+            cds.faults["file"] = [Cut(100_000)]
 
         cds.before["file"] = interrupt
         assert process.stderr is not None

@@ -169,7 +169,7 @@ def _is_accumulated(cube: xr.Dataset) -> bool:
     times = cube.coords.get("valid_time")
     if kinds == {"instant"} or times is None or set(times.dims) != {"time", "step"}:
         return False
-    return len(np.unique(times.to_numpy())) == times.size
+    return bool(np.unique(times.to_numpy()).size == times.size)
 
 
 def _chunked(dataset: xr.Dataset) -> xr.Dataset:

@@ -146,7 +146,8 @@ class ClimateDataStore:
         The checksum is the object store's: an MD5 of the content only where the ETag says the same (not for files
         that were uploaded in several parts, whose length is checked alone).
         """
-        size, url, etag = results.content_length, results.location, ""
+        size: int = results.content_length
+        url, etag = results.location, ""
 
         def attempt() -> bool:
             """True when there is more to come: the connection was cut, but not without progress."""

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import xarray as xr
 
-from nnzip.download.layout import rename, tidy
+from nnzip.download.layout import IDENTITY, rename, tidy
 from nnzip.download.plan import Part
 from nnzip.download.retry import Patience, Watcher, retrying
 from nnzip.download.variables import Field, Source
@@ -73,18 +73,15 @@ class Mirror:
         """Read block by block; what was read stays when a later block fails and is read again."""
         lazy = tidy(dataset, part)
         total, step = lazy.sizes["valid_time"], _times_at_once(rename(dataset, part.selection.fields))
-        blocks = []
+        blocks: list[xr.Dataset] = []
         for start in range(0, total, step):
-            self._watcher.show(f"{part.name}", start / total)
+            self._watcher.show(part.name, start / total)
             block = lazy.isel(valid_time=slice(start, start + step))
-            blocks.append(self._ask(lambda block=block: block.load()))  # type: ignore[misc]
-        joined = blocks[0] if len(blocks) == 1 else xr.concat(
-            blocks, "valid_time", data_vars="minimal", coords="minimal", compat="override", join="exact",
-            combine_attrs="override",
-        )  # fmt: skip
-        for variable in joined.variables.values():
+            blocks.append(self._ask(block.load))
+        whole = _in_sequence(blocks)
+        for variable in whole.variables.values():
             variable.encoding = {}
-        return joined
+        return whole
 
     def _ask(self, action: Callable[[], T]) -> T:
         try:
@@ -158,19 +155,18 @@ def _times_at_once(dataset: xr.Dataset) -> int:
 def _joined(pieces: list[xr.Dataset], part: Part) -> xr.Dataset:
     """Days along time, then variables side by side."""
     names = [field.variable.short_name for field in part.selection.fields]
-    series = []
-    for name in names:
-        own = [piece for piece in pieces if name in piece]
-        series.append(
-            own[0]
-            if len(own) == 1
-            else xr.concat(
-                own, "valid_time", coords="minimal", compat="override", combine_attrs="override", join="exact"
-            )
-        )
-    whole = xr.merge(series, join="exact", compat="override", combine_attrs="override")
-    whole.attrs["nnzip_request"] = part.identity
-    return whole
+    series = [_in_sequence([piece for piece in pieces if name in piece]) for name in names]
+    whole: xr.Dataset = xr.merge(series, join="exact", compat="override", combine_attrs="override")
+    return whole.assign_attrs({IDENTITY: part.identity})
+
+
+def _in_sequence(pieces: list[xr.Dataset]) -> xr.Dataset:
+    """Pieces one after the other along time."""
+    joined: xr.Dataset = xr.concat(
+        pieces, "valid_time", data_vars="minimal", coords="minimal", compat="override", join="exact",
+        combine_attrs="override",
+    )  # fmt: skip
+    return joined
 
 
 def _is_passing(error: Exception) -> bool:
