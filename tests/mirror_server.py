@@ -72,8 +72,8 @@ class _Handler(SimpleHTTPRequestHandler):
     def _failed(self) -> bool:
         self.state.paths.append(self.path)
         for part, statuses in self.state.faults.items():
-            if part in self.path and statuses:
-                self.send_response(statuses.pop(0))
+            if part in self.path and statuses and (status := statuses.pop(0)) != 200:
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -341,6 +343,20 @@ def test_a_full_disk(cds: CdsServer, tmp_path: Path, nnzip: Nnzip, monkeypatch: 
     assert "0 MB free" in result.stderr
     assert "what has arrived is kept" in result.stderr
     assert not list(tmp_path.glob("*.nc"))
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_file(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+    command = [sys.executable, "-m", "nnzip", "download", "t2m,msl", *DAYS, *WIDE, "-o", str(tmp_path)]
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (200_000, 200_000))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
+    assert done.returncode == 7
+    assert "single.raw (File too large): make room on that disk; what has arrived is kept" in done.stderr
+    assert not list(tmp_path.glob("*.nc"))
+    nnzip("download", "t2m,msl", *DAYS, *WIDE, "-o", tmp_path)
+    assert len(cds.submitted) == 1
+    assert int(cds.ranges[-1].removeprefix("bytes=").removesuffix("-")) >= 100_000  # continued
+    with open_dataset(tmp_path / "*.nc") as found:
+        assert np.isfinite(found.msl).all()
 
 
 def test_ctrl_c_keeps_what_has_arrived(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:

@@ -183,3 +183,13 @@ def test_no_store_at_the_address(
 def test_json_names_the_files(mirror: MirrorServer, tmp_path: Path, nnzip: Nnzip) -> None:
     told = json.loads(nnzip("download", "t2m", *ARCO, "-o", tmp_path, "--json", "-q").stdout)
     assert [Path(name).name for name in told["files"]] == ["era5_2016-10-31_single.nc", "era5_2016-11-01_single.nc"]
+
+
+def test_server_errors_in_the_middle_of_a_netcdf_file(mirror: MirrorServer, tmp_path: Path, nnzip: Nnzip) -> None:
+    nnzip("download", "t2m", *NCAR, "-o", tmp_path / "whole.nc")
+    calls = len(mirror.paths)
+    for failing in range(calls):
+        mirror.faults = {"128_167_2t": [*[200] * failing, 503]}
+        nnzip("download", "t2m", *NCAR, "-o", tmp_path / f"{failing}.nc")
+        with open_dataset(tmp_path / "whole.nc") as whole, open_dataset(tmp_path / f"{failing}.nc") as found:
+            xr.testing.assert_equal(found, whole)

@@ -16,7 +16,7 @@ import xarray as xr
 import nnzip
 from nnzip.data.conventions import format_value
 from nnzip.data.opening import open_dataset
-from nnzip.data.selection import bbox_indices, selected_longitudes
+from nnzip.data.selection import bbox_indices
 from nnzip.data.writing import write_dataset
 from nnzip.download.licence import attribution
 from nnzip.download.plan import Part
@@ -34,6 +34,7 @@ _DIMS = {
     "longitude": ("longitude", "lon"),
 }
 _EXPVER = "expver"
+_SLACK = 1e-4  # degrees: longitudes in float32 are no closer
 _COORDINATE_ATTRIBUTES: dict[str, dict[str, str]] = {
     "valid_time": {"long_name": "time", "standard_name": "time"},
     "pressure_level": {"long_name": "pressure", "units": "hPa", "standard_name": "air_pressure", "positive": "down"},
@@ -155,24 +156,18 @@ def _ordered(dataset: xr.Dataset, dims: tuple[str, ...]) -> xr.Dataset:
 
 
 def _cut(dataset: xr.Dataset, area: Area | None) -> xr.Dataset:
-    """The area, with latitudes from the north and longitudes from its west (from 0 on the globe)."""
-    latitude, longitude = dataset["latitude"].to_numpy(), dataset["longitude"].to_numpy()
-    if area is None:
-        box: tuple[float, float, float, float] = (-90.0, 90.0, 0.0, 360.0)
-        eastward = np.argsort(longitude % 360, kind="stable")
-        rows, columns = np.arange(latitude.size), eastward
-        continued = longitude[columns] % 360
-    else:
-        north, west, south, east = area
-        box = (south, north, west, east if east > west else east + 360)
-        found, columns = bbox_indices(latitude, longitude, box)
-        rows = np.arange(latitude.size)[found]
-        continued = selected_longitudes(longitude, columns, box)
-        continued = continued + 360 * np.rint((west - continued[0]) / 360)
+    """The area, with latitudes from the north and longitudes eastward from its west (from 0 on the globe)."""
+    latitude, longitude = dataset["latitude"].to_numpy(), dataset["longitude"].to_numpy().astype(np.float64)
+    north, west, south, east = area or Area(90.0, 0.0, -90.0, 360.0)
+    found, columns = bbox_indices(latitude, longitude, (south, north, west, east if east > west else east + 360))
+    if (east - west) % 360 == 0:
+        columns = np.argsort((longitude - west) % 360, kind="stable")
+    rows = np.arange(latitude.size)[found]
     if latitude[rows[0]] < latitude[rows[-1]]:
         rows = rows[::-1]
+    turns = np.floor((longitude[columns] - west + _SLACK) / 360)
     cut = dataset.isel(latitude=_steps(rows), longitude=_steps(columns))
-    return cut.assign_coords(longitude=("longitude", continued.astype(np.float64)))
+    return cut.assign_coords(longitude=("longitude", longitude[columns] - 360 * turns))
 
 
 def _steps(positions: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from nnzip.errors import UnavailableError
+from nnzip.errors import UnavailableError, UsageError
 
 T = TypeVar("T")
 
@@ -33,7 +33,11 @@ class Patience:
     @classmethod
     def from_environment(cls) -> Patience:
         """NNZIP_DOWNLOAD_PAUSE: seconds of the first pause, for tests and for mirrors nearby."""
-        return cls(first=float(os.environ.get("NNZIP_DOWNLOAD_PAUSE", cls.first)))
+        text = os.environ.get("NNZIP_DOWNLOAD_PAUSE", str(cls.first))
+        try:
+            return cls(first=max(0.0, float(text)))
+        except ValueError as error:
+            raise UsageError(f"NNZIP_DOWNLOAD_PAUSE is {text!r}: write a number of seconds") from error
 
     def pauses(self) -> Iterator[float]:
         """Seconds, without end."""

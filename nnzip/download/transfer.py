@@ -9,7 +9,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nnzip.errors import InputError, ResourceError
 
@@ -37,7 +37,7 @@ def transfer(session: Any, url: str, path: Path, size: int, report: Callable[[fl
         done = start if reply.status_code == 206 and begins else 0
         with path.open("ab" if done else "wb") as file:
             for block in reply.iter_content(_BLOCK):
-                file.write(block)
+                _write(file, block, path)
                 done += len(block)
                 report(min(1.0, done / max(size, 1)))
                 if done > size:
@@ -46,6 +46,16 @@ def transfer(session: Any, url: str, path: Path, size: int, report: Callable[[fl
         path.unlink()
         raise InputError(f"{url} sends more than the {size} bytes it promised: try again later")
     return _etag(reply)
+
+
+def _write(file: BinaryIO, block: bytes, path: Path) -> None:
+    try:
+        file.write(block)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {path} ({error.strerror}): make room on that disk; what has arrived is kept, the same command "
+            "goes on from there"
+        ) from error
 
 
 def _etag(reply: Any) -> str:
