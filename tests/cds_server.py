@@ -62,7 +62,8 @@ class Corrupt:
 class CdsServer:
     """Faults: for each route (submit, status, results, file) what happens at its next calls, one after the other.
 
-    An int is that HTTP status, a dict an error of the service, None the usual reply.
+    An int is that HTTP status, a dict an error of the service, "page" a page of a proxy, "silence" no reply at all,
+    None the usual reply.
     """
 
     statuses: list[str] = field(default_factory=lambda: ["accepted", "running", "successful"])
@@ -242,7 +243,9 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.state.faults[route].pop(0) if self.state.faults[route] else None
         if fault is None:
             return False
-        if isinstance(fault, int):
+        if fault == "page":
+            self._send(b"<html>Please sign in to the hotel's network</html>", "text/html", 200)
+        elif isinstance(fault, int):
             self._json({"title": "server error", "status": fault}, fault)
         elif isinstance(fault, dict):
             self._json(fault, fault["status"])
@@ -265,9 +268,11 @@ class _Handler(BaseHTTPRequestHandler):
         return f"http://{self.headers['Host']}"
 
     def _json(self, content: dict[str, Any], status: int = 200) -> None:
-        body = json.dumps(content).encode()
+        self._send(json.dumps(content).encode(), "application/json", status)
+
+    def _send(self, body: bytes, kind: str, status: int) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

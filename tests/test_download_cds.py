@@ -295,11 +295,53 @@ def test_an_address_that_is_not_the_climate_data_store(
     assert "is not at the address of your configuration" in result.stderr
 
 
+def test_something_else_answers(cds: CdsServer, tmp_path: Path, nnzip: Nnzip, monkeypatch: pytest.MonkeyPatch) -> None:
+    cds.faults["submit"] = ["page"]
+    result = nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path, code=6)
+    assert "answers with something else than its protocol" in result.stderr
+    monkeypatch.setenv("CDSAPI_URL", "cds.climate.copernicus.eu/api")
+    result = nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path, code=2)
+    assert "the address of the Climate Data Store in your configuration is none" in result.stderr
+
+
 def test_times_that_era5_does_not_have_yet(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
     cds.answer = lambda request: era5_examples.answer({**request, "day": request["day"][:1]})
     result = nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path, code=3)
     assert "24 of 48 times are missing in what arrived, the first is 2016-10-02T00:00" in result.stderr
     assert not list(tmp_path.glob("*.nc"))
+
+
+def test_a_result_that_cannot_be_used_is_not_taken_up_again(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+    cds.answer = lambda request: b"\x89HDF\r\n\x1a\n and then nothing"
+    nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path, code=3)
+    cds.answer = era5_examples.answer
+    nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path)
+    assert len(cds.submitted) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["era5_2016-10-01_2016-10-02_single.nc"]
+
+
+def test_jobs_of_another_selection_stay(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+    cds.faults["status"] = [500] * 20
+    nnzip("download", "z500", *DAYS, *AREA, "-o", tmp_path, code=6)
+    cds.faults["status"].clear()
+    nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path)
+    nnzip("download", "z500", *DAYS, *AREA, "-o", tmp_path)
+    assert len(cds.submitted) == 2
+    assert not (tmp_path / ".download").exists()
+
+
+def test_another_selection_into_the_same_store(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+    """The parts of an interrupted run with other variables are no obstacle, and do not get into the store."""
+    months = ("--start", "2016-10-31", "--end", "2016-11-01", *AREA, "--every", "12h", "-o", tmp_path / "all.zarr")
+    cds.faults["file"] = [None, *[500] * 20]
+    nnzip("download", "t2m", *months, code=6)
+    cds.faults["file"].clear()
+    nnzip("download", "msl", *months)
+    with open_dataset(tmp_path / "all.zarr") as found:
+        assert list(found.data_vars) == ["msl"]
+    nnzip("download", "t2m", *months, "-f")
+    with open_dataset(tmp_path / "all.zarr") as found:
+        assert list(found.data_vars) == ["t2m"]
 
 
 def test_another_variable_than_asked_for(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:

@@ -100,6 +100,8 @@ def test_what_is_missing_is_named() -> None:
         tidy(whole(["t2m"]).drop_isel(valid_time=6), part("t2m"))
     with pytest.raises(InputError, match="the level 300 hPa is missing"):
         tidy(whole(["z"], (850, 500)), part("z@500,300"))
+    with pytest.raises(InputError, match="what arrived has no valid_time: it holds latitude, longitude"):
+        tidy(whole(["t2m"]).isel(valid_time=0, drop=True), part("t2m"))
     with pytest.raises(InputError, match="no pressure levels"):
         tidy(whole(["t2m"]).rename(t2m="z"), part("z500"))
 
@@ -107,12 +109,13 @@ def test_what_is_missing_is_named() -> None:
 def test_empty_times_are_refused_and_empty_land_is_not(tmp_path: Path) -> None:
     content = tidy(whole(["t2m", "sst"]), part("t2m,sst"))
     content["sst"] = xr.full_like(content.sst, np.nan)  # an area without sea
-    write_part(content, part("t2m,sst"), tmp_path / "a.nc")
+    write_part(content, part("t2m,sst"), tmp_path / "a.nc", tmp_path)
     with open_dataset(tmp_path / "a.nc") as found:
         assert found.sst.isnull().all()
     content.t2m[2] = np.nan
     with pytest.raises(InputError, match="t2m has no value at 1 times, the first is 2016-10-01T12:00"):
-        write_part(content, part("t2m,sst"), tmp_path / "b.nc")
+        write_part(content, part("t2m,sst"), tmp_path / "b.nc", tmp_path)
     with pytest.raises(InputError, match="no variable has a value"):
-        write_part(content[["sst"]], part("sst"), tmp_path / "c.nc")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.nc"]
+        write_part(content[["sst"]], part("sst"), tmp_path / "c.nc", tmp_path)
+    assert not (tmp_path / "b.nc").exists()
+    assert not (tmp_path / "c.nc").exists()

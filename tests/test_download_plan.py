@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nnzip.download.cds_request import dataset_of, request_of
 from nnzip.download.plan import CDS_FIELDS, level_groups, make_plan, plan_notes, transferred_bytes
@@ -199,3 +202,27 @@ def test_days_of_months() -> None:
         (date(2019, 12, 15), date(2019, 12, 31)), (date(2020, 1, 1), date(2020, 1, 31)),
         (date(2020, 2, 1), date(2020, 2, 29)), (date(2020, 3, 1), date(2020, 3, 2)),
     ]  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    start=st.dates(date(1940, 1, 1), date(2022, 12, 1)),
+    days=st.integers(0, 100),
+    every=st.sampled_from([1, 2, 3, 4, 6, 8, 12, 24]),
+    names=st.lists(st.sampled_from(["t2m", "tp", "z500", "u@850,500", "t@1000,700,300"]), min_size=1, unique=True),
+    source=st.sampled_from(["cds", "arco"]),
+)
+def test_every_time_of_every_field_is_in_one_part(
+    start: date, days: int, every: int, names: list[str], source: Any
+) -> None:
+    selection = parse_selection(names, str(start), str(start + timedelta(days=days)), f"{every}h")
+    parts = [part for month in make_plan(selection, source) for part in month.parts]
+    found: dict[str, list[Any]] = {}
+    for part in parts:
+        assert part.selection.start.replace(day=1) == part.selection.end.replace(day=1)  # one month
+        for field in part.selection.fields:
+            found.setdefault(field.variable.short_name, []).extend(part.selection.times)
+    assert set(found) == {field.variable.short_name for field in selection.fields}
+    for times in found.values():
+        np.testing.assert_array_equal(times, selection.times)
+    assert len({part.name for part in parts}) == len(parts)

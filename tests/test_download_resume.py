@@ -83,7 +83,9 @@ def test_half_written_files_are_never_mistaken_for_complete_ones(cds: CdsServer,
     scratch.mkdir()
     (scratch / "era5_2019-01-30_2019-01-31_single.raw").write_bytes(b"half of another file")
     (scratch / "era5_2019-01-30_2019-01-31_single.job").write_text("{not json")
-    (tmp_path / ".era5_2019-01-30_2019-01-31_single.nc").write_bytes(b"half")
+    (scratch / "era5_2019-01-30_2019-01-31_single.new.nc").write_bytes(b"half")
+    (scratch / ".era5_2019-01-30_2019-01-31_single.new.nc.1234.part").write_bytes(b"half")
+    (scratch / "tmp1234").mkdir()
     nnzip("download", *MONTHS, "-o", tmp_path)
     with open_dataset(tmp_path / "era5_*.nc") as found:
         assert found.sizes["valid_time"] == 4 * 32

@@ -20,7 +20,7 @@ from nnzip.download.cds_request import DataFormat, dataset_of, request_of
 from nnzip.download.plan import Part
 from nnzip.download.retry import Patience, Watcher, retrying, short
 from nnzip.download.transfer import md5, transfer
-from nnzip.errors import InputError, NnzipError, UsageError
+from nnzip.errors import InputError, NnzipError, UnavailableError, UsageError
 
 T = TypeVar("T")
 
@@ -120,6 +120,7 @@ class ClimateDataStore:
         raw.unlink(missing_ok=True)  # of another job
         self._watcher.show(f"{part.name} submitting", None)
         remote = self._ask(lambda: self._client.retrieve(dataset_of(part), request_of(part, self._format)))
+        self._watcher.say(f"{part.name}: requested ({remote.request_id})")
         job.write_text(json.dumps({"job": remote.request_id, "request": request}), encoding="utf-8")
         return remote
 
@@ -171,6 +172,7 @@ class ClimateDataStore:
     def _ask(self, action: Callable[[], T]) -> T:
         """The result of a call of the client; errors that pass are tried again, others get a remedy."""
         import requests
+        from ecmwf.datastores.processing import LinkError, ProcessingFailedError
 
         try:
             patience = self._patience if self._answered else replace(self._patience, tries=_TRIES_AT_FIRST)
@@ -179,10 +181,17 @@ class ClimateDataStore:
             return answer
         except requests.HTTPError as error:
             raise _explained(error) from error
-        except RuntimeError as error:  # ProcessingFailedError
-            if type(error).__name__ != "ProcessingFailedError":
-                raise
+        except ProcessingFailedError as error:
             raise _failed(str(error)) from error
+        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
+            raise UsageError(f"the address of {_SERVER} in your configuration is none ({error})") from error
+        except (requests.JSONDecodeError, LinkError, KeyError) as error:  # a proxy's page, for example
+            raise UnavailableError(
+                f"{_SERVER} answers with something else than its protocol ({short(error)}): check the address in "
+                "~/.cdsapirc or CDSAPI_URL, and whether a proxy stands in between"
+            ) from error
+        except requests.RequestException as error:  # certificates, redirections
+            raise UnavailableError(f"{_SERVER} cannot be asked ({short(error)}): check the network") from error
 
 
 def _is_passing(error: Exception) -> bool:

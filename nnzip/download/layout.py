@@ -80,26 +80,23 @@ def rename(dataset: xr.Dataset, fields: tuple[Field, ...]) -> xr.Dataset:
         old = old or next((name for name in candidates if name in dataset.coords), None)
         if old is not None and old != new:
             dataset = dataset.drop_vars(new, errors="ignore").rename({old: new})
-    for new in _DIMS:
-        if new in dataset.coords and new not in dataset.dims and new != "pressure_level":
-            dataset = dataset.expand_dims(new)  # one time in a GRIB file
+    for new in ("valid_time", "latitude", "longitude"):
+        if new not in dataset.coords:
+            raise InputError(f"what arrived has no {new}: it holds {', '.join(map(str, dataset.coords)) or 'nothing'}")
+        if new not in dataset.dims:
+            dataset = dataset.expand_dims(new)  # a single one in a GRIB file
     return dataset
 
 
-def write_part(dataset: xr.Dataset, part: Part, path: Path) -> Path:
-    """Write a part's dataset to `path` (NetCDF), and read it again: every time must have values.
+def write_part(dataset: xr.Dataset, part: Part, path: Path, scratch: Path) -> Path:
+    """Write a part's dataset as NetCDF into `scratch`, read it again, and move it to `path` (on the same disk).
 
-    Raises InputError when a time is empty although others are not, or nothing has a value; then `path` is removed.
+    Raises InputError when a time is empty although others are not, or nothing has a value.
     """
-    scratch = path.with_name(f".{path.name}")
-    write_dataset(dataset, scratch.with_suffix(".nc"), overwrite=True)
-    scratch = scratch.with_suffix(".nc")
-    try:
-        with open_dataset(scratch) as written:
-            _check_values(written, part)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    written = write_dataset(dataset, scratch / f"{path.stem}.new.nc", overwrite=True)
+    with open_dataset(written) as again:
+        _check_values(again, part)
+    written.replace(path)
     return path
 
 
@@ -190,9 +187,9 @@ def _describe(array: xr.DataArray, field: Field) -> None:
         if variable.short_name in ("fg10", "mx2t", "mn2t"):
             extreme = "minimum" if variable.short_name == "mn2t" else "maximum"
             known["cell_methods"] = f"valid_time: {extreme} (over the hour before)"
-    own = {k: v for k, v in array.attrs.items() if (v not in ("", "unknown", "~") and k in known) or k[:5] == "GRIB_"}
-    own.pop("units", None)  # the same in another spelling
-    array.attrs = {**known, **own}
+    own = {key: str(array.attrs.get(key, "")) for key in ("long_name", "standard_name")}
+    known |= {key: text for key, text in own.items() if text not in ("", "unknown", "~")}
+    array.attrs = known | {key: value for key, value in array.attrs.items() if key.startswith("GRIB_")}
 
 
 def _check_values(dataset: xr.Dataset, part: Part) -> None:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Protocol, TypeVar
 
 from nnzip.errors import UnavailableError, UsageError
@@ -58,13 +59,14 @@ def retrying(
 
     Raises UnavailableError after `patience.tries` tries, and what does not pass at once.
     """
-    for number, pause in enumerate(patience.pauses(), 1):
+    pauses = patience.pauses()
+    for number in count(1):
         try:
             return action()
         except Exception as error:
             if not is_passing(error):
                 raise
-            reason = short(error)
+            reason, pause = short(error), next(pauses)
             if number >= patience.tries:
                 raise UnavailableError(
                     f"{server} cannot be reached or fails ({reason}), {number} tries: check the network, or try later; "
@@ -72,7 +74,7 @@ def retrying(
                 ) from error
             watcher.say(f"{server}: {reason}; trying again in {pause:g} s ({number} of {patience.tries})")
             time.sleep(pause)
-    raise AssertionError("pauses() never ends")
+    raise RuntimeError("count() never ends")
 
 
 def short(error: BaseException) -> str:

@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,7 +29,8 @@ from nnzip.download.layout import IDENTITY, tidy, write_part
 from nnzip.download.mirrors import Mirror
 from nnzip.download.plan import Month, Part
 from nnzip.download.retry import Patience, Watcher
-from nnzip.errors import InputError, NnzipError, UsageError
+from nnzip.download.variables import Source
+from nnzip.errors import InputError, NnzipError, UnavailableError, UsageError
 
 
 @dataclass(frozen=True)
@@ -82,20 +84,33 @@ def download(
     if output.is_file and output.target.exists() and not overwrite:
         raise UsageError(f"{output.target} exists already: choose another name, or allow overwriting it (-f)")
     output.scratch.mkdir(parents=True, exist_ok=True)
+    _clean(output.scratch)
     source = months[0].parts[0].source
     fetcher = _Fetcher(source, output.scratch, data_format, watcher)
     files: list[Path] = []
+    again = overwrite and not output.is_file
     for month in months:
         if archiving is None:
-            files += [file for part in month.parts for file in fetcher.complete(part, output.parts, overwrite)]
+            files += [file for part in month.parts for file in fetcher.complete(part, output.parts, again)]
         else:
             files.append(_archive(month, output, fetcher, archiving, overwrite))
     if output.is_file:
         watcher.show(f"writing {output.target.name}", None)
         with open_dataset(files) as dataset:
             files = [write_dataset(dataset, output.target, overwrite)]
-    shutil.rmtree(output.scratch)
+        shutil.rmtree(output.scratch)
+    elif not any(output.scratch.iterdir()):  # another selection may have jobs in the queue
+        output.scratch.rmdir()
     return files
+
+
+def _clean(scratch: Path) -> None:
+    """Remove what a killed run left half-written: everything but jobs, partial transfers and complete parts."""
+    for path in scratch.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix not in (".job", ".raw", ".nc") or path.name.endswith(".new.nc"):
+            path.unlink()
 
 
 def _archive(month: Month, output: Output, fetcher: _Fetcher, archiving: Archiving, overwrite: bool) -> Path:
@@ -117,18 +132,22 @@ def _archive(month: Month, output: Output, fetcher: _Fetcher, archiving: Archivi
 class _Fetcher:
     """Makes the files of parts from one source."""
 
-    def __init__(self, source: str, scratch: Path, data_format: DataFormat, watcher: Watcher) -> None:
+    def __init__(self, source: Source, scratch: Path, data_format: DataFormat, watcher: Watcher) -> None:
         patience = Patience.from_environment()
         self._scratch, self._watcher = scratch, watcher
+        if data_format == "grib" and find_spec("cfgrib") is None:
+            raise UnavailableError("reading GRIB needs further packages: pip install 'nnzip[grib]'")
         self._store = ClimateDataStore(data_format, patience, watcher)
-        self._mirror = None if source == "cds" else Mirror(source, patience, watcher)  # type: ignore[arg-type]
+        self._mirror = None if source == "cds" else Mirror(source, patience, watcher)
 
     def complete(self, part: Part, place: Path, overwrite: bool) -> list[Path]:
         """The file of `part` in `place`, fetched unless it is there; two for halves of a part that was too large."""
         path = place / f"{part.name}.nc"
         if path.exists() and not overwrite:
-            _require_identity(path, part.identity)
-            return [path]
+            if place != self._scratch:
+                _require_identity(path, part.identity)
+            if _identity(path) == part.identity:
+                return [path]
         try:
             self._make(part, path)
         except TooLargeError as error:
@@ -142,16 +161,17 @@ class _Fetcher:
 
     def _make(self, part: Part, path: Path) -> None:
         if self._mirror is not None:
-            write_part(self._mirror.fetch(part), part, path)
+            write_part(self._mirror.fetch(part), part, path, self._scratch)
             return
         raw = self._store.fetch(part, self._scratch)
         try:
             with TemporaryDirectory(dir=self._scratch) as folder:
                 files = unpack(raw, Path(folder)) if detect_format(raw) == "zip" else [raw]
                 with open_dataset(files) as dataset:
-                    write_part(tidy(dataset, part), part, path)
-        except InputError as error:  # what arrived cannot be what was promised: do not build on it the next time
-            raw.unlink()
+                    write_part(tidy(dataset, part), part, path, self._scratch)
+        except InputError as error:  # what arrived is not what was promised: the next run asks anew
+            for file in (raw, raw.with_suffix(".job")):
+                file.unlink(missing_ok=True)
             raise InputError(
                 f"{part.name} as it arrived from the Climate Data Store cannot be used: {error}"
             ) from error

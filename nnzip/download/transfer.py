@@ -27,7 +27,10 @@ def transfer(session: Any, url: str, path: Path, size: int, report: Callable[[fl
     if start > size:
         path.unlink()
         start = 0
-    if start == size and size:
+    if size == 0:
+        path.touch()
+        return ""
+    if start == size:
         return _etag(session.head(url, timeout=60))
     require_space(path.parent, size - start)
     headers = {"Range": f"bytes={start}-", "Accept-Encoding": "identity"}
@@ -53,8 +56,8 @@ def _write(file: BinaryIO, block: bytes, path: Path) -> None:
         file.write(block)
     except OSError as error:
         raise ResourceError(
-            f"cannot write {path} ({error.strerror}): make room on that disk; what has arrived is kept, the same command "
-            "goes on from there"
+            f"cannot write {path} ({error.strerror}): make room on that disk; what has arrived is kept, the same "
+            "command goes on from there"
         ) from error
 
 
