@@ -63,7 +63,7 @@ class CdsServer:
     """Faults: for each route (submit, status, results, file) what happens at its next calls, one after the other.
 
     An int is that HTTP status, a dict an error of the service, "page" a page of a proxy, "silence" no reply at all,
-    None the usual reply.
+    None the usual reply. `before`: called before a route replies, with the job.
     """
 
     statuses: list[str] = field(default_factory=lambda: ["accepted", "running", "successful"])
@@ -73,7 +73,7 @@ class CdsServer:
     jobs: dict[str, Job] = field(default_factory=dict)
     submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
-    before: dict[str, Callable[[], None]] = field(default_factory=dict)
+    before: dict[str, Callable[[Job | None], None]] = field(default_factory=dict)
     ignores_ranges: bool = False
     checksum: str | None = None
     etag_suffix: str = ""
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._json(self._info(number, "accepted", "monitor"), 201)
 
     def _status(self, number: str) -> None:
-        if self._fault("status"):
+        if self._fault("status", number):
             return None
         job = self.state.jobs.get(number)
         if job is None:
@@ -189,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._json(self._info(number, status, "self"))
 
     def _results(self, number: str) -> None:
-        if self._fault("results"):
+        if self._fault("results", number):
             return None
         job = self.state.jobs[number]
         if job.statuses[0] in ("failed", "rejected"):
@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         if method == "GET":
             self.state.ranges.append(self.headers.get("Range", ""))
             if "file" in self.state.before:
-                self.state.before["file"]()
+                self.state.before["file"](self.state.jobs[number])
         fault = self.state.faults["file"].pop(0) if method == "GET" and self.state.faults["file"] else None
         if isinstance(fault, int):
             return self._json({"title": "fault"}, fault)
@@ -236,10 +236,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(sent)
         return None
 
-    def _fault(self, route: str) -> bool:
+    def _fault(self, route: str, number: str = "") -> bool:
         """Reply with the next fault of the route, if there is one."""
         if route in self.state.before:
-            self.state.before[route]()
+            self.state.before[route](self.state.jobs.get(number))
         fault = self.state.faults[route].pop(0) if self.state.faults[route] else None
         if fault is None:
             return False

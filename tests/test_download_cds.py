@@ -113,6 +113,15 @@ def test_grib(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
                 np.testing.assert_allclose(found[name], content[name], atol=max(step, 1e-12))
 
 
+def test_requests_wait_in_the_queue_together(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+    waiting: list[int] = []
+    cds.before["file"] = lambda _: waiting.append(len(cds.submitted))
+    year = ("--start", "2018-07-01", "--end", "2018-12-31", "--every", "24h")
+    nnzip("download", "t2m", *year, *AREA, "-o", tmp_path)
+    assert waiting == [4, 5, 6, 6, 6, 6]
+    assert [request["month"] for _, request in cds.submitted] == [[f"{month:02d}"] for month in range(7, 13)]
+
+
 def test_server_errors_pass(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
     cds.faults |= {"submit": [503, "silence"], "status": [None, 502, 429], "results": [500], "file": [500]}
     result = nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path)
@@ -405,7 +414,7 @@ def test_ctrl_c_keeps_what_has_arrived(cds: CdsServer, tmp_path: Path, nnzip: Nn
     command = [sys.executable, "-m", "nnzip", "download", "t2m,msl", *DAYS, *WIDE, "-o", str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
 
-        def interrupt() -> None:
+        def interrupt(_: object) -> None:
             cds.before.pop("file")
             process.send_signal(signal.SIGINT)
             cds.faults["file"] = [Cut(100_000)]

@@ -73,8 +73,6 @@ class ClimateDataStore:
         fails, a file that arrives damaged) and UnavailableError (the server fails again and again).
         """
         job, raw = folder / f"{part.name}.job", folder / f"{part.name}.raw"
-        if self._client is None:
-            self._client = self._connect()
         for _ in range(_RENEWALS):
             try:
                 results = self._wait(self._find_or_submit(part, job, raw), part)
@@ -94,6 +92,12 @@ class ClimateDataStore:
             "--source arco"
         )
 
+    def request(self, part: Part, folder: Path) -> None:
+        """Put the job of `part` into the queue, unless an earlier call did; `fetch` finds it there."""
+        job, raw = folder / f"{part.name}.job", folder / f"{part.name}.raw"
+        if not job.exists():
+            self._find_or_submit(part, job, raw)
+
     def _connect(self) -> Any:
         if not has_key():
             raise UsageError(f"there is no key for {_SERVER}: {HOW_TO_GET_A_KEY}")
@@ -111,7 +115,9 @@ class ClimateDataStore:
             )
 
     def _find_or_submit(self, part: Part, job: Path, raw: Path) -> Any:
-        """The job of `part`: one submitted by an earlier run, or a new one."""
+        """The job of `part`: one submitted before, or a new one."""
+        if self._client is None:
+            self._client = self._connect()
         request = {"dataset": dataset_of(part), **request_of(part, self._format)}
         if job.exists():
             known = _read_job(job)

@@ -32,6 +32,9 @@ from nnzip.download.retry import Patience, Watcher
 from nnzip.download.variables import Source
 from nnzip.errors import InputError, NnzipError, UnavailableError, UsageError
 
+_QUEUED = 4
+"""Requests that wait in the queue of the Climate Data Store at a time: it runs few of a user's at once."""
+
 
 @dataclass(frozen=True)
 class Archiving:
@@ -85,10 +88,10 @@ def download(
         raise UsageError(f"{output.target} exists already: choose another name, or allow overwriting it (-f)")
     output.scratch.mkdir(parents=True, exist_ok=True)
     _clean(output.scratch)
-    source = months[0].parts[0].source
-    fetcher = _Fetcher(source, output.scratch, data_format, watcher)
-    files: list[Path] = []
     again = overwrite and not output.is_file
+    missing = [part for month in months for part in _missing(month, output, archiving is not None, again)]
+    fetcher = _Fetcher(months[0].parts[0].source, missing, output.scratch, data_format, watcher)
+    files: list[Path] = []
     for month in months:
         if archiving is None:
             files += [file for part in month.parts for file in fetcher.complete(part, output.parts, again)]
@@ -113,6 +116,14 @@ def _clean(scratch: Path) -> None:
             path.unlink()
 
 
+def _missing(month: Month, output: Output, archiving: bool, again: bool) -> list[Part]:
+    """The parts of a month that are still to be fetched, as far as the names of files tell."""
+    place = output.scratch if archiving else output.parts
+    if archiving and (output.target / f"{month.name}.nnz").exists() and not again:
+        return []
+    return [part for part in month.parts if again or not (place / f"{part.name}.nc").exists()]
+
+
 def _archive(month: Month, output: Output, fetcher: _Fetcher, archiving: Archiving, overwrite: bool) -> Path:
     """The archive of a month, made unless it is there."""
     path = output.target / f"{month.name}.nnz"
@@ -132,9 +143,11 @@ def _archive(month: Month, output: Output, fetcher: _Fetcher, archiving: Archivi
 class _Fetcher:
     """Makes the files of parts from one source."""
 
-    def __init__(self, source: Source, scratch: Path, data_format: DataFormat, watcher: Watcher) -> None:
+    def __init__(
+        self, source: Source, missing: list[Part], scratch: Path, data_format: DataFormat, watcher: Watcher
+    ) -> None:
         patience = Patience.from_environment()
-        self._scratch, self._watcher = scratch, watcher
+        self._missing, self._scratch, self._watcher = missing, scratch, watcher
         if data_format == "grib" and find_spec("cfgrib") is None:
             raise UnavailableError("reading GRIB needs further packages: pip install 'nnzip[grib]'")
         self._store = ClimateDataStore(data_format, patience, watcher)
@@ -163,6 +176,7 @@ class _Fetcher:
         if self._mirror is not None:
             write_part(self._mirror.fetch(part), part, path, self._scratch)
             return
+        self._request_ahead(part)
         raw = self._store.fetch(part, self._scratch)
         try:
             with TemporaryDirectory(dir=self._scratch) as folder:
@@ -177,6 +191,15 @@ class _Fetcher:
             ) from error
         for file in (raw, raw.with_suffix(".job")):
             file.unlink(missing_ok=True)
+
+    def _request_ahead(self, part: Part) -> None:
+        """Put `part` and the next ones into the queue, so that they wait together and not one after the other."""
+        place = self._missing.index(part) if part in self._missing else len(self._missing)
+        for following in self._missing[place : place + _QUEUED]:
+            try:
+                self._store.request(following, self._scratch)
+            except TooLargeError:  # its turn will come
+                continue
 
 
 def _require_identity(path: Path, identity: str) -> None:
