@@ -5,7 +5,7 @@
     ├── InputError              3  the input cannot be read or compressed
     ├── CorruptArchiveError     4  the archive is damaged, or is no archive
     ├── VerificationError       5  a bound or a verification failed
-    ├── UnavailableError        6  needs a device or a package this machine lacks
+    ├── UnavailableError        6  needs a device or a package this machine lacks, or a server that does not answer
     │   └── NewerFormatError    6  needs a newer nnzip
     └── ResourceError           7  disk full, no permission, out of memory
 
@@ -46,7 +46,7 @@ class VerificationError(NnzipError):
 
 
 class UnavailableError(NnzipError):
-    """A device or an optional package is not available on this machine."""
+    """A device or an optional package is not available on this machine, or a server cannot be reached."""
 
     exit_code = 6
 
