@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.data.selection import Box, parse_bbox, subset
+from nnzip.data.selection import Box, parse_bbox, subset, time_indices
 from nnzip.errors import UsageError
 from nnzip.metrics.evaluation import to_plain
 from nnzip.metrics.extremes_cyclone import displacement, great_circle, track, tracked_variable, wind_speed
@@ -20,10 +21,14 @@ from nnzip.metrics.weights import area_weights
 
 Floats = NDArray[np.float64]
 
+CONTEXT_DAYS = 3
+
 
 @dataclass(frozen=True)
 class Event:
-    """What to look at: `time` is a date ("2016-10-05": that day) or a span ("2016-10-02/2016-10-08")."""
+    """What to look at: `time` is a date ("2016-10-05": that day) or a span ("2016-10-02/2016-10-08"). Around a date
+    three days on either side are followed too, as context.
+    """
 
     name: str
     time: str
@@ -42,13 +47,15 @@ class Centre:
 
 @dataclass(frozen=True)
 class Moment:
-    """One time of an event. A side without a closed minimum has no centre.
+    """One time of an event. A side without a closed minimum has no centre. inside: it belongs to the event, not to the
+    days around it.
 
     displacement: km between the centres; core_overlap: intersection over union of the regions deeper than halfway
     between the mean of the box and the original's minimum; wind: the box's largest speed on either side.
     """
 
     time: str
+    inside: bool
     original: Centre | None
     decoded: Centre | None
     displacement: float | None
@@ -94,14 +101,19 @@ class EventScores:
         return self.moments[self.maps.moment]
 
     @property
+    def inside(self) -> tuple[Moment, ...]:
+        """The event's own times, without the days around it."""
+        return tuple(moment for moment in self.moments if moment.inside)
+
+    @property
     def lost(self) -> int:
         """At how many times the original has a centre and the decoded data have none."""
-        return sum(moment.original is not None and moment.decoded is None for moment in self.moments)
+        return sum(moment.original is not None and moment.decoded is None for moment in self.inside)
 
     @property
     def largest_displacement(self) -> float | None:
-        """km, over all times with both centres."""
-        return max((m.displacement for m in self.moments if m.displacement is not None), default=None)
+        """km, over all times of the event with both centres."""
+        return max((m.displacement for m in self.inside if m.displacement is not None), default=None)
 
     @property
     def depth_error(self) -> float | None:
@@ -145,19 +157,21 @@ def event_scores(original: xr.Dataset, decoded: xr.Dataset, event: Event) -> Eve
             f"the event {event.name!r} cannot be followed: the data hold no sea level pressure and no geopotential "
             f"height with degrees, only {', '.join(map(str, original.data_vars)) or 'nothing'}"
         )
-    first, second = _boxes(original, decoded, event, comparable_variables(original, decoded, [name]))
-    field_one, field_two = (_as_series(_near_surface(dataset[name])) for dataset in (first, second))
+    boxes = _boxes(original, decoded, event, comparable_variables(original, decoded, [name]))
+    field_one, field_two = (_as_series(_near_surface(dataset[name])) for dataset in boxes)
     grid = require_grid(field_one)
+    inside = _inside(field_one, event)
     if min(field_one.sizes[dim] for dim in (grid.latitude, grid.longitude)) < 3:
         raise UsageError(f"the event {event.name!r} covers fewer than 3 x 3 grid points: take a larger box")
     tracks = track(field_one), track(field_two)
-    if not bool(tracks[0].minimum.notnull().any()):
+    depth = np.where(inside & tracks[0].minimum.notnull().values, tracks[0].depth.values, -np.inf)
+    if np.all(depth == -np.inf):
         raise UsageError(
             f"the event {event.name!r} is not there: {name} has no closed minimum inside its box at any of its times; "
             "take another box or time"
         )
     winds = _winds(original, decoded, event)
-    deepest = int(np.argmax(tracks[0].depth.fillna(-np.inf).values))
+    deepest = int(np.argmax(depth))
     return EventScores(
         name=event.name,
         box=event.box,
@@ -167,7 +181,7 @@ def event_scores(original: xr.Dataset, decoded: xr.Dataset, event: Event) -> Eve
         cell=_cell(field_one, grid, float(tracks[0].latitude[deepest])),
         wind="" if winds is None else str(winds[0].name),
         wind_units="" if winds is None else str(winds[0].attrs.get("units", "")),
-        moments=_moments(field_one, field_two, grid, tracks, winds),
+        moments=_moments(field_one, field_two, inside, tracks, winds),
         maps=_maps(field_one, field_two, grid, deepest),
     )
 
@@ -176,10 +190,29 @@ def _boxes(original: xr.Dataset, decoded: xr.Dataset, event: Event, names: list[
     """These variables of both sides in the event's box and time, loaded."""
     aligned = align_decoded(original, decoded, names)
     try:
-        found = [subset(dataset[names], names, event.time, event.box).load() for dataset in (original, aligned)]
+        subset(original[names], names, event.time, event.box)
+        span = _span(event.time)
+        found = [subset(dataset[names], names, span, event.box).load() for dataset in (original, aligned)]
     except UsageError as error:
         raise UsageError(f"the event {event.name!r} is outside the data: {error}") from error
     return found[0], found[1]
+
+
+def _span(time: str) -> str:
+    """A date with three days on either side; spans, and what is no date of the Gregorian calendar, as they are."""
+    try:
+        day = datetime.date.fromisoformat(time[:10])
+    except ValueError:
+        return time
+    context = datetime.timedelta(days=CONTEXT_DAYS)
+    return time if "/" in time else f"{day - context}/{day + context}"
+
+
+def _inside(series: xr.DataArray, event: Event) -> NDArray[np.bool_]:
+    """Which times of [time, latitude, longitude] belong to the event itself."""
+    inside = np.zeros(series.sizes[series.dims[0]], dtype=np.bool_)
+    inside[time_indices(series[series.dims[0]].values, event.time)] = True
+    return inside
 
 
 def _winds(original: xr.Dataset, decoded: xr.Dataset, event: Event) -> tuple[xr.DataArray, xr.DataArray] | None:
@@ -227,11 +260,11 @@ def _as_series(array: xr.DataArray) -> xr.DataArray:
 def _moments(
     original: xr.DataArray,
     decoded: xr.DataArray,
-    grid: Grid,
+    inside: NDArray[np.bool_],
     tracks: tuple[xr.Dataset, xr.Dataset],
     winds: tuple[xr.DataArray, xr.DataArray] | None,
 ) -> tuple[Moment, ...]:
-    plane = [grid.latitude, grid.longitude]
+    plane = list(map(str, original.dims[1:]))
     half = tracks[0].minimum + tracks[0].depth / 2
     overlap = threshold_overlap(
         original, decoded, dims=plane, weights=area_weights(original), threshold=half, above=False
@@ -241,6 +274,7 @@ def _moments(
     return tuple(
         Moment(
             time=str(coordinate_label(original, time, i)),
+            inside=bool(inside[i]),
             original=_centre(tracks[0], i),
             decoded=_centre(tracks[1], i),
             displacement=_number(distance[i]),
