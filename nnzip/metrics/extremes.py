@@ -99,10 +99,7 @@ def _cell_notes(original: xr.DataArray, grid: Grid) -> list[str]:
     missing = sorted({max(quantile, 1 - quantile) for quantile in QUANTILES if quantile not in found})
     names = ", ".join(f"{100 * quantile:g} %" for quantile in missing)
     needed = math.ceil(BEYOND_PER_CELL / (1 - missing[0]))
-    return [
-        f"{original.name}: {steps} time steps are too few for percentiles of single cells beyond {names} "
-        f"(the first needs {needed})"
-    ]
+    return [f"{steps} time steps are too few for percentiles of single cells beyond {names} (the first needs {needed})"]
 
 
 def _tail(

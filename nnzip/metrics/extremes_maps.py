@@ -26,7 +26,7 @@ def index_scores(original: xr.DataArray, decoded: xr.DataArray, grid: Grid) -> t
         return (), []
     steps = steps_per_day(original)
     if steps is None or round(steps, 3) < 1:
-        return (), [f"{original.name}: no daily values, so no {', '.join(index.name for index, _ in wanted)}"]
+        return (), [f"no daily values, so no {', '.join(index.name for index, _ in wanted)}"]
     scores, days = [], {}
     for index, how in wanted:
         if how not in days:
@@ -42,14 +42,14 @@ def return_level_scores(
 ) -> tuple[tuple[MapScores, ...], list[str]]:
     """Errors of the 20- and 50-year return levels of annual maxima, where the record is long enough."""
     if grid.time is None or steps_per_day(original) is None:
-        return (), [f"{original.name}: no series of dates, so no return levels"]
+        return (), ["no series of dates, so no return levels"]
     span = original[grid.time].dt.year
     if int(span.max()) - int(span.min()) + 1 < min(SHORTEST.values()):
-        return (), [_too_short(original, int(np.unique(span).size))]
+        return (), [_too_short(int(np.unique(span).size))]
     maxima = [annual_maxima(array) for array in (original, decoded)]
     years = maxima[0].sizes[YEAR]
     allowed = [period for period, shortest in SHORTEST.items() if years >= shortest]
-    notes = [] if len(allowed) == len(SHORTEST) else [_too_short(original, years)]
+    notes = [] if len(allowed) == len(SHORTEST) else [_too_short(years)]
     units = str(original.attrs.get("units", "")) or "1"
     scores = []
     for period in allowed:
@@ -72,7 +72,7 @@ def heat_waves(
     first, second = (daily(array, "max") for array in (original, decoded))
     days = first.sizes[str(grid.time)]
     if days < HEAT_WAVE_RECORD:
-        return None, None, [f"{original.name}: {days} days are too few for heat waves (they need {HEAT_WAVE_RECORD})"]
+        return None, None, [f"{days} days are too few for heat waves (they need {HEAT_WAVE_RECORD})"]
     weights = area_weights(first)
     hot = spells(first > percentile(first, HOT, dims=grid.time), str(grid.time), HOT_DAYS)
     mean = weighted_mean(hot.sum(grid.time), None, weights)
@@ -101,7 +101,7 @@ def _map_scores(
     )
 
 
-def _too_short(array: xr.DataArray, years: int) -> str:
+def _too_short(years: int) -> str:
     needed = " and ".join(f"{shortest} for the {period}-year one" for period, shortest in SHORTEST.items())
     record = f"{years} year" if years == 1 else f"{years} years"
-    return f"{array.name}: a record of {record} is too short for return levels (it takes {needed})"
+    return f"a record of {record} is too short for return levels (it takes {needed})"

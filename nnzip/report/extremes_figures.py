@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -74,38 +74,32 @@ def error_by_value_figure(scores: Sequence[ExtremeScores], names: Sequence[str])
         return svg(figure, f"Error of {scores[0].name} against the value of the original")
 
 
-def storm_figure(scores: Sequence[EventScores], names: Sequence[str]) -> str | None:
-    """SVG of the minimum at the centre over the event's times, above how far the decoded centre is displaced; None for
+def storm_figures(scores: Sequence[EventScores], names: Sequence[str]) -> tuple[str, str] | None:
+    """SVG of the minimum at the centre over the event's times, and of how far the decoded centre is displaced; None for
     a single time.
     """
     first = scores[0]
     if len(first.moments) < 2:
         return None
-    steps = np.arange(len(first.moments))
+    deep, far = {}, {}
+    for found, name in zip(scores, names, strict=True):
+        deep[name] = _minima([moment.decoded for moment in found.moments])
+        far[name] = [np.nan if moment.displacement is None else moment.displacement for moment in found.moments]
     with mpl.rc_context(STYLE):
-        figure, (upper, lower) = _two_panels(9.6, 4.4, (3, 2))
-        upper.plot(
-            steps, _minima([m.original for m in first.moments]), color=INK, lw=1.8, marker="+", ms=9, label="original"
-        )
-        for number, (found, name) in enumerate(zip(scores, names, strict=True)):
-            (colour, style), marker = SERIES[number % len(SERIES)], _MARKERS[number % len(_MARKERS)]
-            look = {"color": colour, "ls": style, "lw": 1.4, "marker": marker, "ms": 5, "mfc": "none"}
-            upper.plot(steps, _minima([m.decoded for m in found.moments]), label=name, **look)
-            lower.plot(steps, [np.nan if m.displacement is None else m.displacement for m in found.moments], **look)
-        inside = [step for step, moment in zip(steps, first.moments, strict=True) if moment.inside]
-        for axes in (upper, lower):
-            if len(inside) < len(steps):
-                axes.axvspan(inside[0] - 0.5, inside[-1] + 0.5, color=GREY, alpha=0.18, lw=0)
-            axes.set_xlim(-0.5, len(steps) - 0.5)
-        lower.axhline(first.cell, color=GREY, lw=1.0, ls="--")
-        lower.set_ylim(bottom=-0.08 * first.cell, top=max(1.3 * first.cell, lower.get_ylim()[1]))
-        upper.set_ylabel(axis_label(f"minimum {first.variable}", first.units))
-        lower.set_ylabel("displaced [km]")
-        lower.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        lower.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short_time(first, value)))
-        upper.yaxis.set_major_formatter(FuncFormatter(plain))
-        legend(figure, min(4, len(scores) + 1))
-        return svg(figure, f"{first.name}: minimum of {first.variable} at the centre, and its displacement, over time")
+        figure, axes = new_figure(4.8, 3.2)
+        axes.plot(_minima([m.original for m in first.moments]), color=INK, lw=1.8, marker="+", ms=9, label="original")
+        _draw_series(axes, first, deep)
+        axes.set_ylabel(axis_label(f"minimum {first.variable}", first.units))
+        axes.yaxis.set_major_formatter(FuncFormatter(plain))
+        legend(figure, min(3, len(scores) + 1))
+        minimum = svg(figure, f"{first.name}: minimum of {first.variable} at the centre over time")
+        figure, axes = new_figure(4.8, 3.2)
+        axes.axhline(first.cell, color=GREY, lw=1.0, ls="--", label="one grid cell")
+        _draw_series(axes, first, far)
+        axes.set_ylim(bottom=-0.08 * first.cell, top=max(1.3 * first.cell, axes.get_ylim()[1]))
+        axes.set_ylabel("displacement [km]")
+        legend(figure, min(3, len(scores) + 1))
+        return minimum, svg(figure, f"{first.name}: displacement of the decoded centre over time")
 
 
 def event_maps(scores: Sequence[EventScores]) -> tuple[str, list[tuple[str, str]]]:
@@ -150,6 +144,19 @@ def _two_panels(width: float, height: float, shares: tuple[int, int]) -> tuple[F
     return figure, (upper, lower)
 
 
+def _draw_series(axes: Axes, event: EventScores, lines: Mapping[str, Sequence[float]]) -> None:
+    """One line per dataset over the event's times, its own shaded where others surround them."""
+    for number, (name, values) in enumerate(lines.items()):
+        (colour, style), marker = SERIES[number % len(SERIES)], _MARKERS[number % len(_MARKERS)]
+        axes.plot(values, color=colour, ls=style, lw=1.4, marker=marker, ms=5, mfc="none", label=name)
+    inside = [step for step, moment in enumerate(event.moments) if moment.inside]
+    if len(inside) < len(event.moments):
+        axes.axvspan(inside[0] - 0.5, inside[-1] + 0.5, color=GREY, alpha=0.18, lw=0)
+    axes.set_xlim(-0.5, len(event.moments) - 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short_time(event, value)))
+
+
 def _mark_percentiles(axes: Axes, scores: ExtremeScores) -> None:
     """Dotted lines at the original's 1st and 99th percentile."""
     curves = scores.curves
@@ -167,7 +174,8 @@ def _short_time(scores: EventScores, value: float) -> str:
     if not 0 <= step < len(scores.moments) or abs(value - step) > 1e-6:
         return ""
     text = scores.moments[step].time
-    return text.removesuffix(" 00:00") if all(m.time.endswith(" 00:00") for m in scores.moments) else text
+    midnight = all(moment.time.endswith(" 00:00") for moment in scores.moments)
+    return text.removesuffix(" 00:00") if midnight else text.replace(" ", "\n")
 
 
 def _northward(scores: EventScores, field: Floats) -> Floats:

@@ -37,18 +37,22 @@ def extremes_tables(extremes: Sequence[ExtremeScores]) -> Group:
         if found.heat_wave_overlap is not None:
             share, days = numbers.number(found.heat_wave_overlap), numbers.number(found.heat_wave_days)
             parts.append(Text(f"{found.name}: heat waves overlap by {share} ({days} days per cell in the original)"))
-    parts += [Text(f"Note: {note}", style="yellow") for found in extremes for note in notes(found)]
+    said: dict[str, list[str]] = {}
+    for found in extremes:
+        for note in notes(found):
+            said.setdefault(note, []).append(found.name)
+    parts += [Text(f"Note: {', '.join(names)}: {note}", style="yellow") for note, names in said.items()]
     return Group(*parts)
 
 
 def event_tables(events: Sequence[EventScores]) -> Group:
-    """One table per event: every time with its centres."""
+    """One table per event: each of its own times with the centres."""
     parts: list[RenderableType] = []
     for event in events:
         titles = ("Time", "Original", "Decoded", "Displaced", "Overlap", *(("Wind", "decoded") if event.wind else ()))
         title = f"{event.name}: minimum of {event.variable}{f' at {event.level}' if event.level else ''}"
         table = plain_table(title, *titles, words=("Time",))
-        for moment in event.moments:
+        for moment in event.inside:
             winds = (moment.original_wind, moment.decoded_wind) if event.wind else ()
             table.add_row(
                 moment.time,
@@ -56,7 +60,6 @@ def event_tables(events: Sequence[EventScores]) -> Group:
                 kilometres(moment.displacement),
                 numbers.number(moment.core_overlap, 2),
                 *map(numbers.number, winds),
-                style=None if moment.inside else "dim",
             )
         table.caption = event_sentence(event)
         parts += [table, Text()]
@@ -101,7 +104,7 @@ def detection(tail: TailScores) -> tuple[str, ...]:
 
 def notes(found: ExtremeScores) -> list[str]:
     """What could not be answered, and whether the grid was thinned."""
-    thinned = f"{found.name}: extremes were measured on every {found.thinned}th row and column, as the grid is large"
+    thinned = f"extremes were measured on every {found.thinned}th row and column, as there are many values"
     return [*([thinned] if found.thinned > 1 else []), *found.notes]
 
 

@@ -91,13 +91,13 @@ def spectrum_figure(scores: Sequence[VariableScores], names: Sequence[str]) -> s
     length = "km" if spectra[0].km_per_unit else spectra[0].units
     wavelength = spectra[0].wavelength * scale
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(4.8, 3.0 + 0.2 * (len(scores) - 1))
+        figure, axes = new_figure(4.8, 3.0)
         for power, colour, style, width, name in _spectrum_lines(spectra, names):
             axes.loglog(wavelength, np.where(power > 0, power, np.nan), color=colour, ls=style, lw=width, label=name)
         for structure, (colour, _) in zip(structures, SERIES, strict=False):
             if structure is not None and structure.effective_resolution is not None:
                 limit = structure.effective_resolution * scale
-                text = f"within 25 % down to {numbers.number(limit)}\u00a0{length}"
+                text = f"within 25 % down to {numbers.number(limit)}\u00a0{length}" if len(scores) == 1 else None
                 axes.axvline(limit, color=GREY if len(scores) == 1 else colour, lw=1.2, ls=":", label=text)
         _scale_spectrum(axes, wavelength, max(float(power.max()) for s in spectra for power in (s.original, s.decoded)))
         axes.set_xlabel(f"zonal wavelength [{length}]")
@@ -107,7 +107,9 @@ def spectrum_figure(scores: Sequence[VariableScores], names: Sequence[str]) -> s
         return svg(figure, f"Zonal power spectra of {scores[0].name}: original, decoded and error")
 
 
-def _spectrum_lines(spectra: Sequence[Spectrum], names: Sequence[str]) -> Iterator[tuple[Floats, str, str, float, str]]:
+def _spectrum_lines(
+    spectra: Sequence[Spectrum], names: Sequence[str]
+) -> Iterator[tuple[Floats, str, str, float, str | None]]:
     """(power, colour, style, width, name) of every line: the original, then decoded and error of each dataset."""
     yield spectra[0].original, INK, "-", 1.8, "original"
     if len(spectra) == 1:
@@ -116,7 +118,7 @@ def _spectrum_lines(spectra: Sequence[Spectrum], names: Sequence[str]) -> Iterat
         return
     for found, name, (colour, _) in zip(spectra, names, SERIES, strict=False):
         yield found.decoded, colour, "--", 1.8, name
-        yield found.error, colour, "-", 0.9, f"its error, {name}"
+        yield found.error, colour, "-", 0.9, None
 
 
 def _scale_spectrum(axes: Axes, wavelength: Floats, top: float) -> None:

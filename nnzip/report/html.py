@@ -73,7 +73,7 @@ class EventSection:
     rows: tuple[tuple[Compared, EventScores], ...]
     original: str
     maps: Sequence[tuple[str, str]]
-    series: str | None
+    series: tuple[str, str] | None
 
 
 def write_report(
@@ -205,7 +205,7 @@ def _event_section(compared: Sequence[Compared], number: int) -> EventSection:
     names = [each.name for each in compared] if len(compared) > 1 else ["decoded"]
     original, pairs = extremes_figures.event_maps(scores)
     rows = tuple(zip(compared, scores, strict=True))
-    return EventSection(rows, original, pairs, extremes_figures.storm_figure(scores, names))
+    return EventSection(rows, original, pairs, extremes_figures.storm_figures(scores, names))
 
 
 def sectioned(details: Mapping[str, Any]) -> dict[str, dict[str, str]]:
