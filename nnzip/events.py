@@ -133,14 +133,14 @@ def parse_event(text: str) -> Event:
     """Event of "Matthew,2016-10-05,10,35,270,300": name, date or date/date, south, north, west, east. Raises
     UsageError.
     """
-    parts = [part.strip() for part in text.split(",")]
+    parts = [part.strip() for part in text.rsplit(",", 5)]
     if len(parts) < 6 or not all(parts):
         raise UsageError(
             f"the event {text!r} is not NAME,DATE,SOUTH,NORTH,WEST,EAST: write it as "
             "Matthew,2016-10-05,10,35,270,300 (or a span, 2016-10-02/2016-10-08, for the date)"
         )
     try:
-        return Event(",".join(parts[:-5]), parts[-5], parse_bbox(",".join(parts[-4:])))
+        return Event(parts[0], parts[1], parse_bbox(",".join(parts[2:])))
     except UsageError as error:
         raise UsageError(f"the event {text!r}: {error}") from error
 

@@ -74,9 +74,8 @@ def main() -> int:
             done = results.setdefault(name, {}).setdefault(ratio, {})
             for variant, arguments in options.variants.items():
                 if variant not in done:
-                    done[variant] = _run(
-                        name, float(ratio), {"effort": options.effort, **arguments}, peers[name], options
-                    )
+                    settings = {"effort": options.effort, **arguments}
+                    done[variant] = _run(name, float(ratio), settings, peers[name], options.data)
                     print(f"{name} {ratio} {variant}: {done[variant]}", file=sys.stderr, flush=True)
                     if options.json is not None:
                         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")

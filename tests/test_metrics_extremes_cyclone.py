@@ -71,16 +71,10 @@ def test_displacement_over_time_lazily_too() -> None:
 
 
 def test_the_samples_storm_is_found_where_it_was_put() -> None:
-    options = {
-        "resolution": 0.5,
-        "hours": 6,
-        "step_hours": 6,
-        "start": "2016-10-06T12",
-        "variables": ["msl", "u10", "v10"],
-    }
     storm = storm_at(float(np.datetime64("2016-10-06T12", "s").astype(int)), 0)
     box = (storm.latitude - 10, storm.latitude + 10, storm.longitude - 10, storm.longitude + 10)
-    sample = nnzip.make_sample(**options, area=box)
+    names = ["msl", "u10", "v10"]
+    sample = nnzip.make_sample(resolution=0.5, hours=6, step_hours=6, start="2016-10-06T12", area=box, variables=names)
     found = track(sample["msl"]).isel(valid_time=0)
     assert _distance(float(found.latitude), float(found.longitude), storm.latitude, storm.longitude) < 60
     assert float(found.depth) == pytest.approx(storm.depth, rel=0.2)

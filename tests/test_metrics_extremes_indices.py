@@ -21,9 +21,9 @@ from nnzip.metrics.extremes_indices import (
 UNITS = {"units": "mm"}
 
 
-def _series(values: list[float], start: str = "2020-01-01", step: str = "1D", **attrs: str) -> xr.DataArray:
+def _series(values: list[float], start: str = "2020-01-01", hours: int = 24, **attrs: str) -> xr.DataArray:
     """values along time at each of 2 x 2 cells."""
-    times = np.datetime64(start, "ns") + np.arange(len(values)) * np.timedelta64(int(step[:-1]), step[-1])
+    times = np.datetime64(start, "ns") + np.arange(len(values)) * np.timedelta64(hours, "h")
     field = np.broadcast_to(np.array(values)[:, None, None], (len(values), 2, 2))
     coords = {"time": times, "lat": [10.0, 20.0], "lon": [0.0, 10.0]}
     return xr.DataArray(field, coords, dims=("time", "lat", "lon"), name=attrs.pop("name", "tp"), attrs=attrs or UNITS)
@@ -34,13 +34,13 @@ def _one(found: xr.DataArray) -> list[float]:
 
 
 def test_days_of_hourly_values() -> None:
-    hours = _series([1.0, 5, 2, 3, 9, 4, 8], step="6h", name="t2m", units="K")
+    hours = _series([1.0, 5, 2, 3, 9, 4, 8], hours=6, name="t2m", units="K")
     assert _one(daily(hours, "max")) == [5, 9]
     assert _one(daily(hours, "min")) == [1, 4]
-    rain = _series([0.001, 0, 0.002, np.nan, np.nan, np.nan, np.nan, np.nan, 0.003], step="6h", units="m")
+    rain = _series([0.001, 0, 0.002, np.nan, np.nan, np.nan, np.nan, np.nan, 0.003], hours=6, units="m")
     amounts = daily(rain, "sum")
     np.testing.assert_allclose(amounts.isel(lat=0, lon=0), [3, np.nan, 3])
-    rate = _series([1.0, 3, 5, 7], step="6h", units="mm/day")
+    rate = _series([1.0, 3, 5, 7], hours=6, units="mm/day")
     assert _one(daily(rate, "sum")) == [4]
     flux = _series([1 / 86400.0], units="kg m**-2 s**-1")
     assert _one(daily(flux, "sum")) == pytest.approx([1])
@@ -80,15 +80,15 @@ def test_which_variables_have_which_indices() -> None:
 
     assert names(_series([1.0, 2], name="t2m", units="K")) == ["TXx", "TNn"]
     assert names(_series([1.0, 2], name="tp", units="m")) == ["Rx1day", "R95p", "CDD"]
-    flux = {"units": "kg m-2 s-1", "standard_name": "precipitation_flux"}
-    assert names(_series([1.0, 2], name="rain", **flux)) == ["Rx1day", "R95p", "CDD"]
+    flux = _series([1.0, 2], name="rain", units="kg m-2 s-1", standard_name="precipitation_flux")
+    assert names(flux) == ["Rx1day", "R95p", "CDD"]
     assert names(_series([1.0, 2], name="tp", units="inches")) == []
     assert names(_series([1.0, 2], name="msl", units="Pa")) == []
     assert names(_series([1.0, 2], name="t2m", units="K").isel(time=0, drop=True)) == []
 
 
 def test_steps_per_day_of_every_calendar() -> None:
-    assert steps_per_day(_series([0.0] * 5, step="6h")) == 4
+    assert steps_per_day(_series([0.0] * 5, hours=6)) == 4
     assert steps_per_day(_series([0.0])) is None
     noleap = xr.date_range("2020-02-28", periods=4, freq="12h", calendar="noleap", use_cftime=True)
     days = _series([1.0, 2, 3, 4]).assign_coords(time=noleap)
