@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,17 +14,39 @@ import typer
 from nnzip.cli import options
 from nnzip.cli.console import session
 from nnzip.cli.info import layer_bytes
+from nnzip.errors import UsageError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
-    from nnzip.archive.manifest import Manifest
+    import xarray as xr
 
-SCORING, DRAWING = (0.0, 0.8), (0.8, 1.0)  # parts of the progress bar
+    from nnzip.archive.manifest import Manifest
+    from nnzip.cli.console import Terminal
+    from nnzip.events import Event
+    from nnzip.metrics.extremes_evaluation import ExtremeScores
+    from nnzip.report.html import Compared
+
+MOST = 6  # files side by side: beyond it lines and colours cannot be told apart
 
 
 def evaluate(
     original: Annotated[str, typer.Argument(help="The dataset as it was: a file, a Zarr store or a quoted glob.")],
-    decoded: Annotated[Path, typer.Argument(metavar="ARCHIVE_OR_FILE", help="Its archive, or any file to compare.")],
+    decoded: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="ARCHIVE_OR_FILE...", help="Its archives, or any files to compare, up to 6 side by side."
+        ),
+    ],
+    extremes: Annotated[
+        bool, typer.Option("--extremes", help="Also tails, detection, climate indices, return levels, heat waves.")
+    ] = False,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,DATE,S,N,W,E",
+            help="Also follow the storm in this box: Matthew,2016-10-05,10,35,270,300 (date or date/date); repeatable.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Also write an HTML report with maps, histograms and spectra.")
     ] = None,
@@ -33,42 +57,144 @@ def evaluate(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Compare an archive or a decoded file with the original: errors, sizes, and a report."""
+    """Compare archives or decoded files with the original: errors, promises, extremes, sizes, and a report."""
     with session(quiet=quiet, verbose=verbose) as terminal, ExitStack() as files:
         names = options.parse_variables(variables)
+        if len(decoded) > MOST:
+            raise UsageError(f"{len(decoded)} files to compare are too many to tell apart: give at most {MOST}")
         if report is not None:
             options.require_writable(report, overwrite=force)
-        from nnzip.codec import open_archive
         from nnzip.data.opening import open_dataset
-        from nnzip.metrics.evaluate import evaluate as score
+        from nnzip.events import parse_event
+        from nnzip.scorecard import broken
 
+        events = [parse_event(text) for text in event or ()]
+        if extremes:
+            from nnzip.metrics.extremes_detection import require_scores
+
+            require_scores()
         first = files.enter_context(open_dataset(original))
-        details: dict[str, Any] = {"Files": {"original": original, "decoded": decoded}}
-        sizes: dict[str, Any] = {}
-        if is_archive(decoded):
-            archive = files.enter_context(open_archive(decoded, device=device.value))
-            second = archive.dataset()
-            sizes = archive_sizes(decoded, archive.manifest)
-            details |= archive_details(archive.manifest)
-        else:
-            second = files.enter_context(open_dataset(decoded))
+        details: dict[str, Any] = {"Files": {"original": original}}
+        compared = []
         with terminal.progress() as progress:
-            share = SCORING if report is not None else (0.0, 1.0)
-            fraction = terminal.part_of(progress, "evaluating", share)
-            evaluation = score(first, second, variables=names, **sizes, progress=fraction)
+            share = 1 / (len(decoded) + (report is not None))
+            for number, (path, label) in enumerate(zip(decoded, labels(decoded), strict=True)):
+                fraction = terminal.part_of(progress, "evaluating", (number * share, (number + 1) * share))
+                opened = _Opened.of(path, label, device.value, files)
+                details["Files"][label if len(decoded) > 1 else "decoded"] = path
+                details |= opened.details if len(decoded) == 1 else {label: _flat(opened.details)}
+                compared.append(_compare(first, opened, names, events, extremes, fraction))
             if report is not None:
                 from nnzip.report.html import write_report
 
-                fraction = terminal.part_of(progress, "drawing", DRAWING)
-                write_report(report, evaluation, first, second, details, progress=fraction)
+                fraction = terminal.part_of(progress, "drawing", (1 - share, 1.0))
+                write_report(report, first, compared, details, progress=fraction)
         if json:
-            terminal.json(evaluation.to_dict())
+            contents = [_content(each) for each in compared]
+            terminal.json(contents[0] if len(contents) == 1 else {"files": contents})
         else:
-            from nnzip.report.tables import evaluation_tables
-
-            terminal.data(evaluation_tables(evaluation))
+            _show(terminal, compared)
+        for sentence in broken({each.name: each.checks for each in compared}):
+            terminal.warning(f"a promise is broken, or this is not the original: {sentence}")
         if report is not None:
             terminal.message(f"report: {report}")
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A decoded dataset, lazily; of archives also sizes, manifest and what the report says of them."""
+
+    name: str
+    dataset: xr.Dataset
+    manifest: Manifest | None
+    sizes: dict[str, Any]
+    details: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, path: Path, name: str, device: str, files: ExitStack) -> _Opened:
+        """Opened for as long as `files` is."""
+        from nnzip.codec import open_archive
+        from nnzip.data.opening import open_dataset
+
+        if not is_archive(path):
+            return cls(name, files.enter_context(open_dataset(path)), None, {}, {})
+        archive = files.enter_context(open_archive(path, device=device))
+        manifest = archive.manifest
+        return cls(name, archive.dataset(), manifest, archive_sizes(path, manifest), archive_details(manifest))
+
+
+def _compare(
+    original: xr.Dataset,
+    opened: _Opened,
+    names: list[str] | None,
+    events: list[Event],
+    extremes: bool,
+    progress: Callable[[float], None] | None,
+) -> Compared:
+    """Everything that is to be known of one decoded dataset."""
+    from nnzip.events import event_scores
+    from nnzip.metrics.evaluate import evaluate as score
+    from nnzip.report.html import Compared
+    from nnzip.scorecard import check_promises
+
+    followed = tuple(event_scores(original, opened.dataset, event) for event in events)
+    share = 0.5 if extremes else 1.0
+    part = None if progress is None else lambda fraction: progress(share * fraction)
+    evaluation = score(original, opened.dataset, variables=names, **opened.sizes, progress=part)
+    found: dict[str, ExtremeScores] = {}
+    if extremes:
+        from nnzip.metrics.extremes import extreme_scores
+        from nnzip.metrics.matching import align_decoded
+
+        aligned = align_decoded(original, opened.dataset, [scores.name for scores in evaluation.variables])
+        for number, scores in enumerate(evaluation.variables):
+            found[scores.name] = extreme_scores(original[scores.name], aligned[scores.name], scores)
+            if progress is not None:
+                progress(share + (1 - share) * (number + 1) / len(evaluation.variables))
+    checks = () if opened.manifest is None else check_promises(opened.manifest, evaluation.variables)
+    return Compared(opened.name, opened.dataset, evaluation, checks, found, followed)
+
+
+def _content(compared: Compared) -> dict[str, Any]:
+    """One decoded dataset for --json."""
+    return {
+        "name": compared.name,
+        **compared.evaluation.to_dict(),
+        "promises": [check.to_dict() for check in compared.checks],
+        "extremes": {name: found.to_dict() for name, found in compared.extremes.items()},
+        "events": [event.to_dict() for event in compared.events],
+    }
+
+
+def _show(terminal: Terminal, compared: list[Compared]) -> None:
+    """Tables of every file, one after the other."""
+    from nnzip.report import extremes_tables
+    from nnzip.report.tables import evaluation_tables
+
+    for number, each in enumerate(compared):
+        if len(compared) > 1:
+            terminal.data(f"{chr(10) * (number > 0)}{each.name}")
+        terminal.data(evaluation_tables(each.evaluation))
+        if each.checks:
+            terminal.data(extremes_tables.promise_tables(each.checks))
+        if each.extremes:
+            terminal.data(extremes_tables.extremes_tables(list(each.extremes.values())))
+        if each.events:
+            terminal.data(extremes_tables.event_tables(each.events))
+
+
+def labels(paths: list[Path]) -> list[str]:
+    """Names that tell files apart: the file's own, with as many directories as that takes."""
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        found = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(found)) == len(found):
+            return found
+    return [f"{path} ({number})" for number, path in enumerate(paths, start=1)]
+
+
+def _flat(details: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The sections of one archive as one."""
+    return {label: value for section in details.values() for label, value in section.items()}
 
 
 def is_archive(path: Path) -> bool:

@@ -126,21 +126,23 @@ class Evaluation:
         """Types of JSON only; numbers that JSON lacks (infinite, NaN) become None, histograms and spectra are left
         out.
         """
-        plain: dict[str, Any] = _plain(self)
-        plain |= {"ratio": self.ratio, "bits_per_value": self.bits_per_value}
-        for record, scores in zip(plain["variables"], self.variables, strict=True):
+        content: dict[str, Any] = to_plain(self)
+        content |= {"ratio": self.ratio, "bits_per_value": self.bits_per_value}
+        for record, scores in zip(content["variables"], self.variables, strict=True):
             record["lossless_ratio"] = scores.lossless_ratio
-        return plain
+        return content
 
 
-def _plain(value: Any) -> Any:
-    """value as JSON types, recursively."""
+def to_plain(value: Any) -> Any:
+    """Records, mappings and sequences as JSON types, recursively; fields with `repr=False` are left out, infinite
+    numbers and NaN become None.
+    """
     if is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.repr}
+        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value) if item.repr}
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value

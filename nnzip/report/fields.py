@@ -23,8 +23,8 @@ class MapField:
     """One field for three maps: arrays [row, column], north first; error is decoded minus original.
 
     extent: west, east, south, north edges of the cells in degrees, or column and row numbers in index space (geographic
-    False). worst: x, y of the largest error. block: how many cells per side one map cell stands for. when: time and
-    level in words.
+    False). worst: x, y of the largest error of this field. block: how many cells per side one map cell stands for.
+    when: time and level in words.
     """
 
     original: Floats
@@ -38,7 +38,9 @@ class MapField:
 
 
 def worst_field(original: xr.DataArray, decoded: xr.DataArray, scores: VariableScores) -> MapField:
-    """The field of the largest error; loads only that field of each side. Dimensions are matched by name."""
+    """The field that holds the largest error of `scores`; loads only that field of each side. Dimensions are matched by
+    name. Several decoded datasets are compared by the field of one of them.
+    """
     grid = require_grid(original)
     plane = (grid.latitude, grid.longitude)
     leading = {dim: index for dim, index in scores.max_error_index.items() if dim not in plane}
@@ -50,16 +52,16 @@ def worst_field(original: xr.DataArray, decoded: xr.DataArray, scores: VariableS
         y, x = degrees(original, grid.latitude), degrees(original, grid.longitude)
     else:
         y, x = np.arange(first.shape[0], dtype=np.float64)[::-1], np.arange(first.shape[1], dtype=np.float64)
-    row, column = (scores.max_error_index[dim] for dim in plane)
+    size = np.abs(second - first)
+    row, column = np.unravel_index(int(np.argmax(np.where(valid, size, -1.0))), size.shape)
     block = -(-max(first.shape[1], first.shape[0] * 2) // MAX_COLUMNS)
     flip_rows, flip_columns = bool(y[0] < y[-1]), bool(x[0] > x[-1])
-    maps = [np.where(valid, first, np.nan), np.where(valid, second, np.nan), second - first]
-    maps = [field[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1] for field in maps]
+    maps = [field[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1] for field in (first, second, second - first)]
     return MapField(
         original=_block_mean(maps[0], block),
         decoded=_block_mean(maps[1], block),
         error=_block_extreme(maps[2], block),
-        extent=(*_edges(x), *_edges(y)),
+        extent=(*edges(x), *edges(y)),
         geographic=grid.geographic,
         worst=(float(x[column]), float(y[row])),
         block=block,
@@ -67,7 +69,7 @@ def worst_field(original: xr.DataArray, decoded: xr.DataArray, scores: VariableS
     )
 
 
-def _edges(values: Floats) -> tuple[float, float]:
+def edges(values: Floats) -> tuple[float, float]:
     """Outer edges of the cells, lower first."""
     low, high = float(values.min()), float(values.max())
     half = (high - low) / (values.size - 1) / 2

@@ -1,4 +1,4 @@
-"""Figures of the report as inline SVG: maps, histogram of errors, zonal spectrum.
+"""Figures of the report as inline SVG: histogram of errors, zonal spectrum, and what all figures share.
 
 Drawn with matplotlib's objects (no pyplot state). Text and axes take the page's own colour (currentColor), so that the
 same figure reads in light, dark and print. Palettes hold for colour-blind readers: cividis, and the diverging PuOr;
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -18,24 +18,28 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
 from nnzip.metrics.accumulate import Histogram
-from nnzip.metrics.evaluation import Spectrum, StructureScores, VariableScores
+from nnzip.metrics.evaluation import Spectrum, VariableScores
 from nnzip.report import numbers
-from nnzip.report.fields import MapField
 
 Floats = NDArray[np.float64]
 
-FIELD_COLOURS = "cividis"
-ERROR_COLOURS = "PuOr_r"
-SATURATION = 0.999
 BLUE, VERMILION, GREY = "#0072b2", "#d55e00", "#8a8f98"
 INK = "#010203"  # stands for currentColor while drawing
-_WIDE = 60.0  # degrees of latitude: beyond it axes are marked at 30, 60, 90 degrees
+SERIES: tuple[tuple[str, Any], ...] = (
+    (BLUE, "-"),
+    (VERMILION, "--"),
+    ("#009e73", "-."),
+    ("#cc79a7", ":"),
+    ("#e69f00", (0, (5, 1))),
+    ("#56b4e9", (0, (1, 1))),
+)
+"""Colour (Okabe and Ito's) and line style of each of the datasets compared."""
+
 _DEEPEST = 1e-9  # of the largest power: what lies below is not worth the room
-_MISSING = "#b8bcc4"
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # real text: small files, and the page's own font
     "svg.hashsalt": "nnzip",  # equal input gives equal bytes
@@ -53,148 +57,99 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def map_figures(field: MapField, scores: VariableScores) -> tuple[str, str, str]:
-    """SVG maps of the original, the decoded field (same colour limits) and the error (symmetric limits), largest
-    error ringed.
+def histogram_figure(scores: Sequence[VariableScores], names: Sequence[str]) -> str:
+    """SVG histogram of all errors of a variable in each of the decoded datasets, logarithmic counts; of a single one
+    with the 99 % and 99.99 % quantiles of |error| marked.
     """
-    both = np.concatenate([field.original.ravel(), field.decoded.ravel()])
-    low, high = _limits(both[np.isfinite(both)])
-    sizes = np.abs(field.error[np.isfinite(field.error)])
-    bound = float(np.quantile(sizes, SATURATION)) if sizes.size else 0.0
-    bound = bound or scores.max_error or 1.0
-    axis = _axis(scores.name, scores.units)
-    where = f" at {field.when}" if field.when else ""
-    return (
-        _map(field.original, field, (low, high), FIELD_COLOURS, axis, f"Map of the original {scores.name}{where}"),
-        _map(field.decoded, field, (low, high), FIELD_COLOURS, axis, f"Map of the decoded {scores.name}{where}"),
-        _map(
-            field.error,
-            field,
-            (-bound, bound),
-            ERROR_COLOURS,
-            _axis("error", scores.units),
-            f"Map of the error of {scores.name}{where}, at most {numbers.quantity(scores.max_error, scores.units)}",
-            ring=scores.max_error > 0,
-            saturated=scores.max_error > bound,
-        ),
-    )
-
-
-def histogram_figure(scores: VariableScores) -> str:
-    """SVG histogram of all errors, logarithmic counts, with the 99 % and 99.99 % quantiles of |error| marked."""
+    units = scores[0].units
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(4.8, 3.0)
-        _draw_histogram(axes, scores.histogram)
-        for name, style in (("0.99", "--"), ("0.9999", ":")):
-            value = scores.error_quantiles[name]
-            text = f"{100 * float(name):g} % of |error| ≤ {numbers.quantity(value, scores.units)}"
-            for sign in (-1, 1):
-                axes.axvline(sign * value, color=VERMILION, lw=1.2, ls=style, label=text if sign > 0 else None)
-        axes.set_xlabel(_axis("error, decoded minus original", scores.units))
+        if len(scores) == 1:
+            _draw_histogram(axes, scores[0].histogram)
+            _mark_quantiles(axes, scores[0])
+        else:
+            for found, name, (colour, style) in zip(scores, names, SERIES, strict=False):
+                counts = np.maximum(found.histogram.counts, 0.5)
+                axes.stairs(counts, found.histogram.edges, baseline=None, color=colour, ls=style, lw=1.6, label=name)
+            _scale_counts(axes, max(float(found.histogram.counts.max()) for found in scores))
+        axes.set_xlabel(axis_label("error, decoded minus original", units))
         axes.set_ylabel("number of values")
         axes.xaxis.set_major_formatter(FuncFormatter(plain))
         legend(figure, 1)
-        return svg(figure, f"Histogram of the errors of {scores.name}, counts on a logarithmic scale")
+        return svg(figure, f"Histogram of the errors of {scores[0].name}, counts on a logarithmic scale")
 
 
-def spectrum_figure(spectrum: Spectrum, structure: StructureScores, scores: VariableScores) -> str:
-    """SVG zonal power spectra of original, decoded and error against wavelength, effective resolution marked."""
-    scale = spectrum.km_per_unit or 1.0
-    length = "km" if spectrum.km_per_unit else spectrum.units
-    wavelength = spectrum.wavelength * scale
+def spectrum_figure(scores: Sequence[VariableScores], names: Sequence[str]) -> str | None:
+    """SVG zonal power spectra of the original, the decoded data and their errors against wavelength, effective
+    resolution marked; None where one of the datasets has no spectrum.
+    """
+    structures = [found.structure for found in scores]
+    spectra = [structure.spectrum for structure in structures if structure is not None and structure.spectrum]
+    if len(spectra) < len(scores):
+        return None
+    scale = spectra[0].km_per_unit or 1.0
+    length = "km" if spectra[0].km_per_unit else spectra[0].units
+    wavelength = spectra[0].wavelength * scale
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(4.8, 3.0)
-        lines = ((spectrum.original, INK, "-", 1.8, "original"), (spectrum.decoded, BLUE, "--", 1.8, "decoded"))
-        for power, colour, style, width, name in (*lines, (spectrum.error, VERMILION, "-", 1.0, "error")):
+        for power, colour, style, width, name in _spectrum_lines(spectra, names):
             axes.loglog(wavelength, np.where(power > 0, power, np.nan), color=colour, ls=style, lw=width, label=name)
-        if structure.effective_resolution is not None:
-            limit = structure.effective_resolution * scale
-            text = f"within 25 % down to {numbers.number(limit)}\u00a0{length}"
-            axes.axvline(limit, color=GREY, lw=1.2, ls=":", label=text)
-        top = max(float(spectrum.original.max()), float(spectrum.decoded.max()))
-        if top > 0:
-            axes.set_ylim(bottom=max(axes.get_ylim()[0], top * _DEEPEST))
-        axes.set_xlim(wavelength[0] * 1.05, wavelength[-1] / 1.05)
+        for structure, (colour, _) in zip(structures, SERIES, strict=False):
+            if structure is not None and structure.effective_resolution is not None:
+                limit = structure.effective_resolution * scale
+                text = f"within 25 % down to {numbers.number(limit)}\u00a0{length}" if len(scores) == 1 else None
+                axes.axvline(limit, color=GREY if len(scores) == 1 else colour, lw=1.2, ls=":", label=text)
+        _scale_spectrum(axes, wavelength, max(float(power.max()) for s in spectra for power in (s.original, s.decoded)))
         axes.set_xlabel(f"zonal wavelength [{length}]")
-        unit = numbers.units(scores.units)
+        unit = numbers.units(scores[0].units)
         axes.set_ylabel(f"power [{unit if unit.isalpha() else f'({unit})'}²]" if unit else "power")
-        for side in (axes.xaxis, axes.yaxis):
-            side.set_minor_formatter(FuncFormatter(lambda value, _: ""))
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(plain))
-        axes.yaxis.set_major_formatter(FuncFormatter(_power_of_ten))
         legend(figure, 2)
-        return svg(figure, f"Zonal power spectra of {scores.name}: original, decoded and error")
+        return svg(figure, f"Zonal power spectra of {scores[0].name}: original, decoded and error")
 
 
-def _map(
-    values: Floats,
-    field: MapField,
-    limits: tuple[float, float],
-    colours: str,
-    axis: str,
-    alt: str,
-    *,
-    ring: bool = False,
-    saturated: bool = False,
-) -> str:
-    west, east, south, north = field.extent
-    shape = min(max((north - south) / (east - west), 0.35), 1.2)
-    with mpl.rc_context(STYLE):
-        figure, axes = new_figure(4.6, 0.9 + 4.0 * shape)
-        palette = mpl.colormaps[colours].with_extremes(bad=_MISSING)
-        image = axes.imshow(
-            values,
-            cmap=palette,
-            vmin=limits[0],
-            vmax=limits[1],
-            extent=field.extent,
-            aspect="auto",
-            interpolation="none",
-        )
-        if ring:
-            axes.plot(*field.worst, marker="o", ms=11, mfc="none", mec="black", mew=1.4, clip_on=False)
-        axes.set_xlabel("longitude" if field.geographic else "grid column")
-        axes.set_ylabel("latitude" if field.geographic else "grid row")
-        for side, hemispheres in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):
-            steps = [1, 3, 6, 9, 10] if field.geographic and north - south > _WIDE else [1, 2, 2.5, 5, 10]
-            side.set_major_locator(MaxNLocator(4, steps=steps, integer=not field.geographic))
-            if field.geographic:
-                side.set_major_formatter(FuncFormatter(_degrees(hemispheres)))
-        bar = figure.colorbar(
-            image,
-            ax=axes,
-            orientation="horizontal",
-            fraction=0.06,
-            pad=0.02,
-            aspect=40,
-            extend="both" if saturated else "neither",
-        )
-        bar.set_label(axis)
-        bar.outline.set_linewidth(0.4)
-        if bar.solids is not None:
-            bar.solids.set_rasterized(True)
-        bar.ax.xaxis.set_major_locator(MaxNLocator(5))
-        bar.ax.xaxis.set_major_formatter(FuncFormatter(plain))
-        return svg(figure, alt)
+def _spectrum_lines(
+    spectra: Sequence[Spectrum], names: Sequence[str]
+) -> Iterator[tuple[Floats, str, str, float, str | None]]:
+    """(power, colour, style, width, name) of every line: the original, then decoded and error of each dataset."""
+    yield spectra[0].original, INK, "-", 1.8, "original"
+    if len(spectra) == 1:
+        yield spectra[0].decoded, BLUE, "--", 1.8, "decoded"
+        yield spectra[0].error, VERMILION, "-", 1.0, "error"
+        return
+    for found, name, (colour, _) in zip(spectra, names, SERIES, strict=False):
+        yield found.decoded, colour, "--", 1.8, name
+        yield found.error, colour, "-", 0.9, None
 
 
-def _degrees(hemispheres: str) -> Callable[[float, float], str]:
-    """Formatter of axis ticks: -30 -> 30° S; 0 is plain, and so is 180° of longitude."""
+def _scale_spectrum(axes: Axes, wavelength: Floats, top: float) -> None:
+    if top > 0:
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], top * _DEEPEST))
+    axes.set_xlim(wavelength[0] * 1.05, wavelength[-1] / 1.05)
+    for side in (axes.xaxis, axes.yaxis):
+        side.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(plain))
+    axes.yaxis.set_major_formatter(FuncFormatter(_power_of_ten))
 
-    def text(value: float, _: float) -> str:
-        side = "" if value % 180 == 0 else f"\u00a0{hemispheres[0 if value > 0 else 1]}"
-        return f"{abs(value):g}°{side}"
 
-    return text
+def _mark_quantiles(axes: Axes, scores: VariableScores) -> None:
+    for name, style in (("0.99", "--"), ("0.9999", ":")):
+        value = scores.error_quantiles[name]
+        text = f"{100 * float(name):g} % of |error| ≤ {numbers.quantity(value, scores.units)}"
+        for sign in (-1, 1):
+            axes.axvline(sign * value, color=VERMILION, lw=1.2, ls=style, label=text if sign > 0 else None)
 
 
 def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
     counts = np.where(histogram.counts > 0, histogram.counts, np.nan)
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
     axes.stairs(counts, histogram.edges, baseline=0.5, fill=True, color=BLUE, alpha=0.75)
+    _scale_counts(axes, float(histogram.counts.max()))
+
+
+def _scale_counts(axes: Axes, most: float) -> None:
     axes.set_yscale("log")
-    axes.set_ylim(0.5, float(histogram.counts.max()) * 2)
+    axes.set_ylim(0.5, most * 2)
     axes.yaxis.set_major_formatter(FuncFormatter(_power_of_ten))
 
 
@@ -214,7 +169,8 @@ def legend(figure: Figure, columns: int) -> None:
     )
 
 
-def _axis(text: str, unit: str) -> str:
+def axis_label(text: str, unit: str) -> str:
+    """What an axis shows, with its units in brackets."""
     pretty = numbers.units(unit)
     return f"{text} [{pretty}]" if pretty else text
 
@@ -230,12 +186,6 @@ def _power_of_ten(value: float, _: int) -> str:
         return ""
     power = round(np.log10(value))
     return numbers.number(value, 1) if 0 <= power <= 2 else f"10{numbers.superscript(str(power))}"
-
-
-def _limits(values: Floats) -> tuple[float, float]:
-    """Smallest and largest value, widened where they are equal."""
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
 def svg(figure: Figure, alt: str) -> str:

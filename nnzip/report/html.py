@@ -5,79 +5,124 @@ from __future__ import annotations
 import datetime
 import os
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nnzip
 from nnzip.errors import ResourceError
 from nnzip.metrics.evaluation import Evaluation, VariableScores
-from nnzip.report import numbers, tables
+from nnzip.report import extremes_tables, numbers, tables
+from nnzip.scorecard import Check
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from nnzip.events import EventScores
+    from nnzip.metrics.extremes_evaluation import ExtremeScores
 
 DSSIM_THRESHOLD = 0.9995
 
 
 @dataclass(frozen=True)
-class Section:
-    """One variable of the report: its scores, its figures as SVG, and where and when the maps are."""
+class Compared:
+    """One decoded dataset in the report: its name (a file's), its scores, the promises that were checked, and what is
+    known of its extremes (by variable) and of events (in the same order for all datasets).
+    """
 
-    scores: VariableScores
-    maps: tuple[str, str, str]
+    name: str
+    decoded: xr.Dataset
+    evaluation: Evaluation
+    checks: tuple[Check, ...] = ()
+    extremes: Mapping[str, ExtremeScores] = field(default_factory=dict)
+    events: tuple[EventScores, ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """One variable of the report, in every dataset that holds it: scores and figures as SVG, where and when the maps
+    are. maps: the original, then (decoded, error) of each dataset. tails: quantiles, and errors by value.
+    """
+
+    rows: tuple[tuple[Compared, VariableScores], ...]
+    original: str
+    maps: Sequence[tuple[str, str]]
     histogram: str
     spectrum: str | None
+    tails: tuple[str, str] | None
     when: str
     block: int
+
+    @property
+    def scores(self) -> VariableScores:
+        """Those of the first dataset: name, units and sizes are the same in all."""
+        return self.rows[0][1]
+
+    @property
+    def extremes(self) -> list[tuple[Compared, ExtremeScores]]:
+        """The extremes of the datasets that have them."""
+        name = self.scores.name
+        return [(compared, compared.extremes[name]) for compared, _ in self.rows if name in compared.extremes]
+
+
+@dataclass(frozen=True)
+class EventSection:
+    """One event of the report, as Section."""
+
+    rows: tuple[tuple[Compared, EventScores], ...]
+    original: str
+    maps: Sequence[tuple[str, str]]
+    series: tuple[str, str] | None
 
 
 def write_report(
     path: str | os.PathLike[str],
-    evaluation: Evaluation,
     original: xr.Dataset,
-    decoded: xr.Dataset,
+    compared: Sequence[Compared],
     details: Mapping[str, Any],
     *,
     progress: Callable[[float], None] | None = None,
 ) -> None:
     """Writes the report to path, replacing it only once the new file is complete.
 
-    original, decoded: the datasets that were evaluated; of each variable only the field of the largest error is read.
-    details: what the reader should know of the files, as {section: {label: value}}, for example
+    original: the dataset that all of `compared` were evaluated against; of each variable only the field of the largest
+    error is read. details: what the reader should know of the files, as {section: {label: value}}, for example
     {"Files": {"Original": "weather.nc"}, "Configuration": {"effort": "normal"}}; a plain value stands in a section
     "Details". progress: called with the finished fraction, 0 to 1. Raises ResourceError when the file cannot be
     written.
     """
-    text = render_report(evaluation, original, decoded, details, progress=progress)
+    text = render_report(original, compared, details, progress=progress)
     write_atomically(Path(path), text)
 
 
 def render_report(
-    evaluation: Evaluation,
     original: xr.Dataset,
-    decoded: xr.Dataset,
+    compared: Sequence[Compared],
     details: Mapping[str, Any],
     *,
     progress: Callable[[float], None] | None = None,
 ) -> str:
     """The report as HTML; arguments as write_report."""
+    names = list(dict.fromkeys(scores.name for each in compared for scores in each.evaluation.variables))
     sections = []
-    for number, scores in enumerate(evaluation.variables):
-        sections.append(_section(scores, original[scores.name], decoded[scores.name]))
+    for number, name in enumerate(names):
+        rows = [(each, scores) for each in compared for scores in each.evaluation.variables if scores.name == name]
+        sections.append(_section(original[name], tuple(rows)))
         if progress is not None:
-            progress((number + 1) / len(evaluation.variables))
+            progress((number + 1) / len(names))
     return render(
         "template.html.j2",
-        resolved=tables.resolved,
-        dssim=tables.dssim,
+        tables=tables,
+        extremes=extremes_tables,
         threshold=DSSIM_THRESHOLD,
-        evaluation=evaluation,
+        compared=compared,
+        several=len(compared) > 1,
         sections=sections,
+        events=[_event_section(compared, number) for number in range(len(compared[0].events))],
         details=sectioned(details),
-        lossless_bytes=sum(scores.lossless_bytes for scores in evaluation.variables),
-        scored_bytes=sum(scores.source_bytes for scores in evaluation.variables),
+        lossless_bytes=sum(section.scores.lossless_bytes for section in sections),
+        scored_bytes=sum(section.scores.source_bytes for section in sections),
     )
 
 
@@ -124,22 +169,43 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def _section(scores: VariableScores, original: xr.DataArray, decoded: xr.DataArray) -> Section:
-    from nnzip.report import figures
+def _section(original: xr.DataArray, rows: tuple[tuple[Compared, VariableScores], ...]) -> Section:
+    from nnzip.report import extremes_figures, figures
     from nnzip.report.fields import worst_field
+    from nnzip.report.maps import map_figures
 
-    field = worst_field(original, decoded, scores)
-    spectrum = None
-    if scores.structure is not None and scores.structure.spectrum is not None:
-        spectrum = figures.spectrum_figure(scores.structure.spectrum, scores.structure, scores)
+    names, scores = [compared.name for compared, _ in rows], [found for _, found in rows]
+    worst = max(scores, key=lambda found: found.max_error)
+    fields = [worst_field(original, compared.decoded[worst.name], worst) for compared, _ in rows]
+    first, pairs = map_figures(fields, scores)
+    tails = None
+    found = [compared.extremes[worst.name] for compared, _ in rows if worst.name in compared.extremes]
+    if found:
+        labels = names if len(rows) > 1 else ["decoded"]
+        tails = (
+            extremes_figures.quantile_figure(found, labels),
+            extremes_figures.error_by_value_figure(found, labels),
+        )
     return Section(
-        scores=scores,
-        maps=figures.map_figures(field, scores),
-        histogram=figures.histogram_figure(scores),
-        spectrum=spectrum,
-        when=field.when,
-        block=field.block,
+        rows=rows,
+        original=first,
+        maps=pairs,
+        histogram=figures.histogram_figure(scores, names),
+        spectrum=figures.spectrum_figure(scores, names),
+        tails=tails,
+        when=fields[0].when,
+        block=fields[0].block,
     )
+
+
+def _event_section(compared: Sequence[Compared], number: int) -> EventSection:
+    from nnzip.report import extremes_figures
+
+    scores = [each.events[number] for each in compared]
+    names = [each.name for each in compared] if len(compared) > 1 else ["decoded"]
+    original, pairs = extremes_figures.event_maps(scores)
+    rows = tuple(zip(compared, scores, strict=True))
+    return EventSection(rows, original, pairs, extremes_figures.storm_figures(scores, names))
 
 
 def sectioned(details: Mapping[str, Any]) -> dict[str, dict[str, str]]:

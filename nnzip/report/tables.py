@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -33,7 +35,7 @@ def summary(evaluation: Evaluation) -> str:
 
 def errors_table(evaluation: Evaluation) -> Table:
     """Errors of every variable in its units."""
-    table = _table(
+    table = plain_table(
         "Errors, decoded minus original", "Variable", "Units", "RMSE", "MAE", "Bias", "99 %", "99.99 %", "Max"
     )
     for scores in evaluation.variables:
@@ -50,7 +52,7 @@ def errors_table(evaluation: Evaluation) -> Table:
 def structure_table(evaluation: Evaluation) -> Table:
     """Agreement, structure, missing values and sizes of every variable."""
     title = "Agreement and structure"
-    table = _table(title, "Variable", "PSNR dB", "Correl.", "Resolved", "DSSIM", "Missing", "Ratio", "Lossless")
+    table = plain_table(title, "Variable", "PSNR dB", "Correl.", "Resolved", "DSSIM", "Missing", "Ratio", "Lossless")
     for scores in evaluation.variables:
         table.add_row(
             scores.name,
@@ -71,7 +73,7 @@ def structure_table(evaluation: Evaluation) -> Table:
 
 def layers_table(layers: dict[str, int]) -> Table:
     """Bytes of the file by layer, with their share."""
-    table = _table("Where the bytes are", "Layer", "Size", "Share")
+    table = plain_table("Where the bytes are", "Layer", "Size", "Share")
     total = sum(layers.values())
     for name, size in layers.items():
         table.add_row(name, numbers.file_size(size), f"{100 * size / total:.1f} %" if total else numbers.DASH)
@@ -100,9 +102,10 @@ def _missing(scores: VariableScores) -> Text:
     return Text("identical" if scores.missing else "none")
 
 
-def _table(title: str, *columns: str) -> Table:
+def plain_table(title: str, *columns: str, words: Sequence[str] = ("Variable", "Units", "Layer")) -> Table:
+    """A table with a title; the columns in `words` are left-aligned, all others numbers."""
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left", padding=(0, 1, 0, 0))
-    for position, column in enumerate(columns):
-        words = position == 0 or column == "Units"
-        table.add_column(column, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for column in columns:
+        left = column in words
+        table.add_column(column, justify="left" if left else "right", no_wrap=not left, overflow="fold")
     return table

@@ -1,0 +1,130 @@
+"""Every extreme score of one variable: tails, detection, climate indices, return levels, heat waves, in one record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import xarray as xr
+
+from nnzip.metrics.evaluation import VariableScores
+from nnzip.metrics.extremes_curves import tail_curves
+from nnzip.metrics.extremes_detection import detection_scores, fractions_skill_score
+from nnzip.metrics.extremes_evaluation import ExtremeScores, TailScores
+from nnzip.metrics.extremes_maps import heat_waves, index_scores, number, return_level_scores
+from nnzip.metrics.extremes_tail import QUANTILE, percentiles, tail_bias, tail_max_error, tail_rmse
+from nnzip.metrics.grid import Grid, require_grid
+from nnzip.metrics.mean import both_finite
+
+QUANTILES = (0.95, 0.99, 0.999, 0.05, 0.01, 0.001)
+MAX_VALUES = 1 << 26  # of one variable in memory, on either side; of larger ones every n-th row and column is taken
+FSS_FIELDS = 64  # at most, evenly spaced in time
+BEYOND_PER_CELL = 5  # values that a cell's own percentile has to leave beyond it
+
+
+def extreme_scores(
+    original: xr.DataArray,
+    decoded: xr.DataArray,
+    scores: VariableScores,
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> ExtremeScores:
+    """Extremes of a decoded variable; both arrays have the same dimensions and coordinates and may be lazy.
+
+    `scores`: what `evaluate` found for it. Loads both sides, at most 2^26 values each: of larger grids every n-th row
+    and column, which the record says. Costs about 2 s per million values, and 40 bytes of memory per value. Raises
+    UnavailableError without the extra `nnzip[extremes]`.
+    """
+    grid = require_grid(original)
+    first, second, thinned = _load(original, decoded, grid)
+    thresholds = dict(_thresholds(first, grid))
+    tails = []
+    for (quantile, scope), threshold in thresholds.items():
+        tails.append(_tail(first, second, grid, quantile, scope, threshold))
+        if progress is not None:
+            progress(0.9 * len(tails) / len(thresholds))
+    indices, notes = index_scores(first, second, grid)
+    levels, more = return_level_scores(first, second, grid)
+    overlap, days, last = heat_waves(first, second, grid)
+    if progress is not None:
+        progress(1.0)
+    return ExtremeScores(
+        name=str(original.name),
+        units=scores.units,
+        thinned=thinned,
+        tails=tuple(tails),
+        indices=indices,
+        return_levels=levels,
+        heat_wave_overlap=overlap,
+        heat_wave_days=days,
+        notes=(*_cell_notes(first, grid), *notes, *more, *last),
+        curves=tail_curves(first, second, scores.max_error),
+    )
+
+
+def _load(original: xr.DataArray, decoded: xr.DataArray, grid: Grid) -> tuple[xr.DataArray, xr.DataArray, int]:
+    """Both sides in memory, NaN wherever one of them is not finite, and every how many rows and columns were taken."""
+    step = max(1, math.ceil(math.sqrt(original.size / MAX_VALUES)))
+    thin = {dim: slice(None, None, step) for dim in (grid.latitude, grid.longitude)}
+    first, second = original.isel(thin).load(), decoded.isel(thin).load()
+    valid = both_finite(first, second)
+    return (first, second, step) if bool(valid.all()) else (first.where(valid), second.where(valid), step)
+
+
+def _thresholds(original: xr.DataArray, grid: Grid) -> Iterator[tuple[tuple[float, str], xr.DataArray]]:
+    """{(quantile, scope): percentile}: of each level's values, then of each cell's where the record is long enough."""
+    level = [dim for dim in (grid.time, grid.latitude, grid.longitude) if dim is not None]
+    pooled = percentiles(original, QUANTILES, dims=level)
+    for quantile in QUANTILES:
+        yield (quantile, "all"), pooled.sel({QUANTILE: quantile}, drop=True)
+    local = _cell_quantiles(original, grid)
+    if local:
+        own = percentiles(original, local, dims=grid.time)
+        for quantile in local:
+            yield (quantile, "cell"), own.sel({QUANTILE: quantile}, drop=True)
+
+
+def _cell_quantiles(original: xr.DataArray, grid: Grid) -> list[float]:
+    """Those quantiles that leave at least 5 values of every cell beyond them."""
+    steps = original.sizes[grid.time] if grid.time is not None else 0
+    return [quantile for quantile in QUANTILES if steps * min(quantile, 1 - quantile) >= BEYOND_PER_CELL]
+
+
+def _cell_notes(original: xr.DataArray, grid: Grid) -> list[str]:
+    found = _cell_quantiles(original, grid)
+    if len(found) == len(QUANTILES):
+        return []
+    steps = original.sizes[grid.time] if grid.time is not None else 1
+    missing = sorted({max(quantile, 1 - quantile) for quantile in QUANTILES if quantile not in found})
+    names = ", ".join(f"{100 * quantile:g} %" for quantile in missing)
+    needed = math.ceil(BEYOND_PER_CELL / (1 - missing[0]))
+    return [f"{steps} time steps are too few for percentiles of single cells beyond {names} (the first needs {needed})"]
+
+
+def _tail(
+    original: xr.DataArray, decoded: xr.DataArray, grid: Grid, quantile: float, scope: str, threshold: xr.DataArray
+) -> TailScores:
+    found = detection_scores(original, decoded, quantile=quantile, threshold=threshold)
+    sample = _fss_sample(original, grid)
+    fss = fractions_skill_score(original.isel(sample), decoded.isel(sample), quantile=quantile, threshold=threshold)
+    return TailScores(
+        quantile=quantile,
+        scope=scope,
+        threshold=float(threshold) if threshold.size == 1 else None,
+        values=int(found["events"]),
+        rmse=number(tail_rmse(original, decoded, quantile=quantile, threshold=threshold)),
+        bias=number(tail_bias(original, decoded, quantile=quantile, threshold=threshold)),
+        max_error=number(tail_max_error(original, decoded, quantile=quantile, threshold=threshold)),
+        fss=number(fss),
+        **{name: number(found[name]) for name in ("pod", "far", "csi", "sedi", "frequency_bias")},
+    )
+
+
+def _fss_sample(array: xr.DataArray, grid: Grid) -> dict[str, list[int]]:
+    """Evenly spaced times, so that at most 64 fields are scored (or one time of every level)."""
+    if grid.time is None:
+        return {}
+    channels = math.prod(array.sizes[dim] for dim in grid.channels)
+    count = min(array.sizes[grid.time], max(1, FSS_FIELDS // channels))
+    return {grid.time: np.unique(np.linspace(0, array.sizes[grid.time] - 1, count).round().astype(int)).tolist()}

@@ -1,0 +1,213 @@
+#!/usr/bin/env python
+"""What compression does to extremes at equal bytes: nnzip beside the peers of DATA_DIR/peers.json.
+
+    python scripts/bench_extremes.py ../shared/data --json extremes.json --markdown docs/extremes.md
+    python scripts/bench_extremes.py ../shared/data --json extremes.json --resume --variant 'tails={"effort": "best"}'
+
+Every case is compressed with `nnzip.Target(ratio=...)`, the whole file counted, decoded through `open_archive` and
+measured by the definitions behind peers.json: tail RMSE above the 99th percentile of each level, largest error. On the
+Matthew case also the storm's centre (nnzip.events). A variant is a further column: keyword arguments of
+`nnzip.compress` as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from bench_cases import CASES, channels, latitudes, open_case
+from bench_measure import Errors, measure
+from bench_peers import FAMILIES, PeerCase, ratio_row, read_peers
+from bench_tables import Table
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CHOSEN = ("matthew_z500", "uk_t2m", "telangana_tp", "eastasia_u", "eastasia_v", "eastasia_w", "med_u10")
+STORMS = {"matthew_z500": "Matthew,2016-10-02/2016-10-08,10,35,270,300"}
+STORM_DAY = "2016-10-05"
+PLAIN = "plain"
+BEGIN, END = "<!-- tables of scripts/bench_extremes.py -->", "<!-- end of the tables -->"
+
+
+class Storm(msgspec.Struct, frozen=True):
+    """A storm's centre after decoding: on its day the displacement (km) and the decoded depth over the original's; over
+    all days the largest displacement and depth error, and the days without a centre.
+    """
+
+    displacement: float | None
+    depth_ratio: float | None
+    largest_displacement: float | None
+    largest_depth_error: float | None
+    lost: int
+    cell: float
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One archive."""
+
+    bytes: int
+    errors: Errors
+    seconds: float
+    storm: Storm | None = None
+
+
+Results = dict[str, dict[str, dict[str, Run]]]
+"""Runs by case, ratio ("300") and variant."""
+
+
+def main() -> int:
+    """Run what was asked for and is not there yet, print the tables, write the files."""
+    options = _parse()
+    peers = read_peers(options.data)
+    results: Results = {}
+    if options.resume and options.json is not None and options.json.exists():
+        results = msgspec.json.decode(options.json.read_bytes(), type=Results)
+    for name in options.cases.split(","):
+        for ratio in options.ratios.split(","):
+            done = results.setdefault(name, {}).setdefault(ratio, {})
+            for variant, arguments in options.variants.items():
+                if variant not in done:
+                    settings = {"effort": options.effort, **arguments}
+                    done[variant] = _run(name, float(ratio), settings, peers[name], options.data)
+                    print(f"{name} {ratio} {variant}: {done[variant]}", file=sys.stderr, flush=True)
+                    if options.json is not None:
+                        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    text = "\n".join(table.markdown() for table in tables(results, peers))
+    print(text)
+    if options.markdown is not None:
+        _insert(options.markdown, text)
+    return 0
+
+
+def tables(results: Results, peers: dict[str, PeerCase]) -> list[Table]:
+    """Tail RMSE and largest error of every case beside the peers, and the storms."""
+    variants = list(dict.fromkeys(v for runs in results.values() for found in runs.values() for v in found))
+    found = [
+        _error_table(results, peers, variants, "tail_rmse", "RMSE above the 99th percentile, at equal bytes"),
+        _error_table(results, peers, variants, "max", "Largest error, at equal bytes"),
+        _storm_table(results),
+    ]
+    return [table for table in found if table.rows]
+
+
+def _error_table(
+    results: Results, peers: dict[str, PeerCase], variants: list[str], attribute: str, title: str
+) -> Table:
+    """Errors in the case's units; the best one of a row is bold."""
+    rows = []
+    for name, runs in results.items():
+        for ratio, found in runs.items():
+            errors = [getattr(found[v].errors, attribute) if v in found else None for v in variants]
+            for codecs in FAMILIES.values():
+                row = ratio_row(peers[name], codecs, float(ratio))
+                errors.append(None if row is None else getattr(row, attribute))
+            best = min(error for error in errors if error is not None)
+            cells = ["–" if e is None else f"**{e:.3g}**" if e == best else f"{e:.3g}" for e in errors]
+            theirs = errors[len(variants) + list(FAMILIES).index("SPERR")]
+            shares = ["–" if e is None or theirs is None else f"{e / theirs:.2f}" for e in errors[: len(variants)]]
+            size = next(iter(found.values())).bytes
+            rows.append((f"{name} [{peers[name].units or 'K'}]", ratio, f"{size:,}", *cells, *shares))
+    ours = [_title(v) for v in variants]
+    return Table(title, ("case", "ratio", "bytes", *ours, *FAMILIES, *(f"{o} / SPERR" for o in ours)), rows)
+
+
+def _storm_table(results: Results) -> Table:
+    rows = []
+    for name, runs in results.items():
+        for ratio, found in runs.items():
+            for variant, run in found.items():
+                if run.storm is not None:
+                    s = run.storm
+                    day = (_km(s.displacement), "–" if s.depth_ratio is None else f"{100 * (s.depth_ratio - 1):+.1f} %")
+                    share = "–" if s.largest_depth_error is None else f"{100 * s.largest_depth_error:.1f} %"
+                    rows.append((name, ratio, _title(variant), *day, _km(s.largest_displacement), share, str(s.lost)))
+    heads = (f"displacement {STORM_DAY}", "depth error", "largest displacement", "largest depth error", "days lost")
+    return Table("The storm's centre", ("case", "ratio", "mode", *heads), rows)
+
+
+def _run(name: str, ratio: float, arguments: dict[str, Any], peer: PeerCase, data: Path) -> Run:
+    import nnzip
+
+    case = CASES[name]
+    dataset = open_case(case, data)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        done = nnzip.compress(dataset, Path(folder) / "case.nnz", nnzip.Target(ratio=ratio), **arguments)
+        seconds = time.perf_counter() - started
+        with nnzip.open_archive(done.path) as archive:
+            decoded = archive.dataset()[list(dataset.data_vars)].load()
+    errors = measure(channels(dataset, case), channels(decoded, case), latitudes(dataset), peer.p99)
+    storm = _storm(dataset, decoded, STORMS[name]) if name in STORMS else None
+    return Run(done.file_bytes, errors, seconds, storm)
+
+
+def _storm(original: xr.Dataset, decoded: xr.Dataset, text: str) -> Storm:
+    from nnzip.events import event_scores, parse_event
+
+    scores = event_scores(original, decoded, parse_event(text))
+    day = next(moment for moment in scores.moments if moment.time.startswith(STORM_DAY))
+    pairs = [(m.original.depth, m.decoded.depth) for m in scores.moments if m.original and m.decoded]
+    return Storm(
+        displacement=day.displacement,
+        depth_ratio=day.decoded.depth / day.original.depth if day.original and day.decoded else None,
+        largest_displacement=scores.largest_displacement,
+        largest_depth_error=max((abs(second / first - 1) for first, second in pairs), default=None),
+        lost=scores.lost,
+        cell=scores.cell,
+    )
+
+
+def _title(variant: str) -> str:
+    return "nnzip" if variant == PLAIN else f"nnzip, {variant}"
+
+
+def _km(distance: float | None) -> str:
+    return "lost" if distance is None else f"{distance:.0f} km"
+
+
+def _insert(path: Path, text: str) -> None:
+    """Between the marks of a file that has them, else at its end."""
+    before, _, rest = path.read_text().partition(BEGIN) if path.exists() else ("", "", "")
+    path.write_text(before + "\n".join([BEGIN, "", text, END]) + (rest.partition(END)[2] if rest else "\n"))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path, metavar="DATA_DIR", help="directory with peers.json and the files it names")
+    parser.add_argument("--cases", default=",".join(CHOSEN), help="(default: %(default)s)")
+    parser.add_argument("--ratios", default="30,100,300,1000", help="(default: %(default)s)")
+    parser.add_argument("--effort", default="normal", choices=("fast", "normal", "best"))
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar='NAME={"keyword": value}',
+        help="a further column: keyword arguments of nnzip.compress as JSON; may be repeated",
+    )
+    parser.add_argument("--no-plain", action="store_true", help="without the column that has no such arguments")
+    parser.add_argument("--json", type=Path, help="write the results here, after every run")
+    parser.add_argument("--resume", action="store_true", help="keep the runs that the --json file holds already")
+    parser.add_argument("--markdown", type=Path, help="write the tables here, between the marks if it has them")
+    options = parser.parse_args()
+    unknown = set(options.cases.split(",")) - set(CASES)
+    if unknown:
+        parser.error(f"there is no case {', '.join(sorted(unknown))}: choose from {', '.join(CASES)}")
+    options.variants = {} if options.no_plain else {PLAIN: {}}
+    for text in options.variant:
+        name, _, arguments = text.partition("=")
+        try:
+            options.variants[name] = dict(json.loads(arguments))
+        except (ValueError, TypeError):
+            parser.error(f'--variant {text}: write it as NAME={{"keyword": value}}')
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
