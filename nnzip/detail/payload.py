@@ -22,8 +22,9 @@ from torch import Tensor
 from nnzip.errors import CorruptArchiveError
 from nnzip.transform import interpolation, wavelet
 from nnzip.transform.bands import Bands, interpolation_bands, wavelet_bands
-from nnzip.transform.coefficients import Coefficients, decode_coefficients, encode_coefficients, plan_coding
+from nnzip.transform.coefficients import Coefficients, encode_coefficients, plan_coding
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, dequantise, quantise
+from nnzip.transform.streams import CONTEXT, reader
 
 Shape = tuple[int, int, int, int]
 Flags = tuple[bool, bool, bool]
@@ -40,6 +41,7 @@ class DetailHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
     limits: bytes  # float32 [2, channel]
     means: bytes  # float32 [channel], what a missing field is replaced by; empty otherwise
     streams: list[int]
+    context: int = 1  # what the coefficients were coded with: one of streams.READERS
 
     @property
     def bands(self) -> Bands:
@@ -102,6 +104,7 @@ def encode_wavelet(
         limits=limits.astype("<f4").tobytes(),
         means=b"" if means is None else means.astype("<f4").tobytes(),
         streams=[len(stream) for stream in streams],
+        context=CONTEXT,
     )
     return _pack(header, streams), _detail(header, np.stack(decoded))
 
@@ -133,6 +136,7 @@ def encode_interpolation(values: NDArray[np.float64], step: float, limits: NDArr
         limits=limits.astype("<f4").tobytes(),
         means=b"",
         streams=[len(stream) for stream in streams],
+        context=CONTEXT,
     )
     return _pack(header, streams), _detail(header, integers * step)
 
@@ -149,10 +153,11 @@ def decode_detail(data: bytes, shape: Shape, periodic: Flags) -> Detail:
         raise CorruptArchiveError(f"the detail layer's header cannot be read: {error}") from error
     _check(header, shape, len(data) - 4 - length)
     decoded: list[NDArray[np.floating]] = []
+    decode = reader(header.context)
     previous, start = None, 4 + length
     shifts = np.frombuffer(header.shifts, dtype=np.int8).reshape(-1, 2).tolist() or [[0, 0]] * shape[0]
     for size, step, shift in zip(header.streams, header.steps, shifts, strict=True):
-        previous = decode_coefficients(data[start : start + size], shape[1:], header.bands, previous)
+        previous = decode(data[start : start + size], shape[1:], header.bands, previous)
         if header.interpolation:
             decoded.append(interpolation.inverse(previous.astype(np.int64), header.axes) * step)
         else:
