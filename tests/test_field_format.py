@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nnzip.field.axes import SourceGrid
 from nnzip.field.fit import FitOptions, fit_field
 from nnzip.field.payload import read_field
-from nnzip.transform import context_weights
+from nnzip.transform import linear_weights as context_weights
 from tests.field_examples import make_grid, smooth, vertices
 from tests.test_archive_format import Stream, read_symbols
 from tests.test_field_payload import CHANNELS, GRID, PAYLOAD

@@ -22,8 +22,9 @@ from torch import Tensor
 from nnzip.errors import CorruptArchiveError
 from nnzip.transform import interpolation, wavelet
 from nnzip.transform.bands import Bands, interpolation_bands, wavelet_bands
-from nnzip.transform.coefficients import Coefficients, decode_coefficients, encode_coefficients, plan_coding
+from nnzip.transform.coefficients import Coefficients, encode_coefficients, plan_coding
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, dequantise, quantise
+from nnzip.transform.streams import CONTEXT, reader
 
 Shape = tuple[int, int, int, int]
 Flags = tuple[bool, bool, bool]
@@ -40,6 +41,7 @@ class DetailHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
     limits: bytes  # float32 [2, channel]
     means: bytes  # float32 [channel], what a missing field is replaced by; empty otherwise
     streams: list[int]
+    context: int = 1  # what the coefficients were coded with: one of streams.READERS
 
     @property
     def bands(self) -> Bands:
@@ -73,10 +75,11 @@ class Detail:
     def channels(self) -> Iterator[NDArray[np.floating]]:
         """Every channel [time, lat, lon] in turn. Raises CorruptArchiveError for damaged streams."""
         header, previous, start = self.header, None, 0
+        decode = reader(header.context)
         shifts = np.frombuffer(header.shifts, dtype=np.int8).reshape(-1, 2).tolist() or [[0, 0]] * header.shape[0]
         for size, step, shift in zip(header.streams, header.steps, shifts, strict=True):
             data = self.streams[start : start + size]
-            previous = decode_coefficients(data, header.shape[1:], header.bands, previous)
+            previous = decode(data, header.shape[1:], header.bands, previous)
             if header.interpolation:
                 yield interpolation.inverse(previous.astype(np.int64), header.axes) * step
             else:
@@ -116,6 +119,7 @@ def encode_wavelet(
         limits=limits.astype("<f4").tobytes(),
         means=b"" if means is None else means.astype("<f4").tobytes(),
         streams=[len(stream) for stream in streams],
+        context=CONTEXT,
     )
     return _pack(header, streams)
 
@@ -149,6 +153,7 @@ def encode_interpolation(values: NDArray[np.floating], step: float, limits: NDAr
         limits=limits.astype("<f4").tobytes(),
         means=b"",
         streams=[len(stream) for stream in streams],
+        context=CONTEXT,
     )
     return _pack(header, streams)
 

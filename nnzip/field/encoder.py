@@ -13,6 +13,7 @@ from nnzip.field.preparation import Transformed, transform
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP, search_step
 from nnzip.transform.coefficients import CodingPlan, Coefficients, encode_coefficients, plan_coding
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, quantise
+from nnzip.transform.streams import CONTEXT
 
 _ATTEMPTS = 4
 _TOLERANCE, _CLOSE = 0.006, 4  # how close a search comes to the budget: a share of it, but not closer than some bytes
@@ -153,5 +154,6 @@ def encode_at(transformed: Transformed, step: float, quantised: Quantised, layer
         exponents=exponents,
         network_tables=tables,
         streams=[len(stream) for stream in streams],
+        context=CONTEXT,
     )
     return Encoded(pack(header, streams), header, quantised)

@@ -25,8 +25,9 @@ from nnzip.field.axes import SourceGrid
 from nnzip.field.model import LEVELS, Field, Scaling, feature_levels, network_inputs
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP
 from nnzip.transform.bands import wavelet_bands
-from nnzip.transform.coefficients import Coefficients, decode_coefficients
+from nnzip.transform.coefficients import Coefficients
 from nnzip.transform.quantise import SHIFT_UNIT, dequantise
+from nnzip.transform.streams import reader
 from nnzip.transform.wavelet import max_depth
 
 _MOST_HIDDEN, _WIDEST = 3, 128
@@ -47,6 +48,7 @@ class FieldHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     exponents: list[int]  # log2 of the input scales, then of the quantisation step of every layer
     network_tables: list[int]  # probability table of every layer
     streams: list[int]  # bytes of every stream
+    context: int = 1  # what the coefficients were coded with: one of streams.READERS
 
     @property
     def spatial_depths(self) -> tuple[int, int, int]:
@@ -221,15 +223,16 @@ def _read_scaling(header: FieldHeader, channels: int) -> Scaling:
 
 def _read_channels(header: FieldHeader, streams: Iterator[bytes]) -> Iterator[QuantisedChannel]:
     shifts = np.frombuffer(header.shifts, dtype=np.int8).reshape(-1, 2) * SHIFT_UNIT
+    decode = reader(header.context)
     previous: Coefficients | None = None
     map_shape = (len(header.cycles), *header.shape[2:])
     bands = wavelet_bands(header.shape[1:], header.depths)
     for reference, (one, more) in zip(references(header.runs), shifts.tolist(), strict=True):
         maps = np.zeros(map_shape, dtype=np.int32)
         if header.cycles:
-            maps = decode_coefficients(next(streams), map_shape, wavelet_bands(map_shape, header.spatial_depths))
+            maps = decode(next(streams), map_shape, wavelet_bands(map_shape, header.spatial_depths))
         context = None if reference is None else previous
-        previous = decode_coefficients(next(streams), header.shape[1:], bands, context)
+        previous = decode(next(streams), header.shape[1:], bands, context)
         yield QuantisedChannel(maps, previous, (one, more))
 
 
