@@ -31,6 +31,7 @@ from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.describe import describe, survey
 from nnzip.errors import UsageError, VerificationError
+from nnzip.extremes import Extremes
 from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.metrics.accumulate import ErrorStatistics
@@ -92,24 +93,28 @@ def compress(
     seed: int = 0,
     device: str = "auto",
     with_field: bool = True,
+    extremes: Sequence[Extremes] = (),
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
     """Compress `dataset` into the archive `path`: at most the size asked for, at least 97 % of it where that helps.
 
-    `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive. Raises
+    `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive;
+    `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size. Raises
     UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
     values), UnavailableError (no such device), VerificationError (a bound does not hold) and ResourceError; then
     nothing is written. Reads the data twice. Cost on one core: about 5 s per million values; memory about 4 times the
     float32 data of a segment (budget.SEGMENT_VALUES).
     """
     started = clock.monotonic()
-    options = _fit_options(effort, seed, device)
+    if extremes and target.max_error is not None:
+        raise UsageError("extremes go with a ratio or a size: under an error bound every value keeps the bound anyway")
+    options = _fit_options(effort, seed, device, extremes)
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, variables)
         surveys = [survey(dataset, group) for group in groups]
         bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error)
-        configuration = _configuration(target, effort, seed)
+        configuration = _configuration(target, effort, seed, extremes)
         manifest, arrays = describe(dataset, groups, surveys, lossless, bounds, configuration)
         if arrays:
             writer.add(ARRAYS_MEMBER, arrays)
@@ -226,18 +231,21 @@ def verify(
     return Verification(Path(path), len(sizes), sum(sizes.values()), values, missing, clock.monotonic() - started)
 
 
-def _fit_options(effort: str, seed: int, device: str) -> FitOptions:
+def _fit_options(effort: str, seed: int, device: str, extremes: Sequence[Extremes]) -> FitOptions:
     if effort not in EFFORTS:
         raise UsageError(f"there is no effort {effort!r}: choose {', '.join(EFFORTS)}")
-    return FitOptions(EFFORTS[effort], seed=seed, device=resolve_device(device))
+    tails = tuple(wanted.tail_options() for wanted in extremes)
+    return FitOptions(EFFORTS[effort], seed=seed, device=resolve_device(device), tails=tails)
 
 
-def _configuration(target: Target, effort: str, seed: int) -> dict[str, Any]:
+def _configuration(target: Target, effort: str, seed: int, extremes: Sequence[Extremes]) -> dict[str, Any]:
     if target.max_error is not None:
         asked = {name or "all": value for name, value in target.max_error.items()}
         wanted: dict[str, Any] = {"max_error": asked or "community tolerances"}
     else:
         wanted = {"ratio": target.ratio} if target.size_bytes is None else {"size": target.size_bytes}
+    if extremes:
+        wanted["extremes"] = ",".join(kept.text for kept in extremes)
     return {**wanted, "effort": effort, "seed": seed}
 
 

@@ -44,6 +44,15 @@ def compress(
     size: Annotated[
         str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
     ] = None,
+    extremes: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep extremes better than the rest at the same size: p99 (beyond the 1st and 99th percentile), "
+            "p99:0.1 (at a tenth of the error; default 0.2), p99:0.1:upper, p99.9:0.05:local (for their latitude). "
+            "With --ratio or --size.",
+            metavar="TAILS",
+        ),
+    ] = None,
     no_field: Annotated[
         bool, typer.Option("--no-field", help="Leave the preview field out of a bounded archive.")
     ] = False,
@@ -68,13 +77,17 @@ def compress(
             raise UsageError("--max-error, --ratio and --size are three different targets: give one of them")
         if no_field and (ratio is not None or size is not None):
             raise UsageError("--no-field goes with an error bound: an archive of a given size is nothing but a field")
+        if extremes is not None and ratio is None and size is None:
+            raise UsageError("--extremes goes with --ratio or --size: under an error bound every value keeps the bound")
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
         from nnzip.budget import Target
         from nnzip.codec import compress as run
         from nnzip.data.opening import open_dataset
+        from nnzip.extremes import parse_extremes
         from nnzip.tolerance import parse_bounds
 
+        tails = () if extremes is None else parse_extremes(extremes)
         bounds = None
         if ratio is None and size_bytes is None:
             bounds = {} if max_error is None else parse_bounds(max_error)
@@ -93,6 +106,7 @@ def compress(
                     seed=seed,
                     device=device.value,
                     with_field=not no_field,
+                    extremes=tails,
                     overwrite=force,
                     progress=progress,
                 )

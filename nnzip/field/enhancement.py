@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnzip.field import network
 from nnzip.field.encoder import Encoded
-from nnzip.field.model import Field, Scaling
+from nnzip.field.model import Field
 from nnzip.field.payload import Network, build_field
 from nnzip.field.preparation import Prepared
 from nnzip.field.training import Training, train_network
@@ -70,7 +70,7 @@ def train_enhancement(
     trained = train_network(started, inputs, missed, samples.weights, training, progress)
     enhanced = samples.base + network.forward_in_blocks(trained, inputs)
     layers = Network(tuple(weight.cpu() for weight in trained), scales.cpu())
-    before, after = (_rmse(samples, values, source.scaling) for values in (samples.base, enhanced))
+    before, after = (_rmse(samples, values, source) for values in (samples.base, enhanced))
     return Enhancement(layers, len(inputs), before, after)
 
 
@@ -98,11 +98,8 @@ def sample_axes(shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, 
     return chosen_times, chosen_rows
 
 
-def _rmse(samples: _Samples, values: Tensor, scaling: Scaling) -> float:
-    """Of standardised `values` [channel, point], within the stored range as the decoder has them."""
-    limits = [
-        torch.from_numpy(((limit - scaling.mean) / scaling.scale).astype(np.float32)).to(values.device)[:, None]
-        for limit in (scaling.minimum, scaling.maximum)
-    ]
+def _rmse(samples: _Samples, values: Tensor, source: Prepared) -> float:
+    """Of standardised, stretched `values` [channel, point], within the stored range as the decoder has them."""
+    limits = [limit.to(values.device)[:, None] for limit in source.limits()]
     errors = torch.clamp(values, *limits) - samples.wanted
     return float((errors.square() * samples.weights).mean().sqrt())

@@ -2,7 +2,7 @@
 
     features(p) = linear interpolation of the feature grids at p          multiresolution, from wavelet coefficients
     base(p)     = finest features + cycles(p)
-    field(p)    = mean + scale * (base(p) + network(features(p), analytic inputs(p)))
+    field(p)    = mean + scale * shrink(base(p) + network(features(p), analytic inputs(p)))    shrink: see `tails`
 
 The feature grids are dense grids in the sense of tiny-cuda-nn's GridEncoding (see `encoding`). They come from one set
 of wavelet coefficients: level 0 is the whole reconstruction, level l what the l-th finest band adds. Evaluating a
@@ -23,6 +23,7 @@ from torch import Tensor
 from nnzip.field import cycles, network
 from nnzip.field.axes import SourceGrid
 from nnzip.field.encoding import interpolate
+from nnzip.field.tails import Stretch
 from nnzip.transform import wavelet
 
 LEVELS = 3
@@ -49,7 +50,8 @@ class Field:
     """A decoded field on one device.
 
     features: [channel, level, time, lat, lon]; one level without a network, else `LEVELS`. maps: [channel, b, lat, lon]
-    of the basis functions `cycles`. weights: of the network's layers, none without a network.
+    of the basis functions `cycles`. weights: of the network's layers, none without a network. stretches: of
+    the tails, in order.
     """
 
     grid: SourceGrid
@@ -58,6 +60,7 @@ class Field:
     cycles: tuple[int, ...]
     maps: Tensor
     weights: tuple[Tensor, ...]
+    stretches: tuple[Stretch, ...] = ()
 
     def evaluate(
         self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
@@ -77,7 +80,7 @@ class Field:
             if self.weights:
                 base = base + network.forward_in_blocks(self.weights, inputs).reshape(base.shape)
             decoded[:, part] = base.cpu().numpy()
-        return self._in_units(decoded)
+        return self._in_units(decoded, latitudes)
 
     def network_view(
         self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
@@ -112,9 +115,11 @@ class Field:
         seconds, degrees = self.grid.coordinates(0, times), self.grid.coordinates(2, longitudes)
         return cycles.basis(self.cycles, seconds, degrees).to(self.features.device)
 
-    def _in_units(self, decoded: NDArray[np.float64]) -> NDArray[np.float64]:
-        """In place from standardised values to the data's units; the stored range holds even for NaN."""
+    def _in_units(self, decoded: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """In place from stretched values to the data's units; the stored range holds even for NaN."""
         for channel, values in enumerate(decoded):
+            for stretch in reversed(self.stretches):
+                stretch.undo(values, channel, rows, self.grid.shape[1] - 1)
             values *= self.scaling.scale[channel]
             values += self.scaling.mean[channel]
             np.fmax(values, self.scaling.minimum[channel], out=values)

@@ -24,6 +24,7 @@ from nnzip.field import cycles, network
 from nnzip.field.axes import SourceGrid
 from nnzip.field.model import LEVELS, Field, Scaling, feature_levels, network_inputs
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP
+from nnzip.field.tails import read_stretches
 from nnzip.transform.bands import wavelet_bands
 from nnzip.transform.coefficients import Coefficients, decode_coefficients
 from nnzip.transform.quantise import SHIFT_UNIT, dequantise
@@ -47,6 +48,7 @@ class FieldHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     exponents: list[int]  # log2 of the input scales, then of the quantisation step of every layer
     network_tables: list[int]  # probability table of every layer
     streams: list[int]  # bytes of every stream
+    stretches: list[bytes] = []  # float16 numbers of every stretch of the tails; since format 2
 
     @property
     def spatial_depths(self) -> tuple[int, int, int]:
@@ -119,6 +121,7 @@ def read_field(data: bytes, grid: SourceGrid, channels: int, device: torch.devic
     """The field of a payload. Raises CorruptArchiveError when it does not fit the grid or itself."""
     header, streams = _unpack(data, grid, channels)
     scaling = _read_scaling(header, channels)
+    read_stretches(header.stretches, channels)  # refused before the streams are decoded
     quantised = list(_read_channels(header, streams))
     return build_field(header, scaling, quantised, _read_network(header, streams), grid, device)
 
@@ -146,7 +149,9 @@ def build_field(
         target.copy_(feature_levels(coefficients, header.depths, grid.periodic, row_weights, levels))
         flat = torch.from_numpy(dequantise(channel.maps, (0.0, 0.0)) * step / scales).to(device)
         maps.append(feature_levels(flat, header.spatial_depths, grid.periodic, row_weights, 1)[0])
-    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), layers.folded(device))
+    stretches = read_stretches(header.stretches, header.shape[0])
+    weights = layers.folded(device)
+    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), weights, stretches)
 
 
 def _unpack(data: bytes, grid: SourceGrid, channels: int) -> tuple[FieldHeader, Iterator[bytes]]:
