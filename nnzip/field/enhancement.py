@@ -33,7 +33,7 @@ class Enhancement:
 
 @dataclass(frozen=True)
 class _Samples:
-    """Points in random order: inputs [input, point], base and wanted [channel, point], weights [point] of mean one."""
+    """Points in random order: inputs [input, point], base, wanted and weights of mean one [channel, point]."""
 
     inputs: Tensor
     base: Tensor
@@ -79,10 +79,10 @@ def _draw(source: Prepared, field: Field, generator: torch.Generator) -> _Sample
     columns = np.arange(source.grid.shape[2], dtype=np.float64)
     base, inputs = field.network_view(times.numpy().astype(np.float64), rows.numpy().astype(np.float64), columns)
     weights = torch.from_numpy(np.square(source.grid.row_weights()).astype(np.float32))[rows]
-    weights = weights[None, :, None].expand(base.shape[1:]).reshape(-1)
-    order = torch.randperm(weights.numel(), generator=generator)
-    weights = (weights / weights.mean())[order].to(base.device)
-    wanted = source.values[:, times][:, :, rows].flatten(1)[:, order].to(base.device)
+    wanted = source.values[:, times][:, :, rows]
+    weights = weights[:, None] * source.slopes(wanted, rows.numpy().astype(np.float64))
+    order = torch.randperm(wanted[0].numel(), generator=generator)
+    weights, wanted = ((part.flatten(1)[:, order]).to(base.device) for part in (weights / weights.mean(), wanted))
     order = order.to(base.device)
     return _Samples(inputs[:, order], base.flatten(1)[:, order], wanted, weights)
 

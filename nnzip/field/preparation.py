@@ -17,7 +17,7 @@ from nnzip.field.fill import fill_missing
 from nnzip.field.model import Scaling
 from nnzip.field.payload import map_scales
 from nnzip.field.search import RateModel
-from nnzip.field.tails import Stretch, TailOptions, choose_stretch
+from nnzip.field.tails import Stretch, TailOptions, choose_stretch, slopes_of
 from nnzip.transform import wavelet
 from nnzip.transform.bands import Bands, wavelet_bands
 
@@ -53,6 +53,15 @@ class Prepared:
                     stretch.apply(values, channel, rows, rows.size - 1)
             found.append(torch.from_numpy(widest(filled, axis=(1, 2, 3)).astype(np.float32)))
         return found[0], found[1]
+
+    def slopes(self, values: Tensor, rows: NDArray[np.float64]) -> Tensor:
+        """How steeply `values` [channel, time, lat, lon] at these rows [lat] were stretched: 1 outside the tails."""
+        slopes = torch.ones_like(values)
+        if self.stretches:
+            for channel, part in enumerate(values.numpy().astype(np.float64)):
+                steps = slopes_of(self.stretches, part, channel, rows, self.grid.shape[1] - 1)
+                slopes[channel] = torch.from_numpy(steps)
+        return slopes
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ _KNOTS = 17
 _SIGNS = (1, -1)  # upper, lower
 _PARAMETERS = 3  # start, width, slope of a side
 _SAMPLE = 1 << 22  # values that quantiles are taken from
+_STEP = 1e-5  # over which slopes are taken
 _NARROWEST_SPREAD = 1e-2  # of a latitude, in standard deviations of the variable
 _NARROWEST_WIDTH = 0.02  # of the smooth joint, in spreads
 
@@ -106,6 +107,15 @@ def choose_stretch(values: NDArray[np.float32], known: NDArray[np.bool_], option
             wanted = options.side in ("both", ("upper", "lower")[side])
             sides[channel, side] = _side(sign * standardised, shares, options.emphasis if wanted else 1.0)
     return Stretch(_stored(sides), _stored(profile))
+
+
+def slopes_of(stretches: Sequence[Stretch], values: Numbers, channel: int, rows: Numbers, last_row: int) -> Numbers:
+    """How steep the stretches together are at stretched `values` [time, lat, lon]: 1 outside the tails."""
+    here, beside = values.copy(), values + _STEP
+    for stretch in reversed(stretches):
+        stretch.undo(here, channel, rows, last_row)
+        stretch.undo(beside, channel, rows, last_row)
+    return _STEP / (beside - here)
 
 
 def pack_stretch(stretch: Stretch) -> bytes:
