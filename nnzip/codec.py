@@ -31,7 +31,7 @@ from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.describe import describe, survey
 from nnzip.errors import UsageError, VerificationError
-from nnzip.extremes import Extremes
+from nnzip.extremes import Extremes, require_variables, tail_options
 from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.metrics.accumulate import ErrorStatistics
@@ -109,9 +109,10 @@ def compress(
     started = clock.monotonic()
     if extremes and target.max_error is not None:
         raise UsageError("extremes go with a ratio or a size: under an error bound every value keeps the bound anyway")
-    options = _fit_options(effort, seed, device, extremes)
+    options = _fit_options(effort, seed, device)
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, variables)
+        require_variables(extremes, groups)
         surveys = [survey(dataset, group) for group in groups]
         bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error)
         configuration = _configuration(target, effort, seed, extremes)
@@ -131,7 +132,8 @@ def compress(
                 data = stack(dataset, group, slice(segment.start, segment.stop))
                 part = (data, group_grid(group).times(segment.start, segment.stop), group, (index, number), segment)
                 seconds = None if time_budget is None else time_budget * finite / max(values, 1)
-                limited, report = replace(options, seconds=seconds), reports.for_segment(group, data.size)
+                limited = replace(options, seconds=seconds, tails=tail_options(extremes, group))
+                report = reports.for_segment(group, data.size)
                 if target.max_error is None:
                     coded = code_within_budget(*part, allowance.share(finite), limited, report)
                 else:
@@ -231,11 +233,10 @@ def verify(
     return Verification(Path(path), len(sizes), sum(sizes.values()), values, missing, clock.monotonic() - started)
 
 
-def _fit_options(effort: str, seed: int, device: str, extremes: Sequence[Extremes]) -> FitOptions:
+def _fit_options(effort: str, seed: int, device: str) -> FitOptions:
     if effort not in EFFORTS:
         raise UsageError(f"there is no effort {effort!r}: choose {', '.join(EFFORTS)}")
-    tails = tuple(wanted.tail_options() for wanted in extremes)
-    return FitOptions(EFFORTS[effort], seed=seed, device=resolve_device(device), tails=tails)
+    return FitOptions(EFFORTS[effort], seed=seed, device=resolve_device(device))
 
 
 def _configuration(target: Target, effort: str, seed: int, extremes: Sequence[Extremes]) -> dict[str, Any]:
@@ -245,7 +246,7 @@ def _configuration(target: Target, effort: str, seed: int, extremes: Sequence[Ex
     else:
         wanted = {"ratio": target.ratio} if target.size_bytes is None else {"size": target.size_bytes}
     if extremes:
-        wanted["extremes"] = ",".join(kept.text for kept in extremes)
+        wanted["extremes"] = [str(kept) for kept in extremes]
     return {**wanted, "effort": effort, "seed": seed}
 
 

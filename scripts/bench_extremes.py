@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 from bench import BEGIN, END
 from bench_cases import CASES, channels, latitudes, open_case
-from bench_measure import Errors, Values, measure
+from bench_measure import Values, measure
 from bench_peers import FAMILIES, PeerCase, ratio_row, read_peers
 from bench_tables import Table
 from rich.console import Console
 
 CASE_NAMES = ("matthew_z500", "uk_t2m", "telangana_tp", "eastasia_u", "eastasia_v", "med_u10")
 RATIOS = (30.0, 100.0, 300.0, 1000.0)
-SETTINGS = ("", "p99:0.2:upper", "p99:0.1:upper", "p99:0.2")
+SETTINGS = ("", ">p99:0.2", ">p99:0.1", "p99:0.2")
 STORM_CASE = "matthew_z500"
-STORM_SETTINGS = ("", "p99.99:0.03:lower:local", "p99:0.17:upper,p99.99:0.03:lower:local")
+STORM_SETTINGS = ("", "<p0.01:0.03:local", ">p99:0.17 <p0.01:0.03:local")
 STORM_DAYS = {"3 to 6 October": range(1, 5), "7 to 9 October": range(5, 8)}
 BOX = (10.0, 35.0, 270.0, 300.0)
 """South, north, west, east of the area in which the minimum is looked for."""
@@ -35,12 +35,19 @@ _EARTH_RADIUS = 6371.0  # km
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One archive's bytes and errors; `lower` is the RMSE below the 1st percentile."""
+class Entry:
+    """One file's bytes and errors; `codec` is a peer's family and name, or "nnzip" and its setting. `lower`: RMSE below
+    the 1st percentile, unknown for peers.
+    """
 
+    case: str
+    ratio: float
+    codec: tuple[str, str]
     bytes: int
-    errors: Errors
-    lower: float
+    rmse: float
+    tail: float
+    max: float
+    lower: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,13 @@ def main() -> int:
     parser.add_argument("--markdown", type=Path, help="write the tables here, between the marks if it has them")
     options = parser.parse_args()
     peers = read_peers(options.data)
-    tails, storms = [], []
+    entries: list[Entry] = []
+    storms: list[tuple[str, ...]] = []
     for name in options.cases.split(","):
-        tails += tail_rows(name, peers[name], options.data, options.effort)
+        entries += tail_entries(name, peers[name], options.data, options.effort)
         if name == STORM_CASE:
             storms += storm_rows(peers[name], options.data, options.effort)
-    tables = [tail_table(tails), storm_table(storms)]
+    tables = [short_table(entries), storm_table(storms), tail_table(entries)]
     for table in tables:
         Console(width=None if sys.stdout.isatty() else 200).print(table.rich())
     if options.markdown is not None:
@@ -76,24 +84,22 @@ def main() -> int:
     return 0
 
 
-def tail_rows(name: str, peer: PeerCase, data: Path, effort: str) -> Iterator[tuple[str, ...]]:
-    """Rows of the peers and of every setting at every ratio."""
+def tail_entries(name: str, peer: PeerCase, data: Path, effort: str) -> Iterator[Entry]:
+    """The peers' files and those of every setting at every ratio."""
     dataset = open_case(CASES[name], data)
     original = channels(dataset, CASES[name])
+    p1 = np.nanquantile(original, 0.01, axis=(1, 2, 3), keepdims=True)
     for ratio in RATIOS:
-        rows = {family: ratio_row(peer, names, ratio) for family, names in FAMILIES.items()}
-        best = rows["SPERR"]
-        for family, row in rows.items():
+        for family, names in FAMILIES.items():
+            row = ratio_row(peer, names, ratio)
             if row is not None:
-                share = "" if best is None else _share(row.tail_rmse or 0.0, best.tail_rmse)
-                numbers = [_number(row.rmse), _number(row.tail_rmse or 0.0), share, "–", _number(row.max)]
-                yield (name, f"{ratio:g}", f"{family} ({row.codec})", f"{row.bytes:,}", *numbers)
+                yield Entry(name, ratio, (family, row.codec), row.bytes, row.rmse, row.tail_rmse or 0.0, row.max)
         for setting in SETTINGS:
             decoded, size = decoded_at(name, data, ratio, setting, effort)
-            found = measured(original, decoded, size, latitudes(dataset), peer.p99)
-            share = "" if best is None else _share(found.errors.tail_rmse, best.tail_rmse)
-            numbers = [_number(found.errors.rmse), _number(found.errors.tail_rmse), share, _number(found.lower)]
-            yield (name, f"{ratio:g}", _label(setting), f"{size:,}", *numbers, _number(found.errors.max))
+            errors = measure(original, decoded, latitudes(dataset), peer.p99)
+            below = np.square(decoded - original)[original < p1]
+            lower = float(np.sqrt(below.mean())) if below.size else 0.0
+            yield Entry(name, ratio, ("nnzip", setting), size, errors.rmse, errors.tail_rmse, errors.max, lower)
 
 
 def storm_rows(peer: PeerCase, data: Path, effort: str) -> Iterator[tuple[str, ...]]:
@@ -109,7 +115,14 @@ def storm_rows(peer: PeerCase, data: Path, effort: str) -> Iterator[tuple[str, .
             for days in STORM_DAYS.values():
                 storm = storm_error(original[0], decoded[0], latitude, longitude, days)
                 cells += [f"{storm.km:.0f}", f"{storm.cells:.0f}", f"{storm.depth:.1f}"]
-            yield (f"{ratio:g}", _label(setting), f"{size:,}", _number(errors.rmse), _number(errors.tail_rmse), *cells)
+            yield (
+                f"{ratio:g}",
+                _label("nnzip", setting),
+                f"{size:,}",
+                _number(errors.rmse),
+                _number(errors.tail_rmse),
+                *cells,
+            )
 
 
 def decoded_at(name: str, data: Path, ratio: float, setting: str, effort: str) -> tuple[Values, int]:
@@ -117,20 +130,12 @@ def decoded_at(name: str, data: Path, ratio: float, setting: str, effort: str) -
     import nnzip
     from nnzip.extremes import parse_extremes
 
-    dataset, extremes = open_case(CASES[name], data), parse_extremes(setting) if setting else ()
+    dataset, extremes = open_case(CASES[name], data), [parse_extremes(text) for text in setting.split()]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "case.nnz"
         done = nnzip.compress(dataset, path, nnzip.Target(ratio=ratio), effort=effort, extremes=extremes)
         with nnzip.open_archive(path) as archive:
             return channels(archive.dataset()[list(dataset.data_vars)], CASES[name]), done.file_bytes
-
-
-def measured(original: Values, decoded: Values, size: int, latitude: Values, p99: list[float]) -> Measured:
-    """Errors, those of the lower tail included (per channel, as for the upper one)."""
-    p1 = np.nanquantile(original, 0.01, axis=(1, 2, 3), keepdims=True)
-    below = original < p1
-    lower = float(np.sqrt(np.square(decoded - original)[below].mean())) if below.any() else 0.0
-    return Measured(size, measure(original, decoded, latitude, p99), lower)
 
 
 def storm_error(original: Values, decoded: Values, latitude: Values, longitude: Values, days: range) -> Storm:
@@ -163,10 +168,38 @@ def great_circle(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     return float(2 * _EARTH_RADIUS * np.arcsin(np.sqrt(chord)))
 
 
-def tail_table(rows: list[tuple[str, ...]]) -> Table:
-    """Errors at equal size."""
-    columns = ("case", "ratio", "codec", "bytes", "RMSE", "tail RMSE", "of SPERR's", "lower tail", "max error")
-    return Table("Tails at equal size", columns, rows)
+def short_table(entries: list[Entry]) -> Table:
+    """Tail RMSE as a share of SPERR's, and in brackets the overall RMSE as a share of SPERR's."""
+    codecs = [("SZ3", ""), *(("nnzip", setting) for setting in SETTINGS)]
+    rows = []
+    for sperr in (entry for entry in entries if entry.codec[0] == "SPERR"):
+        same = [entry for entry in entries if (entry.case, entry.ratio) == (sperr.case, sperr.ratio)]
+        cells = []
+        for family, setting in codecs:
+            found = [e for e in same if e.codec[0] == family and (family != "nnzip" or e.codec[1] == setting)]
+            cells += [f"{e.tail / sperr.tail:.2f} ({e.rmse / sperr.rmse:.2f})" for e in found] or ["–"]
+        rows.append((sperr.case, f"{sperr.ratio:g}", _number(sperr.tail), *cells))
+    heads = [_label(*codec) for codec in codecs]
+    return Table("Tail RMSE (overall RMSE) over SPERR's", ("case", "ratio", "SPERR's tail RMSE", *heads), rows)
+
+
+def tail_table(entries: list[Entry]) -> Table:
+    """Everything that was measured."""
+    columns = ("case", "ratio", "codec", "bytes", "RMSE", "tail RMSE", "lower tail", "max error")
+    rows = [
+        (
+            entry.case,
+            f"{entry.ratio:g}",
+            _label(*entry.codec),
+            f"{entry.bytes:,}",
+            _number(entry.rmse),
+            _number(entry.tail),
+            "–" if entry.lower is None else _number(entry.lower),
+            _number(entry.max),
+        )
+        for entry in entries
+    ]
+    return Table("Errors at equal size", columns, rows)
 
 
 def storm_table(rows: list[tuple[str, ...]]) -> Table:
@@ -175,12 +208,11 @@ def storm_table(rows: list[tuple[str, ...]]) -> Table:
     return Table("Hurricane Matthew", ("ratio", "codec", "bytes", "RMSE", "tail RMSE", *parts), rows)
 
 
-def _label(setting: str) -> str:
-    return f"nnzip `{setting}`" if setting else "nnzip"
-
-
-def _share(ours: float, theirs: float | None) -> str:
-    return f"{ours / theirs:.2f}" if theirs else "–"
+def _label(family: str, detail: str) -> str:
+    """ "nnzip `p99:0.2`", "SPERR (sperr_2d)", "nnzip"."""
+    if not detail:
+        return family
+    return f"{family} `{detail}`" if family == "nnzip" else f"{family} ({detail})"
 
 
 def _number(value: float) -> str:

@@ -282,7 +282,7 @@ def test_other_fields_decode_as_the_document_says(whole_globe: bool) -> None:
 def test_stretched_tails_decode_as_the_document_says() -> None:
     """Two stretches, one of them local, on several channels."""
     grid = make_grid(5, 11, 18)
-    tails = (TailOptions(90, 5), TailOptions(95, 20, "lower", local=True))
+    tails = (TailOptions(5, 10, 90), TailOptions(20, 5, None, local=True))
     payload = fit_field(smooth((2, *grid.shape)), grid, [2], 1800, FitOptions(0, tails=tails), lambda *_: None)
     found = read_field(payload, grid, 2, torch.device("cpu")).evaluate(*vertices(grid))
     np.testing.assert_allclose(found, decode(payload, grid), rtol=0, atol=2e-5 * found.std())

@@ -15,7 +15,6 @@ from nnzip.field.payload import read_field
 from nnzip.field.preparation import prepare
 from nnzip.field.tails import (
     STEEPEST,
-    Side,
     Stretch,
     TailOptions,
     choose_stretch,
@@ -95,7 +94,7 @@ def test_the_chosen_stretch_begins_at_the_quantiles_and_is_stored_exactly(local:
     values = np.random.default_rng(0).normal(size=(2, 40, 12, 50)).astype(np.float32)
     known = np.ones(values.shape, dtype=bool)
     values[1, :, :3], known[1, :, :3] = 1e6, False
-    stretch = choose_stretch(values, known, TailOptions(99, 5, local=local))
+    stretch = choose_stretch(values, known, TailOptions(5, local=local))
     assert stretch.sides[:, :, 0] == pytest.approx(np.full((2, 2), 2.054), abs=0.1)  # normal quantile 0.98
     assert stretch.sides[:, :, 1] == pytest.approx(np.full((2, 2), 2.326 - 2.054), abs=0.1)
     assert (stretch.sides[:, :, 2] == 5).all()
@@ -108,18 +107,29 @@ def test_the_chosen_stretch_begins_at_the_quantiles_and_is_stored_exactly(local:
 def test_a_local_profile_holds_means_and_deviations_of_the_rows() -> None:
     deviations = np.linspace(0.1, 2, 60)[:, None]
     values = 3 + deviations * np.random.default_rng(1).normal(size=(1, 50, 60, 80))
-    stretch = choose_stretch(
-        values.astype(np.float32), np.ones(values.shape, dtype=bool), TailOptions(99, 5, local=True)
-    )
+    stretch = choose_stretch(values.astype(np.float32), np.ones(values.shape, dtype=bool), TailOptions(5, local=True))
     np.testing.assert_allclose(stretch.profile[0, 0], 3, atol=0.05)
     np.testing.assert_allclose(stretch.profile[0, 1], np.linspace(0.1, 2, 17), rtol=0.1, atol=0.04)
 
 
-@pytest.mark.parametrize(("side", "slopes"), [("both", [4, 4]), ("upper", [4, 1]), ("lower", [1, 4])])
-def test_a_side_alone(side: Side, slopes: list[float]) -> None:
+@pytest.mark.parametrize(("lower", "upper", "slopes"), [(5.0, 95.0, [4, 4]), (None, 95.0, [4, 1]), (5.0, None, [1, 4])])
+def test_a_side_alone(lower: float | None, upper: float | None, slopes: list[float]) -> None:
     values = smooth((1, 4, 16, 16)) - 280
-    stretch = choose_stretch(values, np.ones(values.shape, dtype=bool), TailOptions(95, 4, side))
+    stretch = choose_stretch(values, np.ones(values.shape, dtype=bool), TailOptions(4, lower, upper))
     assert stretch.sides[0, :, 2].tolist() == slopes
+
+
+def test_channels_that_are_not_meant_are_left_alone() -> None:
+    values = smooth((3, 4, 16, 16)) - 280
+    options = TailOptions(4, channels=frozenset({0, 2}))
+    slopes = choose_stretch(values, np.ones(values.shape, dtype=bool), options).sides[:, :, 2]
+    assert slopes.tolist() == [[4, 4], [1, 1], [4, 4]]
+
+
+def test_percentiles_of_both_sides_may_differ() -> None:
+    values = np.random.default_rng(2).normal(size=(1, 40, 30, 50)).astype(np.float32)
+    sides = choose_stretch(values, np.ones(values.shape, dtype=bool), TailOptions(4, 5, 99)).sides
+    assert sides[0, :, 0] == pytest.approx([2.054, 1.282], abs=0.05)  # quantiles 0.98 and 0.9
 
 
 def test_sides_without_a_tail_are_left_alone() -> None:
@@ -128,14 +138,14 @@ def test_sides_without_a_tail_are_left_alone() -> None:
     values = np.stack([rain, np.zeros_like(rain), np.full_like(rain, 7)])
     known = np.ones(values.shape, dtype=bool)
     known[1] = False
-    slopes = choose_stretch(values, known, TailOptions(99, 4)).sides[:, :, 2]
+    slopes = choose_stretch(values, known, TailOptions(4)).sides[:, :, 2]
     assert slopes.tolist() == [[4, 1], [1, 1], [1, 1]]
 
 
 def test_limits_are_stretched_like_the_values() -> None:
     grid = make_grid(6, 16, 20)
     values = smooth((2, *grid.shape))
-    source = prepare(values, grid, [2], [TailOptions(95, 4), TailOptions(95, 3, local=True)])
+    source = prepare(values, grid, [2], [TailOptions(4, 5, 95), TailOptions(3, 5, 95, local=True)])
     low, high = (limit.numpy() for limit in source.limits())
     found = source.values.numpy()
     assert (found.min(axis=(1, 2, 3)) >= low - 1e-5).all()
@@ -158,8 +168,8 @@ def test_tails_have_smaller_errors_at_equal_bytes(steps: int) -> None:
     grid = make_grid(16, 32, 48)
     values = smooth((1, *grid.shape))
     plain = errors(values, 2500, FitOptions(steps), grid)
-    both = errors(values, 2500, FitOptions(steps, tails=(TailOptions(98, 5),)), grid)
-    upper = errors(values, 2500, FitOptions(steps, tails=(TailOptions(98, 5, "upper"),)), grid)
+    both = errors(values, 2500, FitOptions(steps, tails=(TailOptions(5, 2, 98),)), grid)
+    upper = errors(values, 2500, FitOptions(steps, tails=(TailOptions(5, None, 98),)), grid)
     assert max(plain[0], both[0], upper[0]) <= 2500
     assert both[2] < 0.6 * plain[2]
     assert both[3] < 0.6 * plain[3]
@@ -182,7 +192,7 @@ def test_local_tails_keep_what_is_extreme_for_its_latitude() -> None:
         decoded = read_field(data, grid, 1, CPU).evaluate(*vertices(grid))
         return float(np.sqrt(np.square(decoded - values)[0][core].mean()))
 
-    local, anywhere = (error((TailOptions(98, 10, "lower", local=local),)) for local in (True, False))
+    local, anywhere = (error((TailOptions(10, 2, None, local=local),)) for local in (True, False))
     assert local < 0.6 * min(anywhere, error(()))
 
 
@@ -190,7 +200,7 @@ def test_missing_values_do_not_count_and_the_range_is_kept() -> None:
     grid = make_grid(8, 20, 24)
     values = np.maximum(smooth((1, *grid.shape)) - 282, 0)
     values[0, :, 4:9, 5:15] = np.nan
-    options = FitOptions(30, tails=(TailOptions(98, 10),))
+    options = FitOptions(30, tails=(TailOptions(10, 2, 98),))
     data = fit_field(values, grid, [1], 900, options, lambda *_: None)
     field = read_field(data, grid, 1, CPU)
     decoded = field.evaluate(*vertices(grid))

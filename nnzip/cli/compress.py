@@ -45,11 +45,11 @@ def compress(
         str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
     ] = None,
     extremes: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Keep extremes better than the rest at the same size: p99 (beyond the 1st and 99th percentile), "
-            "p99:0.1 (at a tenth of the error; default 0.2), p99:0.1:upper, p99.9:0.05:local (for their latitude). "
-            "With --ratio or --size.",
+            help="With --ratio or --size: give the tails a smaller error than the rest. p99 (beyond the 1st and 99th "
+            "percentile), p99:0.1 (a tenth of the error; default 0.2), '>p99:0.1', 't2m<p1:0.1', p99.9:0.05:local "
+            "(extreme for its latitude); repeatable.",
             metavar="TAILS",
         ),
     ] = None,
@@ -77,7 +77,7 @@ def compress(
             raise UsageError("--max-error, --ratio and --size are three different targets: give one of them")
         if no_field and (ratio is not None or size is not None):
             raise UsageError("--no-field goes with an error bound: an archive of a given size is nothing but a field")
-        if extremes is not None and ratio is None and size is None:
+        if extremes and ratio is None and size is None:
             raise UsageError("--extremes goes with --ratio or --size: under an error bound every value keeps the bound")
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
@@ -87,7 +87,7 @@ def compress(
         from nnzip.extremes import parse_extremes
         from nnzip.tolerance import parse_bounds
 
-        tails = () if extremes is None else parse_extremes(extremes)
+        tails = [parse_extremes(text) for text in extremes or ()]
         bounds = None
         if ratio is None and size_bytes is None:
             bounds = {} if max_error is None else parse_bounds(max_error)

@@ -15,14 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.errors import CorruptArchiveError
-
-Side = Literal["both", "upper", "lower"]
 
 STEEPEST = 1000.0
 MOST_STRETCHES, MOST_KNOTS = 8, 64
@@ -41,16 +38,18 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TailOptions:
-    """Values beyond the `percentile` (50 to 100) and, on the lower side, its mirror image get `emphasis` (1 to
+    """Values beyond the percentiles `lower` (below 50) and `upper` (above 50; None: not that side) get `emphasis` (1 to
     `STEEPEST`) times less error than the others.
 
     `local`: percentiles of values standardised by the mean and the standard deviation around their latitude.
+    `channels`: None for all.
     """
 
-    percentile: float
     emphasis: float
-    side: Side = "both"
+    lower: float | None = 1.0
+    upper: float | None = 99.0
     local: bool = False
+    channels: frozenset[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,17 +94,17 @@ def choose_stretch(values: NDArray[np.float32], known: NDArray[np.bool_], option
 
     The slope rises from the quantile with twice the wanted share of values beyond it to the wanted one.
     """
-    upper = options.percentile / 100
-    shares = [max(2 * upper - 1, 0.5), upper]
     knots = min(_KNOTS, values.shape[2]) if options.local else 0
     sides = np.zeros((len(values), len(_SIGNS), _PARAMETERS))
     profile = np.ones((len(values), 2, knots))
     for channel, (here, valid) in enumerate(zip(values, known, strict=True)):
+        chosen = options.channels is None or channel in options.channels
         profile[channel] = _profile(here, valid, knots)
         standardised = _sampled(here, valid, _stored(profile[channel]))
-        for side, sign in enumerate(_SIGNS):
-            wanted = options.side in ("both", ("upper", "lower")[side])
-            sides[channel, side] = _side(sign * standardised, shares, options.emphasis if wanted else 1.0)
+        for side, (sign, percentile) in enumerate(zip(_SIGNS, (options.upper, options.lower), strict=True)):
+            slope = options.emphasis if chosen and percentile is not None else 1.0
+            beyond = 0.5 if percentile is None else abs((percentile - 50) / 100)
+            sides[channel, side] = _side(sign * standardised, 0.5 + beyond, slope)
     return Stretch(_stored(sides), _stored(profile))
 
 
@@ -186,11 +185,11 @@ def _sampled(values: NDArray[np.float32], known: NDArray[np.bool_], profile: Num
     return sample
 
 
-def _side(sample: Numbers, shares: list[float], slope: float) -> list[float]:
-    """Start, width and slope of one side; slope 1 where nothing lies beyond the quantile."""
+def _side(sample: Numbers, share: float, slope: float) -> list[float]:
+    """Start, width and slope of the side beyond the quantile `share`; slope 1 where nothing lies there."""
     if not sample.size:
         return [0.0, 1.0, 1.0]
-    start, full = np.quantile(sample, shares)
+    start, full = np.quantile(sample, [max(2 * share - 1, 0.5), share])
     width = max(full - start, _NARROWEST_WIDTH)
     return [float(start), width, slope if sample.max() > full else 1.0]
 
