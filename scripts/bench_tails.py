@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """What `--extremes` does to the tails at equal size, beside SZ3 and SPERR; and to Hurricane Matthew.
 
-    python scripts/bench_extremes.py ../shared/data --markdown docs/extremes_fitting.md
+    python scripts/bench_tails.py ../shared/data --markdown docs/extremes_fitting.md
 
 Every archive is made by `compress`, counted as a whole file, decoded through `open_archive` and measured in float64.
 """
