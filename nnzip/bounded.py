@@ -113,7 +113,8 @@ class _Base:
 
     def channel(self, number: int) -> Values:
         """Values [time, lat, lon] of one of the variable's channels in the data's units."""
-        return self.field.in_units(self.first_channel + number, self.standardised[number])
+        values = self.standardised[number]
+        return self.field.in_units(self.first_channel + number, values, np.arange(values.shape[1], dtype=np.float64))
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.describe import describe, survey
 from nnzip.errors import UsageError, VerificationError
+from nnzip.extremes import Extremes, require_variables, tail_options
 from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.metrics.accumulate import ErrorStatistics
@@ -91,26 +92,31 @@ def compress(
     seed: int = 0,
     device: str = "auto",
     with_field: bool = True,
+    extremes: Sequence[Extremes] = (),
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
     """Compress `dataset` into the archive `path`: within the errors asked for, or at most the size asked for and at
     least 97 % of it where that helps.
 
-    `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive. Raises
+    `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive;
+    `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size. Raises
     UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
     values), UnavailableError (no such device), VerificationError (a bound does not hold) and ResourceError; then
     nothing is written. Reads the data twice. Cost on one core: about 5 s per million values; memory about 4 times the
     float32 data of a segment (budget.SEGMENT_VALUES).
     """
     started = clock.monotonic()
+    if extremes and target.max_error is not None:
+        raise UsageError("extremes go with a ratio or a size: under an error bound every value keeps the bound anyway")
     options = _fit_options(effort, seed, device)
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, variables)
+        require_variables(extremes, groups)
         surveys = [survey(dataset, group) for group in groups]
         bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error)
         rmse = rmse_targets(dataset, groups, surveys, target)
-        configuration = _configuration(target, effort, seed)
+        configuration = _configuration(target, effort, seed, extremes)
         manifest, arrays = describe(dataset, groups, surveys, lossless, bounds, configuration)
         if arrays:
             writer.add(ARRAYS_MEMBER, arrays)
@@ -128,7 +134,8 @@ def compress(
                 grid = group_grid(group)
                 part = (data, grid.times(segment.start, segment.stop), group, (index, number), segment)
                 seconds = None if time_budget is None else time_budget * finite / max(values, 1)
-                limited, report = replace(options, seconds=seconds), reports.for_segment(group, data.size)
+                limited = replace(options, seconds=seconds, tails=tail_options(extremes, group))
+                report = reports.for_segment(group, data.size)
                 if target.limits_size:
                     coded = code_within_budget(*part, allowance.share(finite), limited, report)
                 elif rmse:
@@ -239,11 +246,13 @@ def _fit_options(effort: str, seed: int, device: str) -> FitOptions:
     return FitOptions(EFFORTS[effort], seed=seed, device=resolve_device(device))
 
 
-def _configuration(target: Target, effort: str, seed: int) -> dict[str, Any]:
+def _configuration(target: Target, effort: str, seed: int, extremes: Sequence[Extremes]) -> dict[str, Any]:
     wanted: dict[str, Any] = {"ratio": target.ratio, "size": target.size_bytes, "psnr": target.psnr}
     for key, quantities in (("max_error", target.max_error), ("rmse", target.rmse)):
         if quantities is not None:
             wanted[key] = {name or "all": value for name, value in quantities.items()} or "community tolerances"
+    if extremes:
+        wanted["extremes"] = [str(kept) for kept in extremes]
     given = {key: value for key, value in wanted.items() if value is not None}
     return {**given, "effort": effort, "seed": seed}
 

@@ -163,7 +163,8 @@ class LayerDecoder:
         """A channel of the field; all are kept standardised, as they are asked for one after another."""
         field = self.field(group, segment)
         key = (group, segment, *(p.tobytes() for p in positions))
-        return field.in_units(channel, self._bases.get(key, lambda: field.standardised(*positions))[channel])
+        standardised = self._bases.get(key, lambda: field.standardised(*positions))
+        return field.in_units(channel, standardised[channel], positions[1])
 
 
 class _Cache:

@@ -146,6 +146,7 @@ def test_another_grid_is_corrupt(grid: SourceGrid, channels: int) -> None:
         read_field(PAYLOAD, grid, channels, CPU)
 
 
+STRETCH = np.array([1, 0.5, 4, 1, 0.5, 4] * CHANNELS, "<f2").tobytes()
 STATISTICS = np.frombuffer(HEADER.statistics, "<f4").reshape(4, CHANNELS)
 
 
@@ -182,6 +183,16 @@ def changed_statistics(row: int, value: float) -> bytes:
         ({"exponents": [99, *HEADER.exponents[1:]]}, "scales"),
         ({"network_tables": [0, 1]}, "tables"),
         ({"network_tables": [0, 1, 72]}, "tables"),
+        ({"stretches": [b""]}, "stretch"),
+        ({"stretches": [bytes(2 * 6 * CHANNELS - 1)]}, "wrong length"),
+        ({"stretches": [bytes((2 * 6 + 4 * 65) * CHANNELS)]}, "wrong length"),
+        ({"stretches": [bytes(2 * 6 * CHANNELS)]}, "impossible numbers"),
+        ({"stretches": [STRETCH] * 9}, "9 stretches"),
+        ({"stretches": [STRETCH[:-2] + np.float16(np.nan).tobytes()]}, "impossible numbers"),
+        ({"stretches": [STRETCH[:-2] + np.float16(0.5).tobytes()]}, "impossible numbers"),
+        ({"stretches": [STRETCH[:-2] + np.float16(1001).tobytes()]}, "impossible numbers"),
+        ({"stretches": [STRETCH[:-4] + np.float16(0).tobytes() + STRETCH[-2:]]}, "impossible numbers"),
+        ({"stretches": [STRETCH[:24] + bytes(4) + STRETCH[:24] + bytes(4)]}, "impossible numbers"),
         ({"streams": [*HEADER.streams[:-1], HEADER.streams[-1] - 1]}, "streams"),
         ({"streams": [-1, HEADER.streams[0] + HEADER.streams[1] + 1, *HEADER.streams[2:]]}, "streams"),
     ],

@@ -54,6 +54,15 @@ def compress(
     mode: Annotated[
         options.Mode, typer.Option(help="Which layers to write: all that the target needs, or the field alone.")
     ] = options.Mode.ALL,
+    extremes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --ratio or --size: give the tails a smaller error than the rest. p99 (beyond the 1st and 99th "
+            "percentile), p99:0.1 (a tenth of the error; default 0.2), '>p99:0.1', 't2m<p1:0.1', p99.9:0.05:local "
+            "(extreme for its latitude); repeatable.",
+            metavar="TAILS",
+        ),
+    ] = None,
     no_field: Annotated[
         bool, typer.Option("--no-field", help="Leave the preview field out of a bounded archive.")
     ] = False,
@@ -85,13 +94,17 @@ def compress(
             raise UsageError(
                 "a field alone holds no error bound: give --mode field a --ratio, --size, --rmse or --psnr"
             )
+        if extremes and ratio is None and size is None:
+            raise UsageError("--extremes goes with --ratio or --size: under an error bound every value keeps the bound")
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
         from nnzip.budget import Target
         from nnzip.codec import compress as run
         from nnzip.data.opening import open_dataset
+        from nnzip.extremes import parse_extremes
         from nnzip.tolerance import parse_bounds
 
+        tails = [parse_extremes(text) for text in extremes or ()]
         bounds = parse_bounds(max_error or "") if bounded else None
         target = Target(ratio, size_bytes, bounds, None if rmse is None else parse_bounds(rmse, "RMSE"), psnr)
         with open_dataset(sources) as dataset:
@@ -108,6 +121,7 @@ def compress(
                     seed=seed,
                     device=device.value,
                     with_field=not no_field,
+                    extremes=tails,
                     overwrite=force,
                     progress=progress,
                 )

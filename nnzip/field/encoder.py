@@ -11,6 +11,7 @@ from nnzip.field import cycles
 from nnzip.field.payload import FieldHeader, Network, QuantisedChannel, encode_network, pack, references
 from nnzip.field.preparation import Transformed, transform
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP, search_step
+from nnzip.field.tails import pack_stretch
 from nnzip.transform.coefficients import CodingPlan, Coefficients, encode_coefficients, plan_coding
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, quantise
 from nnzip.transform.streams import CONTEXT
@@ -155,5 +156,6 @@ def encode_at(transformed: Transformed, step: float, quantised: Quantised, layer
         network_tables=tables,
         streams=[len(stream) for stream in streams],
         context=CONTEXT,
+        stretches=[pack_stretch(stretch) for stretch in transformed.source.stretches],
     )
     return Encoded(pack(header, streams), header, quantised)

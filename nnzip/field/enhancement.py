@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnzip.field import network
 from nnzip.field.encoder import Encoded
-from nnzip.field.model import Scaling, network_view
+from nnzip.field.model import network_view
 from nnzip.field.payload import Network, channel_features
 from nnzip.field.preparation import Prepared
 from nnzip.field.training import Training, train_network
@@ -33,7 +33,7 @@ class Enhancement:
 
 @dataclass(frozen=True)
 class _Samples:
-    """Points in random order: inputs [input, point], base and wanted [channel, point], weights [point] of mean one."""
+    """Points in random order: inputs [input, point], base, wanted and weights of mean one [channel, point]."""
 
     inputs: Tensor
     base: Tensor
@@ -68,7 +68,7 @@ def train_enhancement(
     trained = train_network(started, inputs, samples.wanted - samples.base, samples.weights, training, progress)
     enhanced = samples.base + network.forward_in_blocks(trained, inputs)
     layers = Network(tuple(weight.cpu() for weight in trained), scales.cpu())
-    before, after = (_rmse(samples, values, source.scaling) for values in (samples.base, enhanced))
+    before, after = (_rmse(samples, values, source) for values in (samples.base, enhanced))
     return Enhancement(layers, len(inputs), before, after)
 
 
@@ -87,10 +87,10 @@ def _draw(source: Prepared, encoded: Encoded, generator: torch.Generator, device
     chosen_cycles = tuple(header.cycles)
     base, inputs = network_view(source.grid, chosen_cycles, torch.stack(features), torch.stack(maps), positions)
     weights = torch.from_numpy(np.square(source.grid.row_weights()).astype(np.float32))[rows]
-    weights = weights[None, :, None].expand(base.shape[1:]).reshape(-1)
-    order = torch.randperm(weights.numel(), generator=generator)
-    weights = (weights / weights.mean())[order].to(device)
-    wanted = source.values[:, times][:, :, rows].flatten(1)[:, order].to(device)
+    wanted = source.values[:, times][:, :, rows]
+    weights = weights[:, None] * source.slopes(wanted, rows.numpy().astype(np.float64))
+    order = torch.randperm(wanted[0].numel(), generator=generator)
+    weights, wanted = (part.flatten(1)[:, order].to(device) for part in (weights / weights.mean(), wanted))
     order = order.to(device)
     return _Samples(inputs[:, order], base.flatten(1)[:, order], wanted, weights)
 
@@ -106,11 +106,8 @@ def sample_axes(shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, 
     return chosen_times, chosen_rows
 
 
-def _rmse(samples: _Samples, values: Tensor, scaling: Scaling) -> float:
-    """Of standardised `values` [channel, point], within the stored range as the decoder has them."""
-    limits = [
-        torch.from_numpy(((limit - scaling.mean) / scaling.scale).astype(np.float32)).to(values.device)[:, None]
-        for limit in (scaling.minimum, scaling.maximum)
-    ]
+def _rmse(samples: _Samples, values: Tensor, source: Prepared) -> float:
+    """Of standardised, stretched `values` [channel, point], within the stored range as the decoder has them."""
+    limits = [limit.to(values.device)[:, None] for limit in source.limits()]
     errors = torch.clamp(values, *limits) - samples.wanted
     return float((errors.square() * samples.weights).mean().sqrt())

@@ -20,6 +20,7 @@ from nnzip.field.enhancement import Enhancement, train_enhancement
 from nnzip.field.payload import Network, encode_network
 from nnzip.field.preparation import Transformed, prepare, transform
 from nnzip.field.search import search_step
+from nnzip.field.tails import TailOptions
 from nnzip.field.training import Training
 
 _CPU = torch.device("cpu")
@@ -32,7 +33,8 @@ _ENDS, _ENDS_WITH_NETWORK = (0.5, 1.0), (0.2, 0.4, 0.9)  # fractions done after 
 class FitOptions:
     """How much work to spend: steps of network training (0: no network), hidden layers, the seed and the device.
 
-    `seconds`: at most this long for the training; None: no limit.
+    `seconds`: at most this long for the training; None: no limit. `tails`: what shall have a smaller error than the
+    rest.
     """
 
     training_steps: int
@@ -40,6 +42,7 @@ class FitOptions:
     seconds: float | None = None
     seed: int = 0
     device: torch.device = _CPU
+    tails: tuple[TailOptions, ...] = ()
 
 
 Report = Callable[[str, float, float | None, NDArray[np.float64] | None], None]
@@ -65,7 +68,7 @@ def fit_field(
     """
     ends = _ENDS_WITH_NETWORK if options.training_steps else _ENDS
     report("fitting", 0.0, None, None)
-    base = transform(prepare(values, grid, runs), with_cycles=False)
+    base = transform(prepare(values, grid, runs, options.tails), with_cycles=False)
     step = search_step(lambda trial: quantise_segment(base, trial).bytes, base.rates, budget, tolerance=0.2)
     chosen = choose_transform(base, step)
     report("quantising", ends[0], None, None)

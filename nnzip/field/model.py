@@ -2,7 +2,7 @@
 
     features(p) = linear interpolation of the feature grids at p          multiresolution, from wavelet coefficients
     base(p)     = finest features + cycles(p)
-    field(p)    = mean + scale * (base(p) + network(features(p), analytic inputs(p)))
+    field(p)    = mean + scale * shrink(base(p) + network(features(p), analytic inputs(p)))    shrink: see `tails`
 
 The feature grids are dense grids in the sense of tiny-cuda-nn's GridEncoding (see `encoding`). They come from one set
 of wavelet coefficients: level 0 is the whole reconstruction, level l what the l-th finest band adds. Evaluating a
@@ -22,6 +22,7 @@ from torch import Tensor
 from nnzip.field import cycles, network
 from nnzip.field.axes import SourceGrid
 from nnzip.field.encoding import interpolate
+from nnzip.field.tails import Stretch
 from nnzip.transform import wavelet
 
 LEVELS = 3
@@ -48,7 +49,8 @@ class Field:
     """A decoded field on one device.
 
     features: [channel, level, time, lat, lon]; one level without a network, else `LEVELS`. maps: [channel, b, lat, lon]
-    of the basis functions `cycles`. weights: of the network's layers, none without a network.
+    of the basis functions `cycles`. weights: of the network's layers, none without a network. stretches: of
+    the tails, in order.
     """
 
     grid: SourceGrid
@@ -57,6 +59,7 @@ class Field:
     cycles: tuple[int, ...]
     maps: Tensor
     weights: tuple[Tensor, ...]
+    stretches: tuple[Stretch, ...] = ()
 
     def evaluate(
         self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
@@ -66,7 +69,7 @@ class Field:
         Positions: see SourceAxis.positions. Cost: as `standardised`, and float64 for the result.
         """
         values = self.standardised(times, latitudes, longitudes)
-        return np.stack([self.in_units(channel, plane) for channel, plane in enumerate(values)])
+        return np.stack([self.in_units(channel, plane, latitudes) for channel, plane in enumerate(values)])
 
     def standardised(
         self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
@@ -88,9 +91,16 @@ class Field:
             decoded[:, part] = base.cpu().numpy()
         return decoded
 
-    def in_units(self, channel: int, standardised: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Standardised values of a channel in the data's units, float64; the stored range holds even for NaN."""
+    def in_units(
+        self, channel: int, standardised: NDArray[np.float32], latitudes: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Standardised values [time, lat, lon] of a channel in the data's units, float64.
+
+        `latitudes`: vertex positions of the rows. The stored range holds even for NaN.
+        """
         values = standardised.astype(np.float64)
+        for stretch in reversed(self.stretches):
+            stretch.undo(values, channel, latitudes, self.grid.shape[1] - 1)
         values *= self.scaling.scale[channel]
         values += self.scaling.mean[channel]
         np.fmax(values, self.scaling.minimum[channel], out=values)

@@ -24,6 +24,7 @@ from nnzip.field import cycles, network
 from nnzip.field.axes import SourceGrid
 from nnzip.field.model import LEVELS, Field, Scaling, feature_levels, network_inputs
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP
+from nnzip.field.tails import read_stretches
 from nnzip.transform.bands import wavelet_bands
 from nnzip.transform.coefficients import Coefficients
 from nnzip.transform.quantise import SHIFT_UNIT, dequantise
@@ -49,6 +50,7 @@ class FieldHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     network_tables: list[int]  # probability table of every layer
     streams: list[int]  # bytes of every stream
     context: int = 1  # what the coefficients were coded with: one of streams.READERS
+    stretches: list[bytes] = []  # float16 numbers of every stretch of the tails; since format 2
 
     @property
     def spatial_depths(self) -> tuple[int, int, int]:
@@ -121,6 +123,7 @@ def read_field(data: bytes, grid: SourceGrid, channels: int, device: torch.devic
     """The field of a payload. Raises CorruptArchiveError when it does not fit the grid or itself."""
     header, streams = _unpack(data, grid, channels)
     scaling = _read_scaling(header, channels)
+    read_stretches(header.stretches, channels)  # refused before the streams are decoded
     quantised = list(_read_channels(header, streams))
     return build_field(header, scaling, quantised, _read_network(header, streams), grid, device)
 
@@ -146,7 +149,9 @@ def build_field(
         for place, level in zip(target, channel, strict=True):
             place.copy_(level)
         maps.append(channel_maps)
-    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), layers.folded(device))
+    stretches = read_stretches(header.stretches, header.shape[0])
+    weights = layers.folded(device)
+    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), weights, stretches)
 
 
 def channel_features(

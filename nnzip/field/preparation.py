@@ -17,6 +17,7 @@ from nnzip.field.fill import fill_missing
 from nnzip.field.model import Scaling
 from nnzip.field.payload import map_scales
 from nnzip.field.search import RateModel
+from nnzip.field.tails import Stretch, TailOptions, choose_stretch, slopes_of
 from nnzip.transform import wavelet
 from nnzip.transform.bands import Bands, wavelet_bands
 
@@ -29,12 +30,38 @@ _FLOAT32_PRECISION = float(np.finfo(np.float32).epsneg)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A standardised segment; float32 [channel, time, lat, lon], missing points filled."""
+    """A standardised segment; float32 [channel, time, lat, lon], missing points filled, stretched by `stretches` in
+    their order.
+    """
 
     grid: SourceGrid
     runs: tuple[int, ...]
     scaling: Scaling
     values: Tensor
+    stretches: tuple[Stretch, ...] = ()
+
+    def limits(self) -> tuple[Tensor, Tensor]:
+        """Smallest and largest of `values` that the stored range allows, float32 [channel]."""
+        scaling, rows = self.scaling, np.arange(self.grid.shape[1], dtype=np.float64)
+        found = []
+        for limit, widest in ((scaling.minimum, np.min), (scaling.maximum, np.max)):
+            filled = np.broadcast_to(
+                ((limit - scaling.mean) / scaling.scale)[:, None, None, None], (limit.size, 1, rows.size, 1)
+            ).copy()
+            for stretch in self.stretches:
+                for channel, values in enumerate(filled):
+                    stretch.apply(values, channel, rows, rows.size - 1)
+            found.append(torch.from_numpy(widest(filled, axis=(1, 2, 3)).astype(np.float32)))
+        return found[0], found[1]
+
+    def slopes(self, values: Tensor, rows: NDArray[np.float64]) -> Tensor:
+        """How steeply `values` [channel, time, lat, lon] at these rows [lat] were stretched: 1 outside the tails."""
+        slopes = torch.ones_like(values)
+        if self.stretches:
+            for channel, part in enumerate(values.numpy().astype(np.float64)):
+                steps = slopes_of(self.stretches, part, channel, rows, self.grid.shape[1] - 1)
+                slopes[channel] = torch.from_numpy(steps)
+        return slopes
 
 
 @dataclass(frozen=True)
@@ -63,9 +90,14 @@ class Transformed:
 
 
 def prepare(
-    values: NDArray[np.floating], grid: SourceGrid, runs: Sequence[int], scales: NDArray[np.float64] | None = None
+    values: NDArray[np.floating],
+    grid: SourceGrid,
+    runs: Sequence[int],
+    tails: Sequence[TailOptions] = (),
+    scales: NDArray[np.float64] | None = None,
 ) -> Prepared:
-    """Standardise `values` [channel, time, lat, lon] (not finite: missing) and fill the missing points.
+    """Standardise `values` [channel, time, lat, lon] (not finite: missing), stretch their tails and fill the missing
+    points.
 
     `runs`: channels per variable; `scales` [channel]: instead of the data's own.
     Raises InputError for values beyond float32's range.
@@ -76,7 +108,8 @@ def prepare(
     for channel, target in enumerate(standardised):
         target.copy_(torch.from_numpy((values[channel] - scaling.mean[channel]) / scaling.scale[channel]))
     standardised.masked_fill_(missing, 0.0)
-    return Prepared(grid, tuple(runs), scaling, fill_missing(standardised, missing))
+    stretches = tuple(_stretched(standardised.numpy(), ~missing.numpy(), options) for options in tails)
+    return Prepared(grid, tuple(runs), scaling, fill_missing(standardised, missing), stretches)
 
 
 def transform(source: Prepared, *, with_cycles: bool, time_depth: int | None = None) -> Transformed:
@@ -119,6 +152,15 @@ def _scaling(values: NDArray[np.floating], runs: Sequence[int], scales: NDArray[
     stored[2] = np.where(stored[2] > low, np.nextafter(stored[2], np.float32(-np.inf)), stored[2])
     stored[3] = np.where(stored[3] < high, np.nextafter(stored[3], np.float32(np.inf)), stored[3])
     return Scaling(*stored.astype(np.float64))
+
+
+def _stretched(values: NDArray[np.float32], known: NDArray[np.bool_], options: TailOptions) -> Stretch:
+    """The stretch that `options` ask for, applied to standardised `values` in place."""
+    stretch = choose_stretch(values, known, options)
+    rows = np.arange(values.shape[2], dtype=np.float64)
+    for channel, here in enumerate(values):
+        stretch.apply(here, channel, rows, rows.size - 1)
+    return stretch
 
 
 def _statistics(channel: NDArray[np.floating]) -> tuple[float, float, float, float]:

@@ -47,7 +47,7 @@ def fit_field_to_rmse(
     report("fitting", 0.0, None, None)
     measure = _Measure(values, grid, runs, row_weights, options.device)
     steps = _FIRST_SCALE * np.asarray(targets, dtype=np.float64)
-    base = transform(prepare(values, grid, runs, np.repeat(steps, runs)), with_cycles=False)
+    base = transform(prepare(values, grid, runs, scales=np.repeat(steps, runs)), with_cycles=False)
     fitted = _search(choose_transform(base, 1.0), Network(), steps, targets, measure, _ATTEMPTS, report)
     if options.training_steps:
         fitted = _with_network(fitted, targets, measure, options, report)
@@ -83,7 +83,7 @@ class _Measure:
         for time in range(self.grid.shape[0]):
             decoded = field.standardised(np.array([float(time)]), rows, columns)[:, 0]
             for channel, original in enumerate(self.values[:, time]):
-                error = field.in_units(channel, decoded[channel]) - original
+                error = field.in_units(channel, decoded[channel][None], rows)[0] - original
                 known = np.isfinite(error)
                 squares[channel] += (np.where(known, error, 0.0) ** 2).sum(axis=1) @ self.row_weights
                 weights[channel] += known.sum(axis=1) @ self.row_weights

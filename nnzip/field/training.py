@@ -41,9 +41,9 @@ def train_network(
 ) -> list[Tensor]:
     """Trained weights, rounded to their quantisation steps.
 
-    inputs [input, point] and targets [output, point] in random order, point_weights [point] with mean one. `report`
-    gets the fraction done, the loss and the mean square error per output. Deterministic unless time runs out. Cost:
-    about 6 multiplications per weight, point and step.
+    inputs [input, point] and targets [output, point] in random order, point_weights [output, point] or [point] with
+    mean one. `report` gets the fraction done, the loss and the mean square error per output. Deterministic unless time
+    runs out. Cost: about 6 multiplications per weight, point and step.
     """
     trained = [weight.clone().requires_grad_() for weight in weights]
     optimiser = torch.optim.Adam(trained, lr=_LEARNING_RATE, betas=(0.9, 0.99))
@@ -54,7 +54,7 @@ def train_network(
         start = (step * batch) % max(points - batch + 1, 1)
         part = slice(start, start + batch)
         used = [network.quantised(weight) for weight in trained] if fraction >= _QUANTISED_FROM else trained
-        errors = (network.forward(used, inputs[:, part]) - targets[:, part]).square() * point_weights[part]
+        errors = (network.forward(used, inputs[:, part]) - targets[:, part]).square() * point_weights[..., part]
         loss = errors.mean()
         for group in optimiser.param_groups:
             group["lr"] = _LEARNING_RATE * one_cycle(fraction)
