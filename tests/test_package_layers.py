@@ -17,6 +17,7 @@ LAYERS = (
     {"report"},
     {"engine", "parallel"},
     CORE,  # codec and the modules beside it: they import each other, but never in a circle
+    {"promises"},
     {"data", "metrics", "field", "detail"},  # side by side: these do not import each other
     {"transform"},
     {"archive"},
