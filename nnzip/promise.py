@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
+from nnzip.archive.manifest import KeptPromise
 from nnzip.bounded import Bounds
 from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError, VerificationError
 from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import units_of
+from nnzip.promises.constraints import Check
+from nnzip.promises.requests import Request
+from nnzip.promises.resolve import Precision, Promise, resolve
 from nnzip.reader import OWN_ATTRIBUTES
 from nnzip.tolerance import resolve_bounds
 
@@ -21,9 +26,16 @@ GUARD = 2e-6
 
 
 def promise(
-    dataset: xr.Dataset, groups: Sequence[Group], surveys: Sequence[Survey], wanted: Mapping[str | None, str | float]
+    dataset: xr.Dataset,
+    groups: Sequence[Group],
+    surveys: Sequence[Survey],
+    wanted: Mapping[str | None, str | float],
+    requests: Sequence[Request],
 ) -> dict[str, Bounds]:
-    """The bound of every compressed variable. Raises UsageError for bounds that cannot be kept, with the numbers."""
+    """The bound of every compressed variable, with what else is to be kept.
+
+    Raises UsageError for bounds and promises that cannot be kept, with the numbers. Percentiles read the data.
+    """
     ranges, largest, dtypes = {}, {}, {}
     for group, found in zip(groups, surveys, strict=True):
         for layout, part in group.parts():
@@ -31,7 +43,7 @@ def promise(
             ranges[layout.name] = high - low
             largest[layout.name] = max(abs(low), abs(high))
             dtypes[layout.name] = layout.dtype
-    bounds = {}
+    bounds, precision = {}, {}
     for name, bound in resolve_bounds(dataset, ranges, wanted).items():
         guard = GUARD * ranges[name]
         rounding = float(np.spacing(np.array(largest[name] + bound, dtype=dtypes[name]))) / 2
@@ -43,18 +55,38 @@ def promise(
                 f"{1.01 * (guard + rounding):.3g} {units}, or keep the variable losslessly"
             )
         bounds[name] = Bounds(bound, guard, dtypes[name])
-    return bounds
+        precision[name] = Precision(bound, guard + rounding)
+    promised = resolve(dataset, groups, requests, precision)
+    return {name: replace(found, promises=promised[name]) for name, found in bounds.items()}
 
 
-def require_bounds(bounds: Mapping[str, Bounds], statistics: Mapping[str, ErrorStatistics]) -> None:
-    """Raise VerificationError unless every bound holds at every point of the decoded data."""
+def require_bounds(
+    bounds: Mapping[str, Bounds],
+    statistics: Mapping[str, ErrorStatistics],
+    kept: Mapping[str, Sequence[KeptPromise]],
+) -> None:
+    """Raise VerificationError unless every bound and every promise holds at every point of the decoded data."""
     for name, promised in bounds.items():
+        broken = next((entry for entry in kept[name] if entry.violations), None)
+        if broken is not None:
+            raise VerificationError(
+                f"{name} decodes with {broken.violations} violations of the promise {broken.promise!r} "
+                f"({broken.points} points): nothing was written; please report this"
+            )
         found = statistics[name]
         if found.max_error > promised.bound or found.mismatch:
             raise VerificationError(
                 f"{name} decodes with an error of {found.max_error:.9g}, its bound is {promised.bound:.9g} "
                 f"({found.mismatch} missing points differ): nothing was written; please report this"
             )
+
+
+def kept_promises(promises: Sequence[Promise], checks: Sequence[Check]) -> tuple[KeptPromise, ...]:
+    """What the checks of a variable's promises found."""
+    return tuple(
+        KeptPromise(promise.text, check.kept.points, check.kept.violations, float(f"{check.kept.tightest:.6g}"))
+        for promise, check in zip(promises, checks, strict=True)
+    )
 
 
 def bound_notes(dataset: xr.Dataset, bounds: Mapping[str, Bounds]) -> list[str]:

@@ -86,8 +86,9 @@ class CorrectionsEncoder:
         wrong = np.flatnonzero(((decoded < inner_low) | (decoded > inner_high)).ravel())
         if wrong.size:
             stored = np.clip(original.ravel()[wrong], low.ravel()[wrong], high.ravel()[wrong])
-            before, least, most = (values.ravel()[wrong] for values in (decoded, inner_low, inner_high))
-            self._wrong.append((channel * self._size + start + wrong, before, least, most, stored))
+            before, least, most = (v.ravel()[wrong].astype(np.float64) for v in (decoded, inner_low, inner_high))
+            positions = (channel * self._size + start + wrong).astype(np.int64)
+            self._wrong.append((positions, before, least, most, stored.astype(np.float64)))
 
     def encode(self) -> bytes:
         """The payload; empty where nothing needs correcting."""

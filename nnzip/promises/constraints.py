@@ -1,7 +1,7 @@
-"""Promises about one variable: how each narrows the allowed values of a tile, and whether decoded values keep it.
+"""Promises about one variable: how each narrows the allowed values, and whether decoded values keep it.
 
-A tile is float64 [channel, time, lat, lon] of one variable, NaN where missing; `start` is its first time step in the
-record. Narrowing happens before a tile is corrected, checking afterwards on the output type, by other arithmetic.
+Narrowing happens while a tile is coded, before it is corrected; checking afterwards on what the reader decodes, by
+other arithmetic.
 """
 
 from __future__ import annotations
@@ -14,11 +14,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nnzip.promises.intervals import Intervals, Points, next_above, next_below, not_below
+from nnzip.promises.intervals import Intervals, Points, next_above, next_below, not_above, not_below
 
 Values = NDArray[np.float64]
-Inside = Callable[[Values, int], Points]
-"""Where a tile (original, start) is concerned: bool in its shape; False where values are missing."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Values [time, lat, lon] of one channel of a variable from the time step `start` of the record; NaN: missing."""
+
+    channel: int
+    start: int
+    original: Values
+
+
+Inside = Callable[[Part], Points]
+"""Where a part is concerned: bool in its shape; False where values are missing."""
 
 COMPARE: dict[str, Callable[[Values, float], Points]] = {
     ">": operator.gt,
@@ -43,14 +54,35 @@ class Kept:
         return Kept(self.points + other.points, self.violations + other.violations, max(self.tightest, other.tightest))
 
 
+class Check(Protocol):
+    """Counts what breaks a promise, part by part: every channel's parts in the order of time, without gaps."""
+
+    def add(self, part: Part, decoded: Values) -> None:
+        """`decoded`: numbers of the output type in the shape of the part."""
+
+    @property
+    def kept(self) -> Kept:
+        """All parts added so far."""
+
+
 class Constraint(Protocol):
     """A promise about one variable."""
 
-    def narrow(self, allowed: Intervals, original: Values, decoded: Values, guard: float, start: int) -> None:
-        """Narrow `allowed`, knowing what the tile decodes to before corrections, within `guard`."""
+    def narrow(self, allowed: Intervals, part: Part, decoded: Values, guard: float) -> None:
+        """Narrow `allowed`, knowing what a part decodes to before corrections, within `guard`."""
 
-    def check(self, original: Values, decoded: Values, start: int) -> Kept:
-        """Count what breaks the promise in a tile; `decoded` holds numbers of the output type."""
+    def checker(self) -> Check:
+        """A check that has seen nothing yet."""
+
+
+class PointCheck:
+    """The check of a promise that looks at every point alone."""
+
+    def __init__(self, check: Callable[[Part, Values], Kept]) -> None:
+        self._check, self.kept = check, Kept()
+
+    def add(self, part: Part, decoded: Values) -> None:
+        self.kept += self._check(part, decoded)
 
 
 @dataclass(frozen=True)
@@ -60,12 +92,15 @@ class Tolerance:
     tolerance: float
     inside: Inside
 
-    def narrow(self, allowed: Intervals, original: Values, decoded: Values, guard: float, start: int) -> None:
-        allowed.tighten(original, self.tolerance, self.inside(original, start))
+    def narrow(self, allowed: Intervals, part: Part, decoded: Values, guard: float) -> None:
+        allowed.tighten(part.original, self.tolerance, self.inside(part))
 
-    def check(self, original: Values, decoded: Values, start: int) -> Kept:
-        inside = self.inside(original, start)
-        errors = np.abs(decoded[inside] - original[inside])
+    def checker(self) -> Check:
+        return PointCheck(self._check)
+
+    def _check(self, part: Part, decoded: Values) -> Kept:
+        inside = self.inside(part)
+        errors = np.abs(decoded[inside] - part.original[inside])
         largest = float(errors.max(initial=0.0))
         return Kept(errors.size, int((errors > self.tolerance).sum()), largest / self.tolerance)
 
@@ -78,31 +113,35 @@ class SameSide:
     threshold: float
     dtype: str
 
-    def narrow(self, allowed: Intervals, original: Values, decoded: Values, guard: float, start: int) -> None:
-        finite = np.isfinite(original)
-        for threshold, concerned in self._thresholds(original, finite):
-            true = COMPARE[self.comparison](original, threshold) & concerned
-            false = concerned & ~true
-            above, below = (true, false) if ">" in self.comparison else (false, true)
-            limit = np.float64(threshold)
-            if self.comparison in (">", "<="):
+    def narrow(self, allowed: Intervals, part: Part, decoded: Values, guard: float) -> None:
+        for threshold, concerned in self._thresholds(part.original):
+            fulfilled = COMPARE[self.comparison](part.original, threshold)
+            above, below = fulfilled & concerned, ~fulfilled & concerned
+            if "<" in self.comparison:
+                above, below = below, above
+            limit = np.asarray(threshold, dtype=np.float64)
+            if self.comparison in (">", "<="):  # the threshold itself is below
                 allowed.raise_low(next_above(limit, self.dtype), above)
-                allowed.cap_high(-not_below(-limit, self.dtype), below)
+                allowed.cap_high(not_above(limit, self.dtype), below)
             else:
                 allowed.raise_low(not_below(limit, self.dtype), above)
                 allowed.cap_high(next_below(limit, self.dtype), below)
 
-    def check(self, original: Values, decoded: Values, start: int) -> Kept:
-        compare, finite = COMPARE[self.comparison], np.isfinite(original)
-        wrong = np.zeros(original.shape, dtype=np.bool_)
-        for threshold, concerned in self._thresholds(original, finite):
-            wrong |= (compare(original, threshold) != compare(decoded, threshold)) & concerned
-        return Kept(int(compare(original, self.threshold).sum()), int(wrong.sum()))
+    def checker(self) -> Check:
+        return PointCheck(self._check)
 
-    def _thresholds(self, original: Values, finite: Points) -> list[tuple[float, Points]]:
-        """The threshold as users may compare it, and the points where they can: array > 0.1 rounds 0.1 to the
-        array's type, array > float64(0.1) does not."""
+    def _check(self, part: Part, decoded: Values) -> Kept:
+        compare = COMPARE[self.comparison]
+        wrong = np.zeros(decoded.shape, dtype=np.bool_)
+        for threshold, concerned in self._thresholds(part.original):
+            wrong |= (compare(part.original, threshold) != compare(decoded, threshold)) & concerned
+        return Kept(int(compare(part.original, self.threshold).sum()), int(wrong.sum()))
+
+    def _thresholds(self, original: Values) -> list[tuple[float, Points]]:
+        """The threshold as users may compare it, and the points where they can: `array > 0.1` rounds 0.1 to the type
+        of the array, `array > numpy.float64(0.1)` does not."""
         rounded = float(np.dtype(self.dtype).type(self.threshold))
+        finite = np.isfinite(original)
         if rounded == self.threshold:
             return [(self.threshold, finite)]
         return [(self.threshold, finite), (rounded, original == original.astype(self.dtype))]

@@ -37,13 +37,18 @@ class Intervals:
         """Not above `limit` (of the output type, broadcast) at the points `where`."""
         np.minimum(self.high, limit, out=self.high, where=where)
 
-    def require_values(self, name: str) -> None:
+    def beyond(self, limits: NDArray[np.float64]) -> tuple[Values, Values]:
+        """Low and high of values that are to be clamped to `limits` (smallest, largest): unlimited where a limit
+        itself is allowed."""
+        return np.where(self.low <= limits[0], -np.inf, self.low), np.where(self.high >= limits[1], np.inf, self.high)
+
+    def require_values(self) -> None:
         """Raise UsageError where nothing is allowed: the promises contradict each other."""
         empty = self.low > self.high
         if empty.any():
             at = np.unravel_index(int(empty.argmax()), empty.shape)
             raise UsageError(
-                f"the promises of {name} contradict each other at {int(empty.sum())} points: at one of them the value "
+                f"the promises contradict each other at {int(empty.sum())} points: at one of them the value "
                 f"must be at least {self.low[at]:.9g} and at most {self.high[at]:.9g}: loosen the bound"
             )
 
@@ -63,6 +68,11 @@ def not_below(values: Values, dtype: str) -> Values:
     """The smallest number of type `dtype` that is not below each value."""
     nearest = np.asarray(values).astype(dtype)
     return np.where(nearest >= values, nearest, np.nextafter(nearest, nearest.dtype.type(np.inf)))
+
+
+def not_above(values: Values, dtype: str) -> Values:
+    """The largest number of type `dtype` that is not above each value."""
+    return -not_below(-np.asarray(values), dtype)
 
 
 def _around(original: NDArray[np.float64], tolerance: float, dtype: str) -> tuple[Values, Values]:

@@ -15,7 +15,7 @@ from nnzip.data.selection import Box, inside_box
 from nnzip.data.times import block_numbers
 from nnzip.data.units import convert_value, split_quantity
 from nnzip.errors import UsageError
-from nnzip.promises.constraints import COMPARE, Constraint, Inside, SameSide, Tolerance, Values
+from nnzip.promises.constraints import COMPARE, Constraint, Inside, Part, SameSide, Tolerance
 from nnzip.promises.intervals import Points
 from nnzip.promises.peaks import BlockPeaks
 from nnzip.promises.percentiles import cell_percentile
@@ -125,19 +125,20 @@ class _Target:
         if shape[1] < 2:
             raise _UnsuitableError("has a single time step, so its cells have no percentiles")
         lower, upper = (
-            None if percentile is None else cell_percentile(self._read, shape, percentile)[:, None]
+            None if percentile is None else cell_percentile(self._read, shape, percentile)
             for percentile in (request.lower, request.upper)
         )
 
-        def inside(original: Values, start: int) -> Points:
-            below = np.zeros(original.shape, dtype=np.bool_) if lower is None else original < lower
-            return below if upper is None else below | (original > upper)
+        def inside(part: Part) -> Points:
+            values = part.original
+            below = np.zeros(values.shape, dtype=np.bool_) if lower is None else values < lower[part.channel]
+            return below if upper is None else below | (values > upper[part.channel])
 
         return inside
 
     def _beyond(self, request: ThresholdTolerance) -> Inside:
         threshold = self._number(request.threshold)
-        return lambda original, start: COMPARE[request.comparison](original, threshold)
+        return lambda part: COMPARE[request.comparison](part.original, threshold)
 
     def _peaks(self, request: BlockExtremes) -> Constraint:
         coordinate = time_coordinate(self.dataset, self.group.time.dim)
@@ -149,8 +150,8 @@ class _Target:
     def _region(self, where: Box | str) -> Inside:
         mask = self._mask(where) if isinstance(where, str) else self._box(where)
 
-        def inside(original: Values, start: int) -> Points:
-            return np.isfinite(original) & mask(slice(start, start + original.shape[1]))
+        def inside(part: Part) -> Points:
+            return np.isfinite(part.original) & mask(slice(part.start, part.start + len(part.original)))
 
         return inside
 
