@@ -42,6 +42,8 @@ _BLOCK_VALUES = 1 << 20  # looked at in one go, in float64
 
 _MULTIPLES = (1.6, 2.0, 2.5, 3.2)
 """Quantisation steps of the wavelet that are tried, in bounds."""
+_FINER = (1.2, 0.85, 0.6, 0.4)
+"""Tried too where promises ask for less than the bound at many points."""
 
 _UNLIMITED = np.array([-np.inf, np.inf])
 
@@ -202,10 +204,13 @@ class _VariableCoder:
         best, self._multiple, others = first, _MULTIPLES[1], _MULTIPLES[:1]
         if second.bytes < first.bytes:
             best, self._multiple, others = second, _MULTIPLES[2], _MULTIPLES[3:]
+        if others == _MULTIPLES[:1] and self._promise.promises:
+            others += _FINER
         for multiple in others:
             trial = coded(multiple)
-            if trial.bytes < best.bytes:
-                best, self._multiple = trial, multiple
+            if trial.bytes >= best.bytes:
+                break
+            best, self._multiple = trial, multiple
         return best
 
     def _depths(self, residual: torch.Tensor) -> tuple[int, int, int]:

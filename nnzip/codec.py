@@ -37,6 +37,7 @@ from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import Progress, ProgressCallback, SegmentReports, units_of
 from nnzip.promise import bound_notes, kept_promises, promise, require_bounds
 from nnzip.promises.requests import Request, parse_promise
+from nnzip.promises.resolve import check_requests
 from nnzip.reader import Archive, group_grid
 from nnzip.segment import Coded, code_within_bounds, code_within_budget
 
@@ -125,6 +126,7 @@ def compress(
     requests = _requests(promises, target)
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, variables)
+        check_requests(dataset, groups, requests)
         surveys = [survey(dataset, group) for group in groups]
         bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error, requests)
         configuration = _configuration(target, effort, seed)
@@ -184,7 +186,7 @@ def compress(
         promises={name: [_kept(entry) for entry in found] for name, found in kept.items() if found},
         promise_bytes={name: size for name, size in promise_bytes.items() if kept[name]},
         seconds=clock.monotonic() - started,
-        notes=(*_notes(dataset, lossless, size, limit), *bound_notes(dataset, bounds)),
+        notes=(*_notes(dataset, lossless, size, limit), *bound_notes(dataset, bounds, kept)),
     )
 
 

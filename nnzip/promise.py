@@ -21,6 +21,7 @@ from nnzip.promises.resolve import Precision, Promise, resolve
 from nnzip.reader import OWN_ATTRIBUTES
 from nnzip.tolerance import resolve_bounds
 
+_THRESHOLDS = ("preserve ", "extremes ")
 GUARD = 2e-6
 """Of a variable's range: decoders on other machines, devices and libraries differ by up to a fifth of it (measured)."""
 
@@ -89,9 +90,17 @@ def kept_promises(promises: Sequence[Promise], checks: Sequence[Check]) -> tuple
     )
 
 
-def bound_notes(dataset: xr.Dataset, bounds: Mapping[str, Bounds]) -> list[str]:
-    """What a user should know: bounds that code noise, and data that were compressed before."""
-    notes = []
+def bound_notes(
+    dataset: xr.Dataset, bounds: Mapping[str, Bounds], kept: Mapping[str, Sequence[KeptPromise]]
+) -> list[str]:
+    """What a user should know: bounds that code noise, promises about nothing, data that were compressed before."""
+    notes = [
+        f"the promise {entry.promise!r} concerns no value: are its units those of the data, "
+        f"{units_of(dataset, name) or 'none'}?"
+        for name in bounds
+        for entry in kept[name]
+        if not entry.points and entry.promise.startswith(_THRESHOLDS)
+    ]
     for name, promised in bounds.items():
         variable = dataset[name]
         step = abs(float(variable.encoding.get("scale_factor", 0.0)))

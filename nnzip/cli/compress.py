@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from nnzip.cli import options
 from nnzip.cli.console import Terminal, session
-from nnzip.cli.formatting import seconds_text
+from nnzip.cli.formatting import PROMISE_COLUMNS, promise_row, promise_sizes, seconds_text
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from nnzip.budget import Target
     from nnzip.codec import CompressionResult
     from nnzip.data.grouping import VariableLayout
+    from nnzip.promises.requests import Request
 
 
 def compress(
@@ -43,6 +45,39 @@ def compress(
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
+    ] = None,
+    extremes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Share of the bound allowed in the tails: p99:0.1 (beyond each cell's p1 and p99), >p99:0.1, "
+            "t2m=p5,p95:0.2, 't2m>305K:0.1'; repeatable.",
+            metavar="TAILS:FACTOR",
+        ),
+    ] = None,
+    preserve: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The same points fulfil it after decoding: 't2m > 30 degC' (>, >=, <, <=); repeatable.",
+            metavar="CONDITION",
+        ),
+    ] = None,
+    preserve_maxima: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Per cell the maximum of each day, month or year (UTC) stays in place: day, t2m=month; repeatable.",
+            metavar="BLOCK",
+        ),
+    ] = None,
+    preserve_minima: Annotated[
+        list[str] | None, typer.Option(help="Likewise the minimum; repeatable.", metavar="BLOCK")
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Share of the bound allowed in south,north,west,east or where a mask variable is not 0: "
+            "10,35,270,300:0.5, land:0.5; repeatable.",
+            metavar="PLACE:FACTOR",
+        ),
     ] = None,
     no_field: Annotated[
         bool, typer.Option("--no-field", help="Leave the preview field out of a bounded archive.")
@@ -68,6 +103,15 @@ def compress(
             raise UsageError("--max-error, --ratio and --size are three different targets: give one of them")
         if no_field and (ratio is not None or size is not None):
             raise UsageError("--no-field goes with an error bound: an archive of a given size is nothing but a field")
+        promises = parse_promises(
+            {
+                "extremes": extremes,
+                "preserve": preserve,
+                "preserve-maxima": preserve_maxima,
+                "preserve-minima": preserve_minima,
+                "region": region,
+            }
+        )
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
         from nnzip.budget import Target
@@ -82,6 +126,8 @@ def compress(
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, names, target):
                 terminal.message(line)
+            for request in promises:
+                terminal.message(f"promise: {request}")
             with terminal.progress() as progress:
                 result = run(
                     dataset,
@@ -93,6 +139,7 @@ def compress(
                     seed=seed,
                     device=device.value,
                     with_field=not no_field,
+                    promises=promises,
                     overwrite=force,
                     progress=progress,
                 )
@@ -103,6 +150,16 @@ def compress(
         else:
             terminal.message(summary(result))
             show_errors(terminal, result)
+            show_promises(terminal, result)
+
+
+def parse_promises(options: Mapping[str, Sequence[str] | None]) -> list[Request]:
+    """Promises from the texts of each option. Raises UsageError."""
+    if not any(options.values()):
+        return []
+    from nnzip.promises.requests import parse_promise
+
+    return [parse_promise(f"{option} {text}") for option, texts in options.items() for text in texts or ()]
 
 
 def _output(sources: list[str], output: Path | None) -> Path:
@@ -161,3 +218,12 @@ def show_errors(terminal: Terminal, result: CompressionResult) -> None:
         for name, errors in result.errors.items()
     ]
     terminal.table(("variable", "RMSE", "max error", "bias"), rows, right=(1, 2, 3), aside=True)
+
+
+def show_promises(terminal: Terminal, result: CompressionResult) -> None:
+    """What was promised beyond the bounds, as checked on the decoded values, and what that took."""
+    if not result.promises:
+        return
+    rows = [promise_row(asdict(kept)) for promises in result.promises.values() for kept in promises]
+    terminal.table(PROMISE_COLUMNS, rows, right=(1, 2, 3), aside=True)
+    terminal.message(promise_sizes(result.promise_bytes))

@@ -45,8 +45,8 @@ class TailTolerance:
     def __post_init__(self) -> None:
         _check_factor(self.factor)
         for percentile in (self.lower, self.upper):
-            if percentile is not None and not 0 < percentile < 100:
-                raise UsageError(f"the percentile p{percentile:g} is none: they lie between 0 and 100, such as p99")
+            if percentile is not None:
+                _inside(percentile)
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
             raise UsageError(f"the tails below p{self.lower:g} and above p{self.upper:g} overlap: swap the percentiles")
 
@@ -141,7 +141,7 @@ def _parse_extremes(text: str) -> Request:
         raise UsageError(form)
     name, sign, limit = match.group("name") or None, match.group("sign") or "=", match.group("limit")
     percentiles = [_PERCENTILE.fullmatch(part.strip()) for part in limit.split(",")]
-    found = [float(percentile.group(1)) for percentile in percentiles if percentile]
+    found = [_inside(float(percentile.group(1))) for percentile in percentiles if percentile]
     if len(found) == len(percentiles) == (2 if "," in limit else 1):
         if sign == "=":
             low, high = found if len(found) == 2 else sorted((found[0], round(100 - found[0], 9)))
@@ -186,6 +186,12 @@ _PARSERS: dict[str, Callable[[str], Request]] = {
     "preserve-minima": _parse_block(False),
     "region": _parse_region,
 }
+
+
+def _inside(percentile: float) -> float:
+    if not 0 < percentile < 100:
+        raise UsageError(f"there is no percentile p{percentile:g}: they lie between 0 and 100, such as p99")
+    return percentile
 
 
 def _factor(text: str) -> float | None:

@@ -53,11 +53,10 @@ def resolve(
     Raises UsageError for variables that do not exist or are not compressed, units that do not fit, tolerances that
     cannot be kept, regions outside the data, and requests that suit no variable. Percentiles read the data.
     """
+    check_requests(dataset, groups, requests)
     targets = {layout.name: _Target(dataset, group, layout) for group in groups for layout in group.variables}
     found: dict[str, list[Promise]] = {name: [] for name in targets}
     for request in requests:
-        if request.variable is not None and request.variable not in targets:
-            raise UsageError(_unknown(dataset, request, list(targets)))
         obstacles = []
         for name in targets if request.variable is None else [request.variable]:
             try:
@@ -71,6 +70,16 @@ def resolve(
     for promises in found.values():  # levels of peaks look at what the others allow
         promises.sort(key=lambda promise: isinstance(promise.constraint, BlockPeaks))
     return {name: tuple(promises) for name, promises in found.items()}
+
+
+def check_requests(dataset: xr.Dataset, groups: Sequence[Group], requests: Sequence[Request]) -> None:
+    """Raise UsageError for what `resolve` would, as far as the data are not needed: unknown variables, wrong units."""
+    targets = {layout.name: _Target(dataset, group, layout) for group in groups for layout in group.variables}
+    for request in requests:
+        if request.variable is not None and request.variable not in targets:
+            raise UsageError(_unknown(dataset, request, list(targets)))
+        if isinstance(request, ExceedanceSet | ThresholdTolerance):
+            targets[request.variable].number(request.threshold)
 
 
 class _UnsuitableError(Exception):
@@ -89,7 +98,7 @@ class _Target:
 
     def constraint(self, request: Request, precision: Precision) -> Constraint:
         if isinstance(request, ExceedanceSet):
-            return SameSide(request.comparison, self._number(request.threshold), self.layout.dtype)
+            return SameSide(request.comparison, self.number(request.threshold), self.layout.dtype)
         if isinstance(request, BlockExtremes):
             return self._peaks(request)
         tolerance = request.factor * precision.bound
@@ -113,7 +122,7 @@ class _Target:
         part = replace(self.group, latitude=latitude, variables=(self.layout,))
         return stack(self.dataset.isel({self.group.dims[1]: rows}), part, times)
 
-    def _number(self, quantity: str) -> float:
+    def number(self, quantity: str) -> float:
         parts = split_quantity(quantity)
         if parts is None:
             raise UsageError(f"the threshold {quantity!r} of {self.layout.name} is no number with units")
@@ -137,7 +146,7 @@ class _Target:
         return inside
 
     def _beyond(self, request: ThresholdTolerance) -> Inside:
-        threshold = self._number(request.threshold)
+        threshold = self.number(request.threshold)
         return lambda part: COMPARE[request.comparison](part.original, threshold)
 
     def _peaks(self, request: BlockExtremes) -> Constraint:
