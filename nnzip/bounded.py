@@ -201,7 +201,8 @@ class _VariableCoder:
         if self._multiple is not None:
             return coded(self._multiple)
         first, second = coded(_MULTIPLES[1]), coded(_MULTIPLES[2])
-        best, self._multiple, others = first, _MULTIPLES[1], _MULTIPLES[:1]
+        others: tuple[float, ...] = _MULTIPLES[:1]
+        best, self._multiple = first, _MULTIPLES[1]
         if second.bytes < first.bytes:
             best, self._multiple, others = second, _MULTIPLES[2], _MULTIPLES[3:]
         if others == _MULTIPLES[:1] and self._promise.promises:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from nnzip.promises.constraints import Check, Kept, Part, Values
 from nnzip.promises.intervals import Intervals, next_above, next_below, not_below
 
-_PIECE_VALUES = 1 << 24
+_PIECE_VALUES = 1 << 22  # read in one go
+_REMEMBERED_VALUES = 1 << 24  # cells of cut blocks
 
 
 _Extreme = tuple[NDArray[np.int64], Values]  # per cell: time step, value times the sign
@@ -27,8 +28,8 @@ class _Peak:
     """Per cell: time step of the maximum, -1 where nothing is finite, and a level that the maximum reaches, earlier
     values do not and later ones do not exceed."""
 
-    step: NDArray[np.int64]
-    level: Values
+    step: NDArray[np.int32]
+    level: NDArray[np.floating]
 
 
 class BlockPeaks:
@@ -102,14 +103,14 @@ class BlockPeaks:
     def _peak(self, step: NDArray[np.int64], largest: Values, second: Values, level: Values) -> _Peak:
         """With the level moved to where the original values fulfil it, so that no other promise contradicts it."""
         level = np.where(level > second, level, next_above(second, self._dtype))
-        level = not_below(np.minimum(level, largest), self._dtype).astype(np.float64)
-        return _Peak(np.where(np.isfinite(largest), step, -1), level)
+        level = np.where(np.isfinite(second), np.minimum(level, largest), -np.inf)
+        return _Peak(np.where(np.isfinite(largest), step, -1).astype(np.int32), not_below(level, self._dtype))
 
     def _peak_of_cut(self, block: int, channel: int) -> _Peak:
         """A level halfway between the two largest values of a block; those of the last blocks are remembered."""
         if block not in self._cut:
             found = self._read_peak(int(self._starts[block]), int(self._stops[block]))
-            while self._cut and (len(self._cut) + 1) * found.step.size > _PIECE_VALUES and len(self._cut) > 1:
+            while len(self._cut) > 1 and (len(self._cut) + 1) * found.step.size > _REMEMBERED_VALUES:
                 del self._cut[next(iter(self._cut))]
             self._cut[block] = found
         return _Peak(self._cut[block].step[channel], self._cut[block].level[channel])
@@ -126,8 +127,7 @@ class BlockPeaks:
             beaten = top > largest
             second = np.maximum(np.where(beaten, largest, second), np.where(beaten, next_one, top))
             step, largest = np.where(beaten, first + place, step), np.maximum(largest, top)
-        level = np.where(np.isfinite(second), second / 2 + largest / 2, -np.inf)
-        return self._peak(step, largest, second, level)
+        return self._peak(step, largest, second, second / 2 + largest / 2)
 
 
 class _PeakCheck:

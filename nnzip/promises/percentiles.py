@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE_VALUES = 1 << 24
+PIECE_VALUES = 1 << 22
 """Values held in memory at a time: of a piece of the record, and of the tails that are kept of it."""
 
 Values = NDArray[np.floating]

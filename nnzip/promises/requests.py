@@ -28,7 +28,7 @@ from nnzip.errors import UsageError
 
 COMPARISONS = (">=", "<=", ">", "<")
 
-_EXTREMES = re.compile(r"\s*(?P<name>[^<>=:,]*?)\s*(?P<sign>>=|<=|[<>=])?\s*(?P<limit>[^<>=:]+?)\s*")
+_EXTREMES = re.compile(r"\s*(?P<name>[^<>=:,]*?)\s*(?P<sign>>=|<=|=?[<>]|=)?\s*(?P<limit>[^<>=:]+?)\s*")
 _PERCENTILE = re.compile(r"p(\d+\.?\d*|\.\d+)")
 _PRESERVE = re.compile(r"\s*(?P<name>[^<>=:]+?)\s*(?P<sign>>=|<=|[<>])\s*(?P<limit>[^<>=:]+?)\s*")
 
@@ -139,7 +139,8 @@ def _parse_extremes(text: str) -> Request:
     form = f"--extremes {text!r} is not of the form p99:0.1, >p99:0.1, t2m=p1,p99:0.1 or t2m>305K:0.1"
     if match is None or factor is None:
         raise UsageError(form)
-    name, sign, limit = match.group("name") or None, match.group("sign") or "=", match.group("limit")
+    name, limit = match.group("name") or None, match.group("limit")
+    sign = (match.group("sign") or "=").removeprefix("=") or "="
     percentiles = [_PERCENTILE.fullmatch(part.strip()) for part in limit.split(",")]
     found = [_inside(float(percentile.group(1))) for percentile in percentiles if percentile]
     if len(found) == len(percentiles) == (2 if "," in limit else 1):
