@@ -2,7 +2,7 @@
 
 1. fit a field of about FIELD_SHARE of the expected size;
 2. per variable and tile of time, code what the field misses with the step that makes detail plus corrections smallest;
-3. correct every point whose error exceeds its allowance: bound - guard - rounding of the output type.
+3. correct every point outside the interval that the bound and the promises allow, narrowed by the guard.
 
 The guard covers differences between the floating point arithmetic of encoder and decoder (other machine, device or
 library).
@@ -29,6 +29,10 @@ from nnzip.field.fit import FitOptions, Report, fit_field
 from nnzip.field.model import Field
 from nnzip.field.payload import read_field
 from nnzip.field.search import RateModel
+from nnzip.promises.constraints import Part
+from nnzip.promises.intervals import Intervals
+from nnzip.promises.peaks import BlockPeaks
+from nnzip.promises.resolve import Promise
 from nnzip.transform import wavelet
 
 FIELD_SHARE = 0.015
@@ -38,32 +42,42 @@ _BLOCK_VALUES = 1 << 20  # looked at in one go, in float64
 
 _MULTIPLES = (1.6, 2.0, 2.5, 3.2)
 """Quantisation steps of the wavelet that are tried, in bounds."""
+_FINER = (1.2, 0.85, 0.6, 0.4)
+"""Tried too where promises ask for less than the bound at many points."""
+
+_UNLIMITED = np.array([-np.inf, np.inf])
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a variable promises: `bound` in its units, and the `guard` that every decoder's arithmetic stays
-    within."""
+    """What a variable promises: `bound` in its units, what else is to be kept, and the `guard` that every decoder's
+    arithmetic stays within."""
 
     bound: float
     guard: float
     dtype: str
+    promises: tuple[Promise, ...] = ()
 
-    def allowance(self, values: Values) -> Values:
-        """Largest error that corrections may leave at every value: bound - guard - half a unit in the last place."""
-        spacing = np.spacing((np.abs(values) + self.bound).astype(self.dtype)).astype(np.float64)
-        return np.asarray(self.bound - self.guard - spacing / 2)
+    @property
+    def breaks(self) -> NDArray[np.int64]:
+        """Time steps of the record that blocks of maxima begin at: parts that are cut there cost least."""
+        found = [promise.constraint.breaks for promise in self.promises if isinstance(promise.constraint, BlockPeaks)]
+        return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found]))
 
 
 @dataclass(frozen=True)
 class Layers:
-    """Coded layers of a segment (`field` empty: none); details and corrections by tile, then variable."""
+    """Coded layers of a segment (`field` empty: none); details and corrections by tile, then variable.
+
+    `promised`: bytes of the corrections that promises beyond the bound take, per variable.
+    """
 
     field: bytes
     details: list[bytes]
     corrections: list[bytes]
+    promised: list[int]
 
 
 def compress_bounded(
@@ -71,13 +85,14 @@ def compress_bounded(
     grid: SourceGrid,
     group: Group,
     bounds: Sequence[Bounds],
+    first: int,
     options: FitOptions,
     report: Report,
     *,
     with_field: bool = True,
 ) -> Layers:
     """Layers of `values` [channel, time, lat, lon] (NaN: missing) that hold `bounds` (one per variable) at every
-    point.
+    point; `first` is the time step of the record that they begin at.
 
     Cost on one core: about 3 s per million values; memory about 4 times the values as float32 and 12 times a channel.
     """
@@ -88,19 +103,20 @@ def compress_bounded(
         budget = FIELD_SHARE * _expected_bytes(values, per_channel, grid)
         payload = fit_field(values, grid, runs, budget, options, _scaled(report, 0.4))
         field = read_field(payload, grid, group.channels, options.device)
-    details, corrections = [], []
+    details, corrections, promised = [], [], [0] * len(bounds)
     coders = [_VariableCoder(grid, promise) for promise in bounds]
     rows, columns = (np.arange(n, dtype=np.float64) for n in grid.shape[1:])
     ranges = tiles(values.shape[1], grid.shape[1] * grid.shape[2])
     for number, (start, stop) in enumerate(ranges):
         base = None if field is None else field.standardised(np.arange(start, stop, dtype=np.float64), rows, columns)
-        for (_, part), coder in zip(group.parts(), coders, strict=True):
+        for variable, ((_, part), coder) in enumerate(zip(group.parts(), coders, strict=True)):
             under = None if field is None or base is None else _Base(field, base[part], part.start)
-            coded = coder.encode(values[part, start:stop], under)
+            coded = coder.encode(values[part, start:stop], first + start, under)
             details.append(coded.detail)
             corrections.append(coded.corrections)
+            promised[variable] += len(coded.corrections) - coded.bound_alone()
         report("coding", 0.4 + 0.6 * (number + 1) / len(ranges), None, None)
-    return Layers(payload, details, corrections)
+    return Layers(payload, details, corrections, promised)
 
 
 @dataclass(frozen=True)
@@ -121,6 +137,7 @@ class _Base:
 class _Coded:
     detail: bytes
     corrections: bytes
+    bound_alone: Callable[[], int]  # bytes of the corrections without further promises
 
     @property
     def bytes(self) -> int:
@@ -137,29 +154,31 @@ class _VariableCoder:
         self._interpolates: bool | None = None
         self._time_depth: int | None = None
 
-    def encode(self, original: NDArray[np.floating], base: _Base | None) -> _Coded:
-        """Detail and corrections of a tile [channel, time, lat, lon]."""
+    def encode(self, original: NDArray[np.floating], start: int, base: _Base | None) -> _Coded:
+        """Detail and corrections of a tile [channel, time, lat, lon] that begins at time step `start`."""
         if self._interpolates:
-            return self._interpolation(original) or self._best_wavelet(original, base)
-        wavelets = self._best_wavelet(original, base)
+            return self._interpolation(original, start) or self._best_wavelet(original, start, base)
+        wavelets = self._best_wavelet(original, start, base)
         if self._interpolates is None:
-            interpolated = self._interpolation(original)
+            interpolated = self._interpolation(original, start)
             self._interpolates = interpolated is not None and interpolated.bytes < wavelets.bytes
             if interpolated is not None and self._interpolates:
                 return interpolated
         return wavelets
 
-    def _interpolation(self, original: NDArray[np.floating]) -> _Coded | None:
+    def _interpolation(self, original: NDArray[np.floating], start: int) -> _Coded | None:
         """None where no step keeps the bound (values too large for their integers)."""
-        corrections, limits = self._corrections(original, lambda _: 0.0), _limits(original)
-        step = 2 * float(self._promise.allowance(np.abs(limits).max().astype(np.float64)))
+        limits = _limits(original)
+        corrections = _Corrector(original, start, None, limits.astype(np.float64), self._promise)
+        largest = np.abs(limits).max() + self._promise.bound
+        step = 2 * (self._promise.bound - self._promise.guard - np.spacing(largest.astype(self._promise.dtype)) / 2)
         try:
-            detail = encode_interpolation(_filled(original), step, limits, corrections.visit)
+            detail = encode_interpolation(_filled(original), float(step), limits, corrections.visit)
         except OverflowError:
             return None
-        return _Coded(detail, corrections.encode())
+        return _Coded(detail, corrections.encode(), corrections.bound_alone)
 
-    def _best_wavelet(self, original: NDArray[np.floating], base: _Base | None) -> _Coded:
+    def _best_wavelet(self, original: NDArray[np.floating], start: int, base: _Base | None) -> _Coded:
         """The step that makes detail plus corrections smallest: from the first multiple on, while it gets
         better."""
         means = None if base is not None else _finite_means(original)
@@ -174,26 +193,27 @@ class _VariableCoder:
         depths = self._depths(residual)
 
         def coded(multiple: float) -> _Coded:
-            corrections = self._corrections(original, under)
+            corrections = _Corrector(original, start, under, _limits(original).astype(np.float64), self._promise)
             step = multiple * self._promise.bound
             periodic = self._grid.periodic
             detail = encode_wavelet(residual, step, depths, periodic, _limits(original), means, corrections.visit)
-            return _Coded(detail, corrections.encode())
+            return _Coded(detail, corrections.encode(), corrections.bound_alone)
 
         if self._multiple is not None:
             return coded(self._multiple)
         first, second = coded(_MULTIPLES[1]), coded(_MULTIPLES[2])
-        best, self._multiple, others = first, _MULTIPLES[1], _MULTIPLES[:1]
+        others: tuple[float, ...] = _MULTIPLES[:1]
+        best, self._multiple = first, _MULTIPLES[1]
         if second.bytes < first.bytes:
             best, self._multiple, others = second, _MULTIPLES[2], _MULTIPLES[3:]
+        if others == _MULTIPLES[:1] and self._promise.promises:
+            others += _FINER
         for multiple in others:
             trial = coded(multiple)
-            if trial.bytes < best.bytes:
-                best, self._multiple = trial, multiple
+            if trial.bytes >= best.bytes:
+                break
+            best, self._multiple = trial, multiple
         return best
-
-    def _corrections(self, original: NDArray[np.floating], base: Callable[[int], Values | float]) -> _Corrector:
-        return _Corrector(original, base, _limits(original).astype(np.float64), self._promise)
 
     def _depths(self, residual: torch.Tensor) -> tuple[int, int, int]:
         _, times, rows, columns = residual.shape
@@ -209,38 +229,73 @@ class _VariableCoder:
 
 
 class _Corrector:
-    """Finds the corrections of a tile while its detail is coded, channel by channel."""
+    """Finds the corrections of a tile while its detail is coded, channel by channel.
+
+    `base`: None where the detail are the values themselves, which every decoder computes exactly alike.
+    """
 
     def __init__(
         self,
         original: NDArray[np.floating],
-        base: Callable[[int], Values | float],
+        start: int,
+        base: Callable[[int], Values | float] | None,
         limits: Values,
         promise: Bounds,
     ) -> None:
-        self._original, self._base, self._limits, self._promise = original, base, limits, promise
+        self._original, self._start, self._base = original, start, base
+        self._limits, self._promise = limits, promise
         bounds = np.full(len(original), promise.bound)
         self._encoder = CorrectionsEncoder(bounds, original[0].size)
+        self._plain = CorrectionsEncoder(bounds, original[0].size)
 
     def visit(self, channel: int, detail: NDArray[np.floating]) -> None:
         """What a channel's stream decodes to."""
-        base, limits = self._base(channel), self._limits[:, channel]
-        for start, stop in _time_blocks(detail.shape):
+        base, limits = 0.0 if self._base is None else self._base(channel), self._limits[:, channel]
+        for start, stop in _time_parts(detail.shape, self._promise.breaks - self._start):
             under = base if isinstance(base, float) else base[start:stop]
-            original = self._original[channel, start:stop].astype(np.float64)
-            decoded = compose(detail[start:stop], under, limits)
-            allowance = self._promise.allowance(original)
-            self._encoder.add(channel, start * detail[0].size, original, decoded, allowance)
+            part = Part(channel, self._start + start, self._original[channel, start:stop].astype(np.float64))
+            self._correct(part, compose(detail[start:stop], under, _UNLIMITED), limits, start * detail[0].size)
+
+    def _correct(self, part: Part, unclamped: Values, limits: Values, position: int) -> None:
+        promise = self._promise
+        guard = 0.0 if self._base is None else promise.guard
+        decoded = np.clip(unclamped, limits[0], limits[1])
+        allowed = Intervals(part.original, promise.bound, promise.dtype)
+        place = (part.channel, position, part.original, decoded)
+        if not promise.promises:
+            self._encoder.add(*place, allowed.low, allowed.high, guard)
+            return
+        self._plain.add(*place, allowed.low, allowed.high, guard)
+        for kept in promise.promises:
+            kept.constraint.narrow(allowed, part, decoded, guard)
+        allowed.require_values()
+        clamped = (unclamped <= limits[0] - guard) | (unclamped >= limits[1] + guard)
+        self._encoder.add(*place, *allowed.beyond(limits), np.where(clamped, 0.0, guard))
 
     def encode(self) -> bytes:
         """The payload."""
         return self._encoder.encode()
 
+    def bound_alone(self) -> int:
+        """Bytes that the payload would have without promises beyond the bound."""
+        return len((self._plain if self._promise.promises else self._encoder).encode())
 
-def _time_blocks(shape: Sequence[int]) -> list[tuple[int, int]]:
-    """Time ranges of [time, lat, lon] with about `_BLOCK_VALUES` values."""
+
+def _time_parts(shape: Sequence[int], breaks: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Time ranges of [time, lat, lon] with about `_BLOCK_VALUES` values, at most twice as many, that end at `breaks`
+    where they can."""
     together = max(_BLOCK_VALUES // max(prod(shape[1:]), 1), 1)
-    return [(start, min(start + together, shape[0])) for start in range(0, shape[0], together)]
+    parts, start = [], 0
+    while start < shape[0]:
+        stop = min(start + together, shape[0])
+        before, after = breaks[(breaks > start) & (breaks <= stop)], breaks[breaks > stop]
+        if before.size and stop < shape[0]:
+            stop = int(before[-1])
+        elif after.size and stop < shape[0]:
+            stop = int(after[0]) if after[0] <= start + 2 * together else stop
+        parts.append((start, min(stop, shape[0])))
+        start = parts[-1][1]
+    return parts
 
 
 def _finite_means(original: NDArray[np.floating]) -> NDArray[np.float32]:

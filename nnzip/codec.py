@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 import nnzip
 from nnzip.archive.container import ArchiveWriter, archive_size, deflated_size
 from nnzip.archive.limits import ARRAYS_MEMBER
-from nnzip.archive.manifest import AchievedErrors, GroupEntry, Manifest, MaskEntry, SegmentEntry
+from nnzip.archive.manifest import AchievedErrors, GroupEntry, KeptPromise, Manifest, MaskEntry, SegmentEntry
 from nnzip.budget import Allowance, Target
 from nnzip.comparison import area_weights, compare
 from nnzip.data.grouping import lossless_reason, plan_groups, stack
@@ -36,7 +36,9 @@ from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import Progress, ProgressCallback, SegmentReports, units_of
-from nnzip.promise import bound_notes, promise, require_bounds, require_rmse, rmse_targets
+from nnzip.promise import bound_notes, kept_promises, promise, require_bounds, require_rmse, rmse_targets
+from nnzip.promises.requests import Request, parse_promise
+from nnzip.promises.resolve import check_requests
 from nnzip.reader import Archive, group_grid
 from nnzip.segment import Coded, code_to_rmse, code_within_bounds, code_within_budget
 
@@ -57,14 +59,29 @@ class VariableErrors:
 
 
 @dataclass(frozen=True)
+class VariablePromise:
+    """A promise beyond the bound of a variable, as option and text; see `promises.constraints.Kept`."""
+
+    promise: str
+    points: int
+    violations: int
+    tightest: float
+
+
+@dataclass(frozen=True)
 class CompressionResult:
-    """What `compress` did; `source_bytes` are the compressed variables as float32, `file_bytes` the whole file."""
+    """What `compress` did; `source_bytes` are the compressed variables as float32, `file_bytes` the whole file.
+
+    `promises` beyond the bounds, by variable, took `promise_bytes` of the corrections.
+    """
 
     path: Path
     ratio: float
     file_bytes: int
     source_bytes: int
     errors: dict[str, VariableErrors]
+    promises: dict[str, list[VariablePromise]]
+    promise_bytes: dict[str, int]
     seconds: float
     notes: tuple[str, ...]
 
@@ -92,6 +109,7 @@ def compress(
     seed: int = 0,
     device: str = "auto",
     with_field: bool = True,
+    promises: Sequence[Request | str] = (),
     extremes: Sequence[Extremes] = (),
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
@@ -100,6 +118,7 @@ def compress(
     least 97 % of it where that helps.
 
     `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive;
+    `promises` go beyond the bounds, as objects or text such as "extremes p99:0.1" (promises/requests.py);
     `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size. Raises
     UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
     values), UnavailableError (no such device), VerificationError (a bound does not hold) and ResourceError; then
@@ -107,14 +126,16 @@ def compress(
     float32 data of a segment (budget.SEGMENT_VALUES).
     """
     started = clock.monotonic()
-    if extremes and target.max_error is not None:
-        raise UsageError("extremes go with a ratio or a size: under an error bound every value keeps the bound anyway")
+    if extremes and not target.limits_size:
+        raise UsageError("extremes go with a ratio or a size: with a bound, promise them a share of it (promises)")
     options = _fit_options(effort, seed, device)
+    requests = _requests(promises, target)
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, variables)
+        check_requests(dataset, groups, requests)
         require_variables(extremes, groups)
         surveys = [survey(dataset, group) for group in groups]
-        bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error)
+        bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error, requests)
         rmse = rmse_targets(dataset, groups, surveys, target)
         configuration = _configuration(target, effort, seed, extremes)
         manifest, arrays = describe(dataset, groups, surveys, lossless, bounds, configuration)
@@ -125,6 +146,9 @@ def compress(
         masks = sum(len(found.mask) for found in surveys)
         allowance = Allowance(limit - masks - _overhead(manifest, writer.size_so_far()), values)
         statistics = {name: ErrorStatistics() for name in manifest.variables}
+        promised = {name: bounds[name].promises if name in bounds else () for name in manifest.variables}
+        checks = {name: [found.constraint.checker() for found in promised[name]] for name in promised}
+        promise_bytes = dict.fromkeys(manifest.variables, 0)
         reports = SegmentReports(dataset, progress, sum(prod(group.shape) for group in groups))
         entries: list[GroupEntry] = []
         for index, (group, found, entry) in enumerate(zip(groups, surveys, manifest.groups, strict=True)):
@@ -143,9 +167,11 @@ def compress(
                     weights = area_weights(group) if target.psnr is None else np.ones(group.shape[2])
                     coded = code_to_rmse(*part, wanted, weights, limited, report)
                 else:
-                    promised = [bounds[layout.name] for layout in group.variables]
-                    coded = code_within_bounds(*part, promised, limited, report, with_field=with_field)
-                compare(manifest, entry, group, grid, coded, data, options.device.type, statistics)
+                    wanted_bounds = [bounds[layout.name] for layout in group.variables]
+                    coded = code_within_bounds(*part, wanted_bounds, limited, report, with_field=with_field)
+                    for layout, extra in zip(group.variables, coded.promised, strict=True):
+                        promise_bytes[layout.name] += extra
+                compare(manifest, entry, group, grid, coded, data, options.device.type, statistics, checks)
                 if found.mask and not number:
                     coded, entry = _followed_by_mask(coded, entry, found.mask)
                 for name, member in coded.members.items():
@@ -154,8 +180,13 @@ def compress(
                 coded_segments.append(coded.entry)
             entries.append(msgspec.structs.replace(entry, segments=tuple(coded_segments)))
         errors = {name: _achieved(found) for name, found in statistics.items()}
-        manifest = msgspec.structs.replace(manifest, groups=tuple(entries), errors=errors)
-        require_bounds(bounds, statistics)
+        kept = {name: kept_promises(promised[name], checks[name]) for name in manifest.variables}
+        described = {
+            name: msgspec.structs.replace(variable, promises=kept[name], promise_bytes=promise_bytes[name])
+            for name, variable in manifest.variables.items()
+        }
+        manifest = msgspec.structs.replace(manifest, groups=tuple(entries), errors=errors, variables=described)
+        require_bounds(bounds, statistics, kept)
         require_rmse(target, rmse, statistics)
         if target.limits_size:
             _require_size(target, manifest.source.bytes, writer.size_so_far() + deflated_size(manifest), limit)
@@ -166,8 +197,10 @@ def compress(
         file_bytes=size,
         source_bytes=manifest.source.bytes,
         errors={name: _errors(dataset, name, found) for name, found in statistics.items()},
+        promises={name: [_kept(entry) for entry in found] for name, found in kept.items() if found},
+        promise_bytes={name: size for name, size in promise_bytes.items() if kept[name]},
         seconds=clock.monotonic() - started,
-        notes=(*_notes(dataset, lossless, size, limit), *bound_notes(dataset, bounds)),
+        notes=(*_notes(dataset, lossless, size, limit), *bound_notes(dataset, bounds, kept)),
     )
 
 
@@ -244,6 +277,21 @@ def _fit_options(effort: str, seed: int, device: str) -> FitOptions:
     if effort not in EFFORTS:
         raise UsageError(f"there is no effort {effort!r}: choose {', '.join(EFFORTS)}")
     return FitOptions(EFFORTS[effort], seed=seed, device=resolve_device(device))
+
+
+def _requests(promises: Sequence[Request | str], target: Target) -> list[Request]:
+    """Promises as objects. Raises UsageError for malformed ones, and where there is no bound to go beyond."""
+    requests = [parse_promise(request) if isinstance(request, str) else request for request in promises]
+    if requests and target.max_error is None:
+        raise UsageError(
+            f"{str(requests[0])!r} needs an error bound: ask for a largest error (--max-error) instead of a ratio or "
+            "size, which bound nothing"
+        )
+    return requests
+
+
+def _kept(entry: KeptPromise) -> VariablePromise:
+    return VariablePromise(entry.promise, entry.points, entry.violations, entry.tightest)
 
 
 def _configuration(target: Target, effort: str, seed: int, extremes: Sequence[Extremes]) -> dict[str, Any]:

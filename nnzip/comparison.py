@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,6 +15,7 @@ from nnzip.field.axes import SourceGrid
 from nnzip.layers import LayerDecoder
 from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.metrics.weights import latitude_weights
+from nnzip.promises.constraints import Check, Part
 from nnzip.segment import Coded
 
 _BLOCK_VALUES = 1 << 20  # of one channel compared in one go: the copies are float64
@@ -46,8 +47,10 @@ def compare(
     original: NDArray[np.floating],
     device: str,
     statistics: Mapping[str, ErrorStatistics],
+    checks: Mapping[str, Sequence[Check]],
 ) -> None:
-    """Decode `coded`, a segment of `group`, and add its errors in the output type to `statistics` by variable.
+    """Decode `coded`, a segment of `group`, and add its errors in the output type to `statistics` and what it keeps to
+    `checks`, both by variable.
 
     original: [channel, time, lat, lon] of the segment, NaN where missing. Memory: a tile, and a few blocks.
     """
@@ -67,3 +70,5 @@ def compare(
                 returned = np.where(np.isnan(wanted), np.nan, values)
                 found = statistics[layout.name]
                 found.add(wanted[None], returned[None], areas[:, None], (channel, start, 0, 0))
+                for check in checks[layout.name]:
+                    check.add(Part(channel, start, wanted), returned)

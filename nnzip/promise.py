@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
+from nnzip.archive.manifest import KeptPromise
 from nnzip.bounded import Bounds
 from nnzip.budget import Target
 from nnzip.data.grouping import Group
@@ -14,9 +16,13 @@ from nnzip.describe import Survey
 from nnzip.errors import UsageError, VerificationError
 from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import units_of
+from nnzip.promises.constraints import Check
+from nnzip.promises.requests import Request
+from nnzip.promises.resolve import Precision, Promise, resolve
 from nnzip.reader import OWN_ATTRIBUTES
 from nnzip.tolerance import resolve_bounds
 
+_THRESHOLDS = ("preserve ", "extremes ")
 GUARD = 2e-6
 """Of a variable's range: decoders on other machines, devices and libraries differ by up to a fifth of it (measured)."""
 
@@ -24,9 +30,16 @@ _RMSE_ROUNDING = 1 + 1e-6  # sums in another order
 
 
 def promise(
-    dataset: xr.Dataset, groups: Sequence[Group], surveys: Sequence[Survey], wanted: Mapping[str | None, str | float]
+    dataset: xr.Dataset,
+    groups: Sequence[Group],
+    surveys: Sequence[Survey],
+    wanted: Mapping[str | None, str | float],
+    requests: Sequence[Request],
 ) -> dict[str, Bounds]:
-    """The bound of every compressed variable. Raises UsageError for bounds that cannot be kept, with the numbers."""
+    """The bound of every compressed variable, with what else is to be kept.
+
+    Raises UsageError for bounds and promises that cannot be kept, with the numbers. Percentiles read the data.
+    """
     ranges, largest, dtypes = {}, {}, {}
     for group, found in zip(groups, surveys, strict=True):
         for layout, part in group.parts():
@@ -34,7 +47,7 @@ def promise(
             ranges[layout.name] = high - low
             largest[layout.name] = max(abs(low), abs(high))
             dtypes[layout.name] = layout.dtype
-    bounds = {}
+    bounds, precision = {}, {}
     for name, bound in resolve_bounds(dataset, ranges, wanted).items():
         guard = GUARD * ranges[name]
         rounding = float(np.spacing(np.array(largest[name] + bound, dtype=dtypes[name]))) / 2
@@ -46,7 +59,9 @@ def promise(
                 f"{1.01 * (guard + rounding):.3g} {units}, or keep the variable losslessly"
             )
         bounds[name] = Bounds(bound, guard, dtypes[name])
-    return bounds
+        precision[name] = Precision(bound, guard + rounding)
+    promised = resolve(dataset, groups, requests, precision)
+    return {name: replace(found, promises=promised[name]) for name, found in bounds.items()}
 
 
 def rmse_targets(
@@ -90,9 +105,19 @@ def require_rmse(target: Target, wanted: Mapping[str, float], statistics: Mappin
             )
 
 
-def require_bounds(bounds: Mapping[str, Bounds], statistics: Mapping[str, ErrorStatistics]) -> None:
-    """Raise VerificationError unless every bound holds at every point of the decoded data."""
+def require_bounds(
+    bounds: Mapping[str, Bounds],
+    statistics: Mapping[str, ErrorStatistics],
+    kept: Mapping[str, Sequence[KeptPromise]],
+) -> None:
+    """Raise VerificationError unless every bound and every promise holds at every point of the decoded data."""
     for name, promised in bounds.items():
+        broken = next((entry for entry in kept[name] if entry.violations), None)
+        if broken is not None:
+            raise VerificationError(
+                f"{name} decodes with {broken.violations} violations of the promise {broken.promise!r} "
+                f"({broken.points} points): nothing was written; please report this"
+            )
         found = statistics[name]
         if found.max_error > promised.bound or found.mismatch:
             raise VerificationError(
@@ -101,9 +126,25 @@ def require_bounds(bounds: Mapping[str, Bounds], statistics: Mapping[str, ErrorS
             )
 
 
-def bound_notes(dataset: xr.Dataset, bounds: Mapping[str, Bounds]) -> list[str]:
-    """What a user should know: bounds that code noise, and data that were compressed before."""
-    notes = []
+def kept_promises(promises: Sequence[Promise], checks: Sequence[Check]) -> tuple[KeptPromise, ...]:
+    """What the checks of a variable's promises found."""
+    return tuple(
+        KeptPromise(promise.text, check.kept.points, check.kept.violations, float(f"{check.kept.tightest:.6g}"))
+        for promise, check in zip(promises, checks, strict=True)
+    )
+
+
+def bound_notes(
+    dataset: xr.Dataset, bounds: Mapping[str, Bounds], kept: Mapping[str, Sequence[KeptPromise]]
+) -> list[str]:
+    """What a user should know: bounds that code noise, promises about nothing, data that were compressed before."""
+    notes = [
+        f"the promise {entry.promise!r} concerns no value: are its units those of the data, "
+        f"{units_of(dataset, name) or 'none'}?"
+        for name in bounds
+        for entry in kept[name]
+        if not entry.points and entry.promise.startswith(_THRESHOLDS)
+    ]
     for name, promised in bounds.items():
         variable = dataset[name]
         step = abs(float(variable.encoding.get("scale_factor", 0.0)))

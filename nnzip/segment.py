@@ -19,10 +19,14 @@ from nnzip.field.quality import fit_field_to_rmse
 
 @dataclass(frozen=True)
 class Coded:
-    """A segment's entry in the manifest, and the members it names."""
+    """A segment's entry in the manifest, and the members it names.
+
+    `promised`: bytes of its corrections that promises beyond the bound take, per variable of the group.
+    """
 
     entry: SegmentEntry
     members: Mapping[str, bytes]
+    promised: Sequence[int] = ()
 
     @property
     def bytes(self) -> int:
@@ -83,7 +87,7 @@ def code_within_bounds(
     with_field: bool,
 ) -> Coded:
     """Field, detail and corrections that hold `bounds`, one per variable of the group."""
-    layers = compress_bounded(values, grid, group, bounds, options, report, with_field=with_field)
+    layers = compress_bounded(values, grid, group, bounds, entry.start, options, report, with_field=with_field)
     stem = f"{number[0]}.{number[1]}"
     details = {f"d{stem}.{i}": data for i, data in enumerate(layers.details)}
     corrections = {f"c{stem}.{i}": data for i, data in enumerate(layers.corrections)}
@@ -96,4 +100,5 @@ def code_within_bounds(
         detail=tuple(details),
         corrections=tuple(name if data else "" for name, data in corrections.items()),
     )
-    return Coded(coded, {**field, **details, **{n: d for n, d in corrections.items() if d}})
+    members = {**field, **details, **{name: data for name, data in corrections.items() if data}}
+    return Coded(coded, members, layers.promised)

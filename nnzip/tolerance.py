@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import xarray as xr
 
+from nnzip.data.units import convert_difference, split_quantity
 from nnzip.errors import UsageError
 
 DEFAULTS: tuple[tuple[frozenset[str], float, str], ...] = (
@@ -22,8 +21,6 @@ DEFAULTS: tuple[tuple[frozenset[str], float, str], ...] = (
 """Names or standard names, tolerance, units: what the community accepts (design, section 10)."""
 DEFAULT_SHARE = 1e-3
 """Of the range, for variables that have no community tolerance."""
-
-_QUANTITY = re.compile(r"^\s*([-+0-9.eE]+)\s*(.*?)\s*$")
 
 
 def parse_bounds(text: str, what: str = "bound") -> dict[str | None, str]:
@@ -75,45 +72,15 @@ def resolve_bounds(
 
 
 def _resolve(variable: xr.DataArray, spread: float, quantity: str | float) -> float:
-    match = _QUANTITY.match(str(quantity))
-    try:
-        number = float(match.group(1)) if match else float("nan")
-    except ValueError:
-        number = float("nan")
-    if match is None or number != number:
+    parts = split_quantity(str(quantity))
+    if parts is None:
         raise UsageError(f"the bound {quantity!r} of {variable.name} is no number with units, such as 0.1K or 0.1%")
-    unit = match.group(2)
+    number, unit = parts
     if not unit:
         return number
     if unit.startswith("%"):
         return number / 100 * spread
-    return _convert(number, unit, variable)
-
-
-def _convert(number: float, unit: str, variable: xr.DataArray) -> float:
-    """A difference in other units as one in the variable's (so 1 degC is 1 K)."""
-    import pint
-
-    units = str(variable.attrs.get("units", ""))
-    registry: Any = pint.UnitRegistry()
-    try:
-        own, other = (registry.parse_units(_spelled(text)) for text in (units, unit))
-        zero = registry.Quantity(0.0, other).to(own).magnitude
-        return float(registry.Quantity(number, other).to(own).magnitude - zero)
-    except Exception as error:
-        raise UsageError(
-            f"the bound {number:g} {unit} of {variable.name} cannot be expressed in its units, {units or 'none'}: "
-            "use those"
-        ) from error
-
-
-def _spelled(units: str) -> str:
-    """CF's spelling of units as pint's: `m s**-1` and `m s-1` are m * s^-1."""
-    known = {"C": "degC", "Celsius": "degC", "K": "kelvin", "gpm": "meter", "gpdm": "decameter", "1": ""}
-    words = []
-    for word in units.split():
-        words.append(re.sub(r"([A-Za-z]+)(-?\d+)", r"\1**\2", known.get(word, word)))
-    return " * ".join(word for word in words if word)
+    return convert_difference(number, unit, variable)
 
 
 def _default(variable: xr.DataArray, spread: float) -> float:
@@ -125,7 +92,7 @@ def _default(variable: xr.DataArray, spread: float) -> float:
     for known, number, unit in DEFAULTS:
         if names & known:
             try:
-                return _convert(number, unit, variable)
+                return convert_difference(number, unit, variable)
             except UsageError:
                 break
     return DEFAULT_SHARE * spread

@@ -18,11 +18,24 @@ VALUES = hnp.arrays(np.float64, SHAPE, elements=st.floats(-1e30, 1e30, allow_sub
 
 
 def encoded(original: Values, decoded: Values, allowance: Values, bounds: Values) -> tuple[bytes, Values]:
+    """The payload that leaves at most `allowance` of error, and the corrected values."""
+    return within(original, decoded, *limits(original, allowance), bounds)
+
+
+def limits(original: Values, allowance: Values) -> tuple[Values, Values]:
+    """At most `allowance` from `original`, a rounding less."""
+    return np.nextafter(original - allowance, original), np.nextafter(original + allowance, original)
+
+
+def within(
+    original: Values, decoded: Values, low: Values, high: Values, bounds: Values, guard: float = 0.0
+) -> tuple[bytes, Values]:
     """The payload, given time by time, and the corrected values."""
     encoder = CorrectionsEncoder(bounds, original[0].size)
     for channel, time in np.ndindex(original.shape[:2]):
         place = (channel, time)
-        encoder.add(channel, time * original[0, 0].size, original[place], decoded[place], allowance[place])
+        start = time * original[0, 0].size
+        encoder.add(channel, start, original[place], decoded[place], low[place], high[place], guard)
     data = encoder.encode()
     return data, corrected(data, decoded)
 
@@ -41,8 +54,41 @@ def test_every_point_is_within_its_allowance(original: np.ndarray, bound: float,
     allowance = np.full(SHAPE, bound) * np.random.default_rng(seed).choice([1.0, 0.1], size=SHAPE)
     _, fixed = encoded(original, decoded, allowance, np.full(2, bound))
     assert (np.abs(original - fixed) <= allowance).all()
-    same = np.abs(original - decoded) <= allowance
+    low, high = limits(original, allowance)
+    same = (decoded >= low) & (decoded <= high)
     np.testing.assert_array_equal(fixed[same], decoded[same])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.01]), st.sampled_from([0.0, 0.3, 1.0]))
+def test_intervals_of_any_width_are_reached(seed: int, guard: float, tight: float) -> None:
+    generator = np.random.default_rng(seed)
+    original = generator.normal(size=SHAPE)
+    decoded = original + generator.normal(scale=0.7, size=SHAPE)
+    tolerance = np.where(generator.random(SHAPE) < tight, generator.choice([1e-9, 0.02, 0.1, 0.5], SHAPE), 1.0)
+    low, high = original - tolerance, original + tolerance
+    one_sided = generator.random(SHAPE)
+    low = np.where(one_sided < 0.1, original, np.where(one_sided < 0.15, -np.inf, low))
+    high = np.where(one_sided > 0.9, original, high)
+    _, fixed = within(original, decoded, low, high, np.ones(2), guard)
+    assert ((fixed >= low) & (fixed <= high)).all()
+    stored = fixed == original
+    assert (((fixed >= low + guard) & (fixed <= high - guard)) | stored).all()
+    untouched = (decoded >= low + guard) & (decoded <= high - guard)
+    np.testing.assert_array_equal(fixed[untouched], decoded[untouched])
+
+
+def test_tight_intervals_cost_about_their_entropy() -> None:
+    generator = np.random.default_rng(5)
+    shape = (1, 20, 100, 100)
+    original = np.zeros(shape)
+    decoded = generator.uniform(-0.95, 0.95, shape)
+    tolerance = np.where(generator.random(shape) < 0.02, 0.1, 1.0)
+    data, fixed = within(original, decoded, -tolerance, tolerance, np.ones(1))
+    assert (np.abs(fixed) <= tolerance).all()
+    share = 0.02 * 0.9  # of the points are off by more than a tenth, each in one of ten intervals
+    entropy = original.size * (-share * np.log2(share) - (1 - share) * np.log2(1 - share) + share * np.log2(10)) / 8
+    assert len(data) < 1.1 * entropy + 60
 
 
 def test_nothing_to_correct_costs_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from nnzip.cli import options
 from nnzip.cli.console import Terminal, session
-from nnzip.cli.formatting import seconds_text
+from nnzip.cli.formatting import PROMISE_COLUMNS, promise_row, promise_sizes, seconds_text
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from nnzip.budget import Target
     from nnzip.codec import CompressionResult
     from nnzip.data.grouping import VariableLayout
+    from nnzip.promises.requests import Request
 
 
 def compress(
@@ -57,10 +59,36 @@ def compress(
     extremes: Annotated[
         list[str] | None,
         typer.Option(
-            help="With --ratio or --size: give the tails a smaller error than the rest. p99 (beyond the 1st and 99th "
-            "percentile), p99:0.1 (a tenth of the error; default 0.2), '>p99:0.1', 't2m<p1:0.1', p99.9:0.05:local "
-            "(extreme for its latitude); repeatable.",
-            metavar="TAILS",
+            help="Smaller errors in the tails. With a bound, a share of it beyond percentiles of each cell: p99:0.1 "
+            "(below p1 and above p99), '>p99:0.1', t2m=p5,p95:0.2, 't2m>305K:0.1'. With --ratio or --size, a share of "
+            "the other values' error beyond percentiles of each variable: p99:0.1, '>p99:0.1', p99.9:0.05:local "
+            "(extreme for its latitude). Repeatable.",
+            metavar="TAILS:SHARE",
+        ),
+    ] = None,
+    preserve: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The same points fulfil it after decoding: 't2m > 30 degC' (>, >=, <, <=); repeatable.",
+            metavar="CONDITION",
+        ),
+    ] = None,
+    preserve_maxima: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Per cell the maximum of each day, month or year (UTC) stays in place: day, t2m=month; repeatable.",
+            metavar="BLOCK",
+        ),
+    ] = None,
+    preserve_minima: Annotated[
+        list[str] | None, typer.Option(help="Likewise the minimum; repeatable.", metavar="BLOCK")
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Share of the bound allowed in south,north,west,east or where a mask variable is not 0: "
+            "10,35,270,300:0.5, land:0.5; repeatable.",
+            metavar="PLACE:FACTOR",
         ),
     ] = None,
     no_field: Annotated[
@@ -94,8 +122,15 @@ def compress(
             raise UsageError(
                 "a field alone holds no error bound: give --mode field a --ratio, --size, --rmse or --psnr"
             )
-        if extremes and ratio is None and size is None:
-            raise UsageError("--extremes goes with --ratio or --size: under an error bound every value keeps the bound")
+        promises = parse_promises(
+            {
+                "extremes": extremes if bounded else None,
+                "preserve": preserve,
+                "preserve-maxima": preserve_maxima,
+                "preserve-minima": preserve_minima,
+                "region": region,
+            }
+        )
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
         from nnzip.budget import Target
@@ -104,12 +139,14 @@ def compress(
         from nnzip.extremes import parse_extremes
         from nnzip.tolerance import parse_bounds
 
-        tails = [parse_extremes(text) for text in extremes or ()]
+        tails = [] if bounded else [parse_extremes(text) for text in extremes or ()]
         bounds = parse_bounds(max_error or "") if bounded else None
         target = Target(ratio, size_bytes, bounds, None if rmse is None else parse_bounds(rmse, "RMSE"), psnr)
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, names, target):
                 terminal.message(line)
+            for request in promises:
+                terminal.message(f"promise: {request}")
             with terminal.progress() as progress:
                 result = run(
                     dataset,
@@ -121,6 +158,7 @@ def compress(
                     seed=seed,
                     device=device.value,
                     with_field=not no_field,
+                    promises=promises,
                     extremes=tails,
                     overwrite=force,
                     progress=progress,
@@ -132,6 +170,16 @@ def compress(
         else:
             terminal.message(summary(result))
             show_errors(terminal, result)
+            show_promises(terminal, result)
+
+
+def parse_promises(options: Mapping[str, Sequence[str] | None]) -> list[Request]:
+    """Promises from the texts of each option. Raises UsageError."""
+    if not any(options.values()):
+        return []
+    from nnzip.promises.requests import parse_promise
+
+    return [parse_promise(f"{option} {text}") for option, texts in options.items() for text in texts or ()]
 
 
 def _output(sources: list[str], output: Path | None) -> Path:
@@ -196,3 +244,12 @@ def show_errors(terminal: Terminal, result: CompressionResult) -> None:
         for name, errors in result.errors.items()
     ]
     terminal.table(("variable", "RMSE", "max error", "bias"), rows, right=(1, 2, 3), aside=True)
+
+
+def show_promises(terminal: Terminal, result: CompressionResult) -> None:
+    """What was promised beyond the bounds, as checked on the decoded values, and what that took."""
+    if not result.promises:
+        return
+    rows = [promise_row(asdict(kept)) for promises in result.promises.values() for kept in promises]
+    terminal.table(PROMISE_COLUMNS, rows, right=(1, 2, 3), aside=True)
+    terminal.message(promise_sizes(result.promise_bytes))
