@@ -73,12 +73,12 @@ class Network:
     weights: tuple[Tensor, ...] = ()
     input_scales: Tensor | None = None
 
-    def folded(self, device: torch.device) -> tuple[Tensor, ...]:
+    def folded(self, device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
         """The weights for unscaled inputs: the first layer times the scales, exact as these are powers of two."""
         if self.input_scales is None:
             return ()
         first, *others = self.weights
-        return tuple(weight.to(device) for weight in (first * self.input_scales, *others))
+        return tuple(weight.to(device, dtype) for weight in (first * self.input_scales, *others))
 
 
 def references(runs: Sequence[int]) -> list[int | None]:
@@ -107,7 +107,7 @@ def encode_network(layers: Network) -> tuple[list[int], list[int], bytes]:
     exponents = [round(float(scale.log2())) for scale in layers.input_scales]
     chunks, tables = [], []
     for weight in layers.weights:
-        step = network.quantisation_step(weight)
+        step = float(network.quantisation_step(weight))
         symbols = torch.round(weight / step).to(torch.int32).numpy().ravel()
         tables.append(entropy.best_table(symbols))
         exponents.append(round(np.log2(step)))
@@ -115,12 +115,17 @@ def encode_network(layers: Network) -> tuple[list[int], list[int], bytes]:
     return exponents, tables, entropy.encode_chunks(chunks)
 
 
-def read_field(data: bytes, grid: SourceGrid, channels: int, device: torch.device) -> Field:
-    """The field of a payload. Raises CorruptArchiveError when it does not fit the grid or itself."""
+def read_field(
+    data: bytes, grid: SourceGrid, channels: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Field:
+    """The field of a payload. Raises CorruptArchiveError when it does not fit the grid or itself.
+
+    `dtype`: float64 gives the reference that the drift of others is measured against.
+    """
     header, streams = _unpack(data, grid, channels)
     scaling = _read_scaling(header, channels)
     quantised = list(_read_channels(header, streams))
-    return build_field(header, scaling, quantised, _read_network(header, streams), grid, device)
+    return build_field(header, scaling, quantised, _read_network(header, streams), grid, device, dtype)
 
 
 def build_field(
@@ -130,34 +135,39 @@ def build_field(
     layers: Network,
     grid: SourceGrid,
     device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> Field:
     """Dequantise and transform back; encoder and decoder both come through here.
 
     Cost: an inverse wavelet per channel, `LEVELS` with a network.
     """
     levels = LEVELS if header.hidden else 1
-    features = torch.empty(header.shape[0], levels, *header.shape[1:], device=device)
+    features = torch.empty(header.shape[0], levels, *header.shape[1:], device=device, dtype=dtype)
     maps = []
     for target, (channel, channel_maps) in zip(
-        features, channel_features(header, quantised, grid, device), strict=True
+        features, channel_features(header, quantised, grid, device, dtype), strict=True
     ):
         for place, level in zip(target, channel, strict=True):
             place.copy_(level)
         maps.append(channel_maps)
-    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), layers.folded(device))
+    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), layers.folded(device, dtype))
 
 
 def channel_features(
-    header: FieldHeader, quantised: Sequence[QuantisedChannel], grid: SourceGrid, device: torch.device
+    header: FieldHeader,
+    quantised: Sequence[QuantisedChannel],
+    grid: SourceGrid,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> Iterator[tuple[Iterator[Tensor], Tensor]]:
     """Channel by channel the feature grids [time, lat, lon] of every level and the maps of the cycles [b, lat, lon]."""
-    row_weights = torch.from_numpy(grid.row_weights().astype(np.float32)).to(device)
+    row_weights = torch.from_numpy(grid.row_weights().astype(np.float32)).to(device, dtype)
     scales = map_scales(header.cycles, header.shape[1])[:, None, None]
     step = np.float32(header.step)
     levels = LEVELS if header.hidden else 1
     for channel in quantised:
-        coefficients = torch.from_numpy(dequantise(channel.coefficients, channel.shifts) * step).to(device)
-        maps = torch.from_numpy(dequantise(channel.maps, (0.0, 0.0)) * step / scales).to(device)
+        coefficients = torch.from_numpy(dequantise(channel.coefficients, channel.shifts) * step).to(device, dtype)
+        maps = torch.from_numpy(dequantise(channel.maps, (0.0, 0.0)) * step / scales).to(device, dtype)
         yield (
             feature_levels(coefficients, header.depths, grid.periodic, row_weights, levels),
             next(feature_levels(maps, header.spatial_depths, grid.periodic, row_weights, 1)),
