@@ -51,7 +51,7 @@ class Field:
 
     features: [channel, level, time, lat, lon]; one level without a network, else `LEVELS`. maps: [channel, b, lat, lon]
     of the basis functions `cycles`. weights: of the network's layers, none without a network. All float32, or all
-    float64 for a reference that others are judged by.
+    float64 for a reference that others are judged by. probes: what the encoder found (see `probes`), if stored.
     """
 
     grid: SourceGrid
@@ -60,6 +60,7 @@ class Field:
     cycles: tuple[int, ...]
     maps: Tensor
     weights: tuple[Tensor, ...]
+    probes: bytes = b""
 
     def evaluate(
         self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]

@@ -2,13 +2,13 @@
 
 Layout: length of the header (uint32, little-endian), the header (MessagePack array, see `FieldHeader`), then its
 streams one after another: per channel the maps of the cycles (if there are cycles) and the wavelet coefficients,
-and last the network's weights (if there is a network).
+and last the network's weights (if there is a network). In a bounded archive the probes follow (`probes`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
@@ -28,6 +28,9 @@ from nnzip.transform.bands import wavelet_bands
 from nnzip.transform.coefficients import Coefficients, decode_coefficients
 from nnzip.transform.quantise import SHIFT_UNIT, dequantise
 from nnzip.transform.wavelet import max_depth
+
+MOST_PROBES = 256
+"""Bytes that may follow the streams."""
 
 _MOST_HIDDEN, _WIDEST = 3, 128
 _LARGEST_EXPONENT = 40
@@ -125,7 +128,8 @@ def read_field(
     header, streams = _unpack(data, grid, channels)
     scaling = _read_scaling(header, channels)
     quantised = list(_read_channels(header, streams))
-    return build_field(header, scaling, quantised, _read_network(header, streams), grid, device, dtype)
+    field = build_field(header, scaling, quantised, _read_network(header, streams), grid, device, dtype)
+    return replace(field, probes=next(streams))
 
 
 def build_field(
@@ -181,7 +185,7 @@ def _unpack(data: bytes, grid: SourceGrid, channels: int) -> tuple[FieldHeader, 
     except msgspec.MsgspecError as error:
         raise CorruptArchiveError(f"the field's header cannot be read: {error}") from error
     _check(header, (channels, *grid.shape), grid, len(data) - 4 - length)
-    ends = np.cumsum([4 + length, *header.streams]).tolist()
+    ends = [*np.cumsum([4 + length, *header.streams]).tolist(), len(data)]
     return header, iter([data[start:stop] for start, stop in pairwise(ends)])
 
 
@@ -192,7 +196,9 @@ def _check(header: FieldHeader, shape: tuple[int, int, int, int], grid: SourceGr
     known_cycles = set(range(len(cycles.NAMES)))
     problems = {
         f"its shape {header.shape} is not the manifest's {shape}": header.shape != shape,
-        f"its streams {sum(header.streams)} B are not the {available} B there": sum(header.streams) != available,
+        f"its streams {sum(header.streams)} B are not the {available} B there": not 0
+        <= available - sum(header.streams)
+        <= MOST_PROBES,
         "its number of streams is wrong": len(header.streams) != expected_streams or min(header.streams, default=0) < 0,
         "its channels do not add up": sum(header.runs) != channels or min(header.runs, default=1) < 1,
         "its step is out of range": not SMALLEST_STEP <= header.step <= LARGEST_STEP,
