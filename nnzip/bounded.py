@@ -28,6 +28,7 @@ from nnzip.field.fill import fill_missing
 from nnzip.field.fit import FitOptions, Report, fit_field
 from nnzip.field.model import Field
 from nnzip.field.payload import read_field
+from nnzip.field.probes import record_probes
 from nnzip.field.search import RateModel
 from nnzip.promises.constraints import Part
 from nnzip.promises.intervals import Intervals
@@ -99,10 +100,10 @@ def compress_bounded(
     payload, field = b"", None
     if with_field:
         runs = [layout.channels for layout in group.variables]
-        per_channel = np.concatenate([np.full(run, b.bound) for run, b in zip(runs, bounds, strict=True)])
-        budget = FIELD_SHARE * _expected_bytes(values, per_channel, grid)
+        budget = FIELD_SHARE * _expected_bytes(values, np.repeat([b.bound for b in bounds], runs), grid)
         payload = fit_field(values, grid, runs, budget, options, _scaled(report, 0.4))
         field = read_field(payload, grid, group.channels, options.device)
+        payload += record_probes(field, np.repeat([b.guard for b in bounds], runs), len(payload))
     details, corrections, promised = [], [], [0] * len(bounds)
     coders = [_VariableCoder(grid, promise) for promise in bounds]
     rows, columns = (np.arange(n, dtype=np.float64) for n in grid.shape[1:])

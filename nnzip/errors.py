@@ -9,7 +9,8 @@
     │   └── NewerFormatError    6  needs a newer nnzip
     └── ResourceError           7  disk full, no permission, out of memory
 
-A message says what was wrong, where, and what to do about it.
+A message says what was wrong, where, and what to do about it. What succeeds in another way than asked for (a device
+that is not used after all) is an NnzipWarning, through Python's `warnings`.
 """
 
 from __future__ import annotations
@@ -59,3 +60,7 @@ class ResourceError(NnzipError):
     """A limit of this machine: disk space, permission, memory."""
 
     exit_code = 7
+
+
+class NnzipWarning(UserWarning):
+    """Something works in another way than the user may expect; the command line shows it on stderr."""

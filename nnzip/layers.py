@@ -17,6 +17,8 @@ from nnzip.errors import UsageError
 from nnzip.field.axes import SourceGrid
 
 if TYPE_CHECKING:
+    import torch
+
     from nnzip.field.model import Field
 
 Values = NDArray[np.float64]
@@ -45,22 +47,33 @@ class LayerDecoder:
     ) -> None:
         self._reader, self._groups, self._grids = reader, groups, grids
         self._device, self._layer = device, layer
+        self._chosen: torch.device | None = None
         self._lock = threading.RLock()
         self._fields = _Cache(2)
         self._bases = _Cache(2)
         self._tiles = _Cache(8)
         self._masks = _Cache(8)
 
+    def device(self) -> torch.device:
+        """Where fields and details are decoded: as asked for, until that device is found to drift too far."""
+        from nnzip.field.device import resolve_device
+
+        if self._chosen is None:
+            self._chosen = resolve_device(self._device)
+        return self._chosen
+
     def field(self, group: int, segment: int) -> Field:
         """The decoded field of a segment."""
-        from nnzip.field.device import resolve_device
-        from nnzip.field.payload import read_field
+        from nnzip.field.probes import read_checked_field
 
         def read() -> Field:
-            entry = self._entry(group, segment)
+            entry, variables = self._entry(group, segment), self._reader.manifest.variables
             grid = self._grids[group].times(entry.start, entry.stop)
             payload = self._layer_bytes(group, entry.field or "")
-            return read_field(payload, grid, self._groups[group].channels, resolve_device(self._device))
+            layouts = self._groups[group].variables
+            guards = np.repeat([variables[each.name].guard for each in layouts], [each.channels for each in layouts])
+            field, self._chosen = read_checked_field(payload, grid, guards, self.device())
+            return field
 
         with self._lock:
             found: Field = self._fields.get((group, segment), read)

@@ -112,9 +112,14 @@ def test_a_truncated_payload_is_corrupt(length: int) -> None:
         read_field(PAYLOAD[:length], GRID, CHANNELS, CPU)
 
 
-def test_trailing_bytes_are_corrupt() -> None:
+def test_what_follows_the_streams_are_the_probes() -> None:
+    assert read_field(PAYLOAD + b"abc", GRID, CHANNELS, CPU).probes == b"abc"
+    assert read_field(PAYLOAD, GRID, CHANNELS, CPU).probes == b""
+
+
+def test_more_trailing_bytes_than_probes_are_corrupt() -> None:
     with pytest.raises(CorruptArchiveError, match="streams"):
-        read_field(PAYLOAD + b"\0", GRID, CHANNELS, CPU)
+        read_field(PAYLOAD + bytes(257), GRID, CHANNELS, CPU)
 
 
 @given(st.integers(0, 4 + int.from_bytes(PAYLOAD[:4], "little")), st.integers(1, 255))
@@ -193,7 +198,7 @@ def changed_statistics(row: int, value: float) -> bytes:
         ({"stretches": [STRETCH[:-2] + np.float16(1001).tobytes()]}, "impossible numbers"),
         ({"stretches": [STRETCH[:-4] + np.float16(0).tobytes() + STRETCH[-2:]]}, "impossible numbers"),
         ({"stretches": [STRETCH[:24] + bytes(4) + STRETCH[:24] + bytes(4)]}, "impossible numbers"),
-        ({"streams": [*HEADER.streams[:-1], HEADER.streams[-1] - 1]}, "streams"),
+        ({"streams": [*HEADER.streams[:-1], HEADER.streams[-1] + 1]}, "streams"),
         ({"streams": [-1, HEADER.streams[0] + HEADER.streams[1] + 1, *HEADER.streams[2:]]}, "streams"),
     ],
 )

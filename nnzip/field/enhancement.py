@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnzip.field import network
+from nnzip.field.backend import training_backend
 from nnzip.field.encoder import Encoded
 from nnzip.field.model import network_view
 from nnzip.field.payload import Network, channel_features
@@ -65,6 +67,7 @@ def train_enhancement(
     def progress(fraction: float, loss: float, squares: Tensor) -> None:
         report(fraction, loss, source.scaling.scale * np.sqrt(squares.cpu().numpy()))
 
+    training = dataclasses.replace(training, backend=training_backend(shapes, device))
     trained = train_network(started, inputs, samples.wanted - samples.base, samples.weights, training, progress)
     enhanced = samples.base + network.forward_in_blocks(trained, inputs)
     layers = Network(tuple(weight.cpu() for weight in trained), scales.cpu())

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nnzip.field import network
 from nnzip.field.axes import SourceGrid
+from nnzip.field.device import CPU
 from nnzip.field.encoder import Encoded, choose_transform, encode_segment, quantise_segment
 from nnzip.field.enhancement import Enhancement, train_enhancement
 from nnzip.field.payload import Network, encode_network
@@ -23,7 +25,6 @@ from nnzip.field.search import search_step
 from nnzip.field.tails import TailOptions
 from nnzip.field.training import Training
 
-_CPU = torch.device("cpu")
 _WORTH = 1.8  # relative bytes that a relative RMSE is worth: the slope of the rate-distortion curve in the logarithm
 _HEADER_BYTES, _HEADER_BYTES_PER_CHANNEL = 60, 30
 _ENDS, _ENDS_WITH_NETWORK = (0.5, 1.0), (0.2, 0.4, 0.9)  # fractions done after choosing, encoding, (training)
@@ -41,7 +42,7 @@ class FitOptions:
     hidden_layers: int = 2
     seconds: float | None = None
     seed: int = 0
-    device: torch.device = _CPU
+    device: torch.device = CPU
     tails: tuple[TailOptions, ...] = ()
 
 
@@ -90,7 +91,8 @@ def _with_network(
     def trained(fraction: float, loss: float, rmse: NDArray[np.float64]) -> None:
         report("fitting", start + (stop - start) * fraction, loss, rmse)
 
-    training = Training(options.training_steps, seconds=options.seconds)
+    batch = network.BLOCK_POINTS if options.device.type == "cpu" else network.BATCH_POINTS_CUDA
+    training = Training(options.training_steps, batch, options.seconds)
     found = train_enhancement(
         transformed.source, encoded, options.hidden_layers, training, options.seed, options.device, trained
     )

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nnzip.field import cycles, network
 from nnzip.field.axes import SourceGrid
+from nnzip.field.device import exact_float32, in_blocks
 from nnzip.field.encoding import interpolate
 from nnzip.field.tails import Stretch
 from nnzip.transform import wavelet
@@ -29,6 +30,7 @@ LEVELS = 3
 """Feature levels the network sees: the finest features and what the two finest bands add."""
 
 _BLOCK_POINTS = 1 << 18  # points that are evaluated at once, for all channels
+_BLOCK_VALUES_CUDA = 1 << 23  # on a GPU: values that are evaluated at once; takes up to 2 GB of its memory
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class Field:
     """A decoded field on one device.
 
     features: [channel, level, time, lat, lon]; one level without a network, else `LEVELS`. maps: [channel, b, lat, lon]
-    of the basis functions `cycles`. weights: of the network's layers, none without a network. stretches: of
-    the tails, in order.
+    of the basis functions `cycles`. weights: of the network's layers, none without a network. stretches: of the tails,
+    in order. Tensors are all float32, or all float64 for a reference that others are judged by. probes: what the
+    encoder found (see `probes`), if stored.
     """
 
     grid: SourceGrid
@@ -60,6 +63,7 @@ class Field:
     maps: Tensor
     weights: tuple[Tensor, ...]
     stretches: tuple[Stretch, ...] = ()
+    probes: bytes = b""
 
     def evaluate(
         self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
@@ -73,26 +77,32 @@ class Field:
 
     def standardised(
         self, times: NDArray[np.float64], latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """Like `evaluate`, before mean and scale.
+    ) -> NDArray[np.floating]:
+        """Like `evaluate`, before mean and scale, in the precision of `features`.
 
         Cost: two lookups per value and axis off the source grid, none on it, and the network's multiplications; memory
-        the result and `_BLOCK_POINTS` points.
+        the result and a block of points, on a GPU fewer where its memory is short. Raises ResourceError where that
+        does not hold a single row.
         """
-        decoded = np.empty((len(self.scaling.mean), times.size, latitudes.size, longitudes.size), dtype=np.float32)
+        precision = np.float64 if self.features.dtype == torch.float64 else np.float32
+        decoded = np.empty((len(self.scaling.mean), times.size, latitudes.size, longitudes.size), dtype=precision)
         if not decoded.size:
             return decoded
-        together = max(_BLOCK_POINTS // (latitudes.size * longitudes.size), 1)
-        for start in range(0, times.size, together):
-            part = slice(start, start + together)
-            base, inputs = self.network_view(times[part], latitudes, longitudes)
+
+        def decode(time: slice, row: slice) -> None:
+            base, inputs = self.network_view(times[time], latitudes[row], longitudes)
             if self.weights:
                 base = base + network.forward_in_blocks(self.weights, inputs).reshape(base.shape)
-            decoded[:, part] = base.cpu().numpy()
+            torch.from_numpy(decoded[:, time, row]).copy_(base)
+
+        device = self.features.device
+        points = _BLOCK_POINTS if device.type == "cpu" else max(_BLOCK_POINTS, _BLOCK_VALUES_CUDA // len(decoded))
+        with exact_float32(device):
+            in_blocks(times.size, latitudes.size, points // longitudes.size, decode)
         return decoded
 
     def in_units(
-        self, channel: int, standardised: NDArray[np.float32], latitudes: NDArray[np.float64]
+        self, channel: int, standardised: NDArray[np.floating], latitudes: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Standardised values [time, lat, lon] of a channel in the data's units, float64.
 
@@ -126,12 +136,12 @@ def network_view(
     positions: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
 ) -> tuple[Tensor, Tensor]:
     """`Field.network_view` from features [channel, level, time, lat, lon] and maps [channel, b, lat, lon] there."""
-    functions = _functions(grid, chosen_cycles, positions[0], positions[2]).to(features.device)
+    functions = _functions(grid, chosen_cycles, positions[0], positions[2]).to(features)
     base = features[:, 0] + cycles.evaluate(maps, functions)
     points = base[0].numel()
     if features.shape[1] == 1:
         return base, base.new_zeros(0, points)
-    analytic = _analytic_inputs(grid, chosen_cycles, *positions).to(features.device)
+    analytic = _analytic_inputs(grid, functions[_solar_hour(chosen_cycles)], positions[1])
     return base, torch.cat([part.reshape(-1, points) for part in (base, features[:, 1:], analytic)])
 
 
@@ -162,21 +172,14 @@ def _solar_hour(chosen_cycles: Sequence[int]) -> list[int]:
     return [place for place, index in enumerate(chosen_cycles) if index in cycles.DAY]
 
 
-def _analytic_inputs(
-    grid: SourceGrid,
-    chosen_cycles: Sequence[int],
-    times: NDArray[np.float64],
-    latitudes: NDArray[np.float64],
-    longitudes: NDArray[np.float64],
-) -> Tensor:
-    """Inputs that cost no bits [input, time, lat, lon]: one, sine of latitude, local solar hour."""
-    shape = (times.size, latitudes.size, longitudes.size)
-    rows = [torch.ones(shape)]
+def _analytic_inputs(grid: SourceGrid, solar_hour: Tensor, latitudes: NDArray[np.float64]) -> Tensor:
+    """Inputs that cost no bits [input, time, lat, lon]: one, sine of latitude, `solar_hour` [function, time, lon]."""
+    shape = (solar_hour.shape[1], latitudes.size, solar_hour.shape[2])
+    rows = [solar_hour.new_ones(shape)]
     if grid.latitude.geographic:
         sine = np.sin(np.deg2rad(grid.coordinates(1, latitudes))).astype(np.float32)
-        rows.append(torch.from_numpy(sine)[None, :, None].expand(shape))
-    functions = _functions(grid, chosen_cycles, times, longitudes)
-    rows += [function[:, None, :].expand(shape) for function in functions[_solar_hour(chosen_cycles)]]
+        rows.append(torch.from_numpy(sine).to(solar_hour)[None, :, None].expand(shape))
+    rows += [function[:, None, :].expand(shape) for function in solar_hour]
     return torch.stack(rows)
 
 
