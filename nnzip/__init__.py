@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nnzip.budget import Target
-    from nnzip.codec import CompressionResult, compress, decompress, open_archive, verify
+    from nnzip.codec import compress, decompress, open_archive
     from nnzip.data.opening import open_dataset
     from nnzip.data.sample import make_sample
     from nnzip.errors import NnzipError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         parse_promise,
     )
     from nnzip.reader import Archive
+    from nnzip.result import CompressionResult
+    from nnzip.verification import verify
 
 __version__ = "0.1.0"
 
@@ -58,7 +60,7 @@ __all__ = [
 _HOME = {
     "Archive": "nnzip.reader",
     "BlockExtremes": "nnzip.promises.requests",
-    "CompressionResult": "nnzip.codec",
+    "CompressionResult": "nnzip.result",
     "ExceedanceSet": "nnzip.promises.requests",
     "NnzipError": "nnzip.errors",
     "Progress": "nnzip.progress",
@@ -73,7 +75,7 @@ _HOME = {
     "open_archive": "nnzip.codec",
     "open_dataset": "nnzip.data.opening",
     "parse_promise": "nnzip.promises.requests",
-    "verify": "nnzip.codec",
+    "verify": "nnzip.verification",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -13,9 +13,9 @@ from nnzip.archive.manifest import GroupEntry, Manifest
 from nnzip.data.grouping import Group
 from nnzip.field.axes import SourceGrid
 from nnzip.layers import LayerDecoder
-from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.metrics.weights import latitude_weights
-from nnzip.promises.constraints import Check, Part
+from nnzip.promises.constraints import Part
+from nnzip.result import Findings
 from nnzip.segment import Coded
 
 _BLOCK_VALUES = 1 << 20  # of one channel compared in one go: the copies are float64
@@ -46,11 +46,9 @@ def compare(
     coded: Coded,
     original: NDArray[np.floating],
     device: str,
-    statistics: Mapping[str, ErrorStatistics],
-    checks: Mapping[str, Sequence[Check]],
+    findings: Findings,
 ) -> None:
-    """Decode `coded`, a segment of `group`, and add its errors in the output type to `statistics` and what it keeps to
-    `checks`, both by variable.
+    """Decode `coded`, a segment of `group`, and add its errors in the output type and what it keeps to `findings`.
 
     original: [channel, time, lat, lon] of the segment, NaN where missing. Memory: a tile, and a few blocks.
     """
@@ -68,7 +66,7 @@ def compare(
             for channel, values in enumerate(decoded):
                 wanted = original[part.start + channel, inside].astype(np.float64)
                 returned = np.where(np.isnan(wanted), np.nan, values)
-                found = statistics[layout.name]
+                found = findings.statistics[layout.name]
                 found.add(wanted[None], returned[None], areas[:, None], (channel, start, 0, 0))
-                for check in checks[layout.name]:
+                for check in findings.checks[layout.name]:
                     check.add(Part(channel, start, wanted), returned)

@@ -16,9 +16,8 @@ from nnzip.describe import Survey
 from nnzip.errors import UsageError, VerificationError
 from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import units_of
-from nnzip.promises.constraints import Check
 from nnzip.promises.requests import Request
-from nnzip.promises.resolve import Precision, Promise, resolve
+from nnzip.promises.resolve import Precision, resolve
 from nnzip.reader import OWN_ATTRIBUTES
 from nnzip.tolerance import resolve_bounds
 
@@ -124,14 +123,6 @@ def require_bounds(
                 f"{name} decodes with an error of {found.max_error:.9g}, its bound is {promised.bound:.9g} "
                 f"({found.mismatch} missing points differ): nothing was written; please report this"
             )
-
-
-def kept_promises(promises: Sequence[Promise], checks: Sequence[Check]) -> tuple[KeptPromise, ...]:
-    """What the checks of a variable's promises found."""
-    return tuple(
-        KeptPromise(promise.text, check.kept.points, check.kept.violations, float(f"{check.kept.tightest:.6g}"))
-        for promise, check in zip(promises, checks, strict=True)
-    )
 
 
 def bound_notes(

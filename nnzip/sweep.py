@@ -11,11 +11,12 @@ from pathlib import Path
 import xarray as xr
 
 from nnzip.budget import Target
-from nnzip.codec import CompressionResult, compress
+from nnzip.codec import compress
 from nnzip.data.grouping import plan_groups
 from nnzip.describe import survey
 from nnzip.errors import UsageError
 from nnzip.progress import Progress, ProgressCallback
+from nnzip.result import CompressionResult
 
 SHARES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 """Error bounds of a sweep, as shares of each variable's range, where the user names none."""

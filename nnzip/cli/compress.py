@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnzip.budget import Target
-    from nnzip.codec import CompressionResult
     from nnzip.data.grouping import VariableLayout
     from nnzip.promises.requests import Request
+    from nnzip.result import CompressionResult
 
 
 def compress(

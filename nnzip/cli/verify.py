@@ -23,7 +23,7 @@ def verify(
 ) -> None:
     """Check an archive: every checksum, every layer, every decoded value."""
     with session(quiet=quiet, verbose=verbose) as terminal:
-        from nnzip.codec import verify as run
+        from nnzip.verification import verify as run
 
         with terminal.progress() as progress:
             result = run(archive, device=device.value, progress=progress)
