@@ -12,7 +12,6 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +31,6 @@ HOW_TO_GET_A_KEY = (
 )
 _PASSING_STATUS = (408, 429, 500, 502, 503, 504)
 _SERVER = "the Climate Data Store"
-_TRIES_AT_FIRST = 4  # until it has answered once: a wrong address or no network shows soon
 _RENEWALS = 3  # times a job is asked for again because its result expired or arrived damaged
 
 
@@ -181,7 +179,7 @@ class ClimateDataStore:
         from ecmwf.datastores.processing import LinkError, ProcessingFailedError
 
         try:
-            patience = self._patience if self._answered else replace(self._patience, tries=_TRIES_AT_FIRST)
+            patience = self._patience if self._answered else self._patience.brief()
             answer = retrying(action, _is_passing, patience, self._watcher, _SERVER)
             self._answered = True
             return answer
