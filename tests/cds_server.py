@@ -77,6 +77,7 @@ class CdsServer:
     ignores_ranges: bool = False
     checksum: str | None = None
     etag_suffix: str = ""
+    further_bytes: int = 0
 
     def __post_init__(self) -> None:
         handler = type("Handler", (_Handler,), {"state": self})
@@ -200,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         asset = {
             "type": "application/netcdf", "href": f"{self._origin()}/files/{number}.nc",
             "file:checksum": self.state.checksum or f"{int(hashlib.md5(job.content).hexdigest(), 16):x}",
-            "file:size": len(job.content), "file:local_path": f"s3://cci2-prod-cache/{number}.nc",
+            "file:size": len(job.content) + self.state.further_bytes, "file:local_path": f"s3://cci2-prod-cache/{number}.nc",
         }  # fmt: skip
         return self._json({"asset": {"value": asset}})
 
@@ -210,6 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
         match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if match and not self.state.ignores_ranges:
             start, status = int(match[1]), 206
+            if start >= len(content):
+                return self._json({"title": "range not satisfiable"}, 416)
         if method == "GET":
             self.state.ranges.append(self.headers.get("Range", ""))
             if "file" in self.state.before:

@@ -213,3 +213,31 @@ def test_zarr_of_joined_files_of_unequal_lengths(tmp_path: Path) -> None:
     values = xr.Dataset({"v": ("time", np.arange(12.0))}, {"time": np.arange(12)})
     write_dataset(values.chunk(time=(3, 7, 2)), tmp_path / "a.zarr")
     xr.testing.assert_equal(xr.open_zarr(tmp_path / "a.zarr").load(), values)
+
+
+@pytest.mark.parametrize(
+    ("shape", "pieces", "expected"),
+    [
+        ((40, 721, 1440), (16, 721, 1440), (1, 721, 1440)),
+        ((40, 300, 300), (16, 300, 300), (8, 300, 300)),
+        ((31 * 24, 5, 5), (31 * 24, 5, 5), (31 * 24, 5, 5)),
+        ((12, 37, 721, 1440), (1, 16, 721, 1440), (1, 1, 721, 1440)),
+    ],
+)
+def test_chunks_in_the_file_never_belong_to_two_pieces(
+    shape: tuple[int, ...], pieces: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    import dask.array
+
+    variable = xr.Variable(tuple("abcd"[: len(shape)]), dask.array.zeros(shape, dtype="f4", chunks=pieces))
+    assert writing._file_chunk(variable) == expected
+
+
+def test_large_variables_are_written_in_chunks_of_their_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "_STREAM_BYTES", 100_000)
+    monkeypatch.setattr(writing, "_CHUNK_BYTES", 10_000)
+    values = np.random.default_rng(0).normal(size=(60, 20, 30)).astype("f4")
+    write_dataset(xr.Dataset({"v": (("t", "y", "x"), values)}), tmp_path / "a.nc")
+    with netCDF4.Dataset(tmp_path / "a.nc") as file:
+        assert file["v"].chunking() == [4, 20, 30]  # in pieces of 32 times
+        np.testing.assert_array_equal(file["v"][:], values)

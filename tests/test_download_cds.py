@@ -163,7 +163,7 @@ def test_a_server_that_ignores_ranges_is_read_from_the_start(
 def test_a_wrong_checksum_is_fetched_again(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
     cds.faults["file"] = [Corrupt()]
     result = nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path)
-    assert "has not the checksum promised; fetching it again" in result.stderr
+    assert "has not the length or checksum promised; fetching it again" in result.stderr
     assert_holds(tmp_path / "era5_2016-10-01_2016-10-02_single.nc", expected(["t2m"]))
 
 
@@ -172,6 +172,19 @@ def test_a_file_that_stays_damaged_is_never_taken_for_good(cds: CdsServer, tmp_p
     result = nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path, code=3)
     assert "arrived damaged or expired 3 times" in result.stderr
     assert not list(tmp_path.glob("*.nc"))
+
+
+@pytest.mark.parametrize(
+    ("further", "message"), [(100, "arrived damaged or expired 3 times"), (-100, "sends more than")]
+)
+def test_a_wrong_length(further: int, message: str, cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+    cds.further_bytes = further
+    result = nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path, code=3)
+    assert message in result.stderr
+    assert not list(tmp_path.glob("*.nc"))
+    cds.further_bytes = 0
+    nnzip("download", "t2m", *DAYS, *AREA, "-o", tmp_path)
+    assert_holds(tmp_path / "era5_2016-10-01_2016-10-02_single.nc", expected(["t2m"]))
 
 
 def test_the_checksum_of_a_file_uploaded_in_parts_says_nothing(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:

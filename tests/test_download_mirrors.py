@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from nnzip.data.opening import open_dataset
+from nnzip.download.mirrors import _block_starts
 from tests import era5_examples
 from tests.conftest import Nnzip
 from tests.mirror_server import LATITUDE, LONGITUDE, MirrorServer, write_arco, write_ncar
@@ -170,6 +171,7 @@ def test_an_unreachable_mirror(tmp_path: Path, nnzip: Nnzip, monkeypatch: pytest
     monkeypatch.setenv("NNZIP_DOWNLOAD_PAUSE", "0.001")
     result = nnzip("download", "t2m", *ARCO, "-o", tmp_path, code=6)
     assert "ARCO-ERA5 cannot be reached or fails" in result.stderr
+    assert "4 tries" in result.stderr
 
 
 def test_no_store_at_the_address(
@@ -193,3 +195,12 @@ def test_server_errors_in_the_middle_of_a_netcdf_file(mirror: MirrorServer, tmp_
         nnzip("download", "t2m", *NCAR, "-o", tmp_path / f"{failing}.nc")
         with open_dataset(tmp_path / "whole.nc") as whole, open_dataset(tmp_path / f"{failing}.nc") as found:
             xr.testing.assert_equal(found, whole)
+
+
+@pytest.mark.parametrize(("chunk", "expected"), [(1, [0, 4, 8]), (30, [0, 5, 10]), (100, [0])])
+def test_blocks_hold_whole_chunks(chunk: int, expected: list[int]) -> None:
+    """Every chunk is fetched and decoded once, however the wanted times lie in it."""
+    stored = era5_examples.dataset(["t2m"], era5_examples.hours("2016-10-01", "2016-10-03"), LATITUDE, LONGITUDE)
+    stored.t2m.encoding["chunks"] = (chunk, 19, 36)
+    wanted = stored.isel(valid_time=slice(0, None, 6))
+    assert _block_starts(stored, wanted) == expected

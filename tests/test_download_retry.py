@@ -73,7 +73,7 @@ def test_nested_errors_are_one_line() -> None:
 
 
 def test_a_terminal_shows_the_queue_and_the_transfer(tmp_path: Path) -> None:
-    server = CdsServer(statuses=[*["accepted"] * 4, *["running"] * 4, "successful"])
+    server = CdsServer(statuses=["accepted", "accepted", "running", "running", "successful"])
     master, slave = pty.openpty()
     environment = {
         **os.environ, "CDSAPI_URL": server.url, "CDSAPI_KEY": "secret", "NNZIP_DOWNLOAD_PAUSE": "0.15",

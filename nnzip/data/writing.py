@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import secrets
 import shutil
@@ -29,6 +30,7 @@ from nnzip.data.times import is_time_valued
 from nnzip.errors import ResourceError, UsageError
 
 _STREAM_BYTES = 1 << 26  # variables larger than this are written in pieces
+_CHUNK_BYTES = 1 << 22
 _COMPRESSION = {"zlib": True, "complevel": 1, "shuffle": True}
 _REMOVALS, _REMOVAL_PAUSE_SECONDS = 40, 0.05  # after a failure zarr's other tasks go on writing for a moment
 _FILL_KEYS = ("_FillValue", "missing_value")
@@ -90,7 +92,23 @@ def _write_netcdf(dataset: xr.Dataset, path: Path) -> None:
         variable.attrs = {key: _netcdf_attribute(value) for key, value in variable.attrs.items()}
         if variable.dtype.kind in "fiu" and variable.size >= _LEAST_COMPRESSED:
             variable.encoding.update(_COMPRESSION)
+            if variable.chunks is not None:
+                variable.encoding["chunksizes"] = _file_chunk(variable)
     dataset.to_netcdf(path, mode="w", format="NETCDF4", engine="netcdf4")
+
+
+def _file_chunk(variable: xr.Variable) -> tuple[int, ...]:
+    """Shape of HDF5 chunks for a variable that is written piece by piece: of at most _CHUNK_BYTES where possible.
+
+    No chunk belongs to two pieces: it would be compressed for the first, then read and compressed again.
+    """
+    sizes = variable.chunks or ()
+    shape = [math.gcd(*lengths[:-1]) or lengths[0] for lengths in sizes]
+    for axis, length in enumerate(shape):
+        others = math.prod(shape[:axis]) * math.prod(shape[axis + 1 :]) * variable.dtype.itemsize
+        divisors = [n for n in range(1, length + 1) if length % n == 0]
+        shape[axis] = max((n for n in divisors if n * others <= _CHUNK_BYTES), default=1)
+    return tuple(shape)
 
 
 def _write_zarr(dataset: xr.Dataset, path: Path) -> None:
@@ -151,7 +169,8 @@ def _streamed(dataset: xr.Dataset) -> tuple[xr.Dataset, bool]:
         pieces, remaining = {}, variable.nbytes
         for dim, length in variable.sizes.items():
             remaining //= length
-            pieces[dim] = max(1, min(length, _STREAM_BYTES // max(1, remaining)))
+            fitting = max(1, _STREAM_BYTES // max(1, remaining))
+            pieces[dim] = min(length, 1 << (fitting.bit_length() - 1))  # a power of two: cut evenly by smaller chunks
             if pieces[dim] > 1:
                 break
         dataset[name] = variable.chunk(pieces)

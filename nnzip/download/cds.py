@@ -12,7 +12,6 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +31,6 @@ HOW_TO_GET_A_KEY = (
 )
 _PASSING_STATUS = (408, 429, 500, 502, 503, 504)
 _SERVER = "the Climate Data Store"
-_TRIES_AT_FIRST = 4  # until it has answered once: a wrong address or no network shows soon
 _RENEWALS = 3  # times a job is asked for again because its result expired or arrived damaged
 
 
@@ -78,7 +76,7 @@ class ClimateDataStore:
                 results = self._wait(self._find_or_submit(part, job, raw), part)
                 if self._transfer(results, raw, part):
                     return raw
-                self._watcher.say(f"{part.name}: the file has not the checksum promised; fetching it again")
+                self._watcher.say(f"{part.name}: the file has not the length or checksum promised; fetching it again")
                 raw.unlink()
             except _GoneError:
                 self._watcher.say(f"{part.name}: the result has expired; requesting it again")
@@ -148,7 +146,7 @@ class ClimateDataStore:
         return self._ask(remote.get_results)
 
     def _transfer(self, results: Any, raw: Path, part: Part) -> bool:
-        """Fetch the file; False when its content does not match the checksum.
+        """Fetch the file; False when its length or content does not match the length and checksum promised.
 
         The checksum is the object store's: an MD5 of the content only where the ETag says the same (not for files
         that were uploaded in several parts, whose length is checked alone).
@@ -163,15 +161,18 @@ class ClimateDataStore:
             try:
                 etag = transfer(self._client.session, url, raw, size, lambda f: self._watcher.show(part.name, f))
             except Exception as error:
-                if _status(error) in (403, 404, 410):  # the object store has dropped the file
+                if _status(error) in (403, 404, 410, 416):  # the object store has dropped the file, or has another one
                     raise _GoneError from error
                 if not _is_passing(error) or not raw.exists() or raw.stat().st_size <= before:
                     raise
                 self._watcher.say(f"{part.name}: {short(error)}; continuing after {raw.stat().st_size} of {size} bytes")
-            return raw.stat().st_size < size
+                return True
+            return False
 
         while self._ask(attempt):
             pass
+        if raw.stat().st_size != size:
+            return False
         expected = str(results.asset.get("file:checksum", "")).zfill(32)
         return bool(etag != expected or md5(raw) == expected)
 
@@ -181,7 +182,7 @@ class ClimateDataStore:
         from ecmwf.datastores.processing import LinkError, ProcessingFailedError
 
         try:
-            patience = self._patience if self._answered else replace(self._patience, tries=_TRIES_AT_FIRST)
+            patience = self._patience if self._answered else self._patience.brief()
             answer = retrying(action, _is_passing, patience, self._watcher, _SERVER)
             self._answered = True
             return answer

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from math import prod
 from typing import Any, TypeVar
 
+import numpy as np
 import xarray as xr
 
 from nnzip.download.layout import IDENTITY, rename, tidy
@@ -46,6 +48,7 @@ class Mirror:
     def __init__(self, source: Source, patience: Patience, watcher: Watcher) -> None:
         self._source, self._patience, self._watcher = source, patience, watcher
         self._store: xr.Dataset | None = None
+        self._answered = False
 
     def fetch(self, part: Part) -> xr.Dataset:
         """The dataset of `part` in memory, in the common layout (nnzip/download/layout.py).
@@ -72,11 +75,11 @@ class Mirror:
     def _read(self, dataset: xr.Dataset, part: Part) -> xr.Dataset:
         """Read block by block; what was read stays when a later block fails and is read again."""
         lazy = tidy(dataset, part)
-        total, step = lazy.sizes["valid_time"], _times_at_once(rename(dataset, part.selection.fields))
+        starts = _block_starts(rename(dataset, part.selection.fields), lazy)
         blocks: list[xr.Dataset] = []
-        for start in range(0, total, step):
-            self._watcher.show(part.name, start / total)
-            block = lazy.isel(valid_time=slice(start, start + step))
+        for start, stop in pairwise([*starts, lazy.sizes["valid_time"]]):
+            self._watcher.show(part.name, start / lazy.sizes["valid_time"])
+            block = lazy.isel(valid_time=slice(start, stop))
             blocks.append(self._ask(block.load))
         whole = _in_sequence(blocks)
         for variable in whole.variables.values():
@@ -84,8 +87,11 @@ class Mirror:
         return whole
 
     def _ask(self, action: Callable[[], T]) -> T:
+        patience = self._patience if self._answered else self._patience.brief()
         try:
-            return retrying(action, _is_passing, self._patience, self._watcher, _TITLES[self._source])
+            answer = retrying(action, _is_passing, patience, self._watcher, _TITLES[self._source])
+            self._answered = True
+            return answer
         except FileNotFoundError as error:
             raise InputError(
                 f"{_TITLES[self._source]} has no {error}: these days or this variable are not there (yet); take other "
@@ -142,14 +148,19 @@ def _remote_netcdf(url: str, ask: Callable[[Callable[[], Any]], Any]) -> Iterato
         yield dataset
 
 
-def _times_at_once(dataset: xr.Dataset) -> int:
-    """Times whose chunks of one variable fit into memory together."""
-    largest = 1
-    for variable in dataset.data_vars.values():
-        chunks = variable.encoding.get("preferred_chunks", variable.encoding.get("chunks", variable.sizes))
-        sizes = chunks.values() if isinstance(chunks, dict) else chunks or variable.shape
-        largest = max(largest, prod(sizes) * variable.dtype.itemsize)
-    return int(max(1, min(_BLOCK_TIMES, _BLOCK_BYTES // largest)))
+def _block_starts(stored: xr.Dataset, wanted: xr.Dataset) -> list[int]:
+    """Where along the times of `wanted` blocks begin: they hold whole chunks of `stored`, as many as memory takes."""
+    length, largest = 1, 1
+    for variable in stored.data_vars.values():
+        chunk = variable.encoding.get("chunks") or variable.encoding.get("chunksizes") or variable.shape
+        length = max(length, chunk[variable.dims.index("valid_time")])
+        largest = max(largest, prod(chunk) * variable.dtype.itemsize)
+    times = length * max(1, min(_BLOCK_TIMES // length, _BLOCK_BYTES // largest))
+    held = stored["valid_time"].to_numpy()
+    order = np.argsort(held, kind="stable")
+    places = order[np.searchsorted(held, wanted["valid_time"].to_numpy(), sorter=order)]
+    starts: list[int] = np.flatnonzero(np.diff(places // times, prepend=-1)).tolist()
+    return starts
 
 
 def _joined(pieces: list[xr.Dataset], part: Part) -> xr.Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Protocol, TypeVar
 
@@ -39,6 +39,10 @@ class Patience:
             return cls(first=max(0.0, float(text)))
         except ValueError as error:
             raise UsageError(f"NNZIP_DOWNLOAD_PAUSE is {text!r}: write a number of seconds") from error
+
+    def brief(self) -> Patience:
+        """For a server that has not answered yet: a wrong address or a missing network shows soon."""
+        return replace(self, tries=4)
 
     def pauses(self) -> Iterator[float]:
         """Seconds, without end."""
