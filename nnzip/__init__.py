@@ -21,16 +21,29 @@ if TYPE_CHECKING:
     from nnzip.errors import NnzipError
     from nnzip.metrics.evaluate import evaluate
     from nnzip.progress import Progress
+    from nnzip.promises.requests import (
+        BlockExtremes,
+        ExceedanceSet,
+        RegionTolerance,
+        TailTolerance,
+        ThresholdTolerance,
+        parse_promise,
+    )
     from nnzip.reader import Archive
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Archive",
+    "BlockExtremes",
     "CompressionResult",
+    "ExceedanceSet",
     "NnzipError",
     "Progress",
+    "RegionTolerance",
+    "TailTolerance",
     "Target",
+    "ThresholdTolerance",
     "__version__",
     "compress",
     "decompress",
@@ -38,21 +51,28 @@ __all__ = [
     "make_sample",
     "open_archive",
     "open_dataset",
+    "parse_promise",
     "verify",
 ]
 
 _HOME = {
     "Archive": "nnzip.reader",
+    "BlockExtremes": "nnzip.promises.requests",
     "CompressionResult": "nnzip.codec",
+    "ExceedanceSet": "nnzip.promises.requests",
     "NnzipError": "nnzip.errors",
     "Progress": "nnzip.progress",
+    "RegionTolerance": "nnzip.promises.requests",
+    "TailTolerance": "nnzip.promises.requests",
     "Target": "nnzip.budget",
+    "ThresholdTolerance": "nnzip.promises.requests",
     "compress": "nnzip.codec",
     "decompress": "nnzip.codec",
     "evaluate": "nnzip.metrics.evaluate",
     "make_sample": "nnzip.data.sample",
     "open_archive": "nnzip.codec",
     "open_dataset": "nnzip.data.opening",
+    "parse_promise": "nnzip.promises.requests",
     "verify": "nnzip.codec",
 }
 

@@ -2,7 +2,7 @@
 
 1. fit a field of about FIELD_SHARE of the expected size;
 2. per variable and tile of time, code what the field misses with the step that makes detail plus corrections smallest;
-3. correct every point whose error exceeds its allowance: bound - guard - rounding of the output type.
+3. correct every point outside the interval that the bound and the promises allow, narrowed by the guard.
 
 The guard covers differences between the floating point arithmetic of encoder and decoder (other machine, device or
 library).
@@ -10,8 +10,9 @@ library).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -19,48 +20,65 @@ from numpy.typing import NDArray
 
 from nnzip.budget import tiles
 from nnzip.data.grouping import Group
-from nnzip.detail.corrections import encode_corrections
-from nnzip.detail.payload import Detail, encode_interpolation, encode_wavelet
+from nnzip.detail.corrections import CorrectionsEncoder
+from nnzip.detail.payload import encode_interpolation, encode_wavelet
+from nnzip.detail.tile import compose
 from nnzip.field.axes import SourceGrid
 from nnzip.field.fill import fill_missing
 from nnzip.field.fit import FitOptions, Report, fit_field
+from nnzip.field.model import Field
 from nnzip.field.payload import read_field
+from nnzip.field.probes import record_probes
 from nnzip.field.search import RateModel
+from nnzip.promises.constraints import Part
+from nnzip.promises.intervals import Intervals
+from nnzip.promises.peaks import BlockPeaks
+from nnzip.promises.resolve import Promise
 from nnzip.transform import wavelet
 
 FIELD_SHARE = 0.015
 """What the field may take of the expected size; it also is the layer that previews are made from."""
 
+_BLOCK_VALUES = 1 << 20  # looked at in one go, in float64
+
 _MULTIPLES = (1.6, 2.0, 2.5, 3.2)
 """Quantisation steps of the wavelet that are tried, in bounds."""
+_FINER = (1.2, 0.85, 0.6, 0.4)
+"""Tried too where promises ask for less than the bound at many points."""
+
+_UNLIMITED = np.array([-np.inf, np.inf])
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a variable promises: `bound` in its units, and the `guard` that every decoder's arithmetic stays
-    within."""
+    """What a variable promises: `bound` in its units, what else is to be kept, and the `guard` that every decoder's
+    arithmetic stays within."""
 
     bound: float
     guard: float
     dtype: str
+    promises: tuple[Promise, ...] = ()
 
-    def allowance(self, values: Values) -> Values:
-        """Largest error that corrections may leave at every value: bound - guard - half a unit in the last place."""
-        spacing = np.spacing((np.abs(values) + self.bound).astype(self.dtype)).astype(np.float64)
-        return np.asarray(self.bound - self.guard - spacing / 2)
+    @property
+    def breaks(self) -> NDArray[np.int64]:
+        """Time steps of the record that blocks of maxima begin at: parts that are cut there cost least."""
+        found = [promise.constraint.breaks for promise in self.promises if isinstance(promise.constraint, BlockPeaks)]
+        return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found]))
 
 
 @dataclass(frozen=True)
 class Layers:
-    """Coded layers of a segment (`field` empty: none); details and corrections by tile, then variable; `decoded` is
-    what they give."""
+    """Coded layers of a segment (`field` empty: none); details and corrections by tile, then variable.
+
+    `promised`: bytes of the corrections that promises beyond the bound take, per variable.
+    """
 
     field: bytes
     details: list[bytes]
     corrections: list[bytes]
-    decoded: Values
+    promised: list[int]
 
 
 def compress_bounded(
@@ -68,48 +86,59 @@ def compress_bounded(
     grid: SourceGrid,
     group: Group,
     bounds: Sequence[Bounds],
+    first: int,
     options: FitOptions,
     report: Report,
     *,
     with_field: bool = True,
 ) -> Layers:
     """Layers of `values` [channel, time, lat, lon] (NaN: missing) that hold `bounds` (one per variable) at every
-    point.
+    point; `first` is the time step of the record that they begin at.
 
-    Cost on one core: about 3 s per million values; memory about 8 times the values as float32.
+    Cost on one core: about 3 s per million values; memory about 4 times the values as float32 and 12 times a channel.
     """
-    original = values.astype(np.float64)
-    per_channel = np.concatenate(
-        [np.full(layout.channels, b.bound) for layout, b in zip(group.variables, bounds, strict=True)]
-    )
-    payload, base = b"", None
+    payload, field = b"", None
     if with_field:
-        budget = FIELD_SHARE * _expected_bytes(original, per_channel, grid)
         runs = [layout.channels for layout in group.variables]
+        budget = FIELD_SHARE * _expected_bytes(values, np.repeat([b.bound for b in bounds], runs), grid)
         payload = fit_field(values, grid, runs, budget, options, _scaled(report, 0.4))
-        base = read_field(payload, grid, group.channels, options.device).evaluate(
-            *(np.arange(n, dtype=np.float64) for n in grid.shape)
-        )
-    decoded = np.empty_like(original)
-    details, corrections = [], []
+        field = read_field(payload, grid, group.channels, options.device)
+        payload += record_probes(field, np.repeat([b.guard for b in bounds], runs), len(payload))
+    details, corrections, promised = [], [], [0] * len(bounds)
     coders = [_VariableCoder(grid, promise) for promise in bounds]
-    ranges = tiles(original.shape[1], grid.shape[1] * grid.shape[2])
+    rows, columns = (np.arange(n, dtype=np.float64) for n in grid.shape[1:])
+    ranges = tiles(values.shape[1], grid.shape[1] * grid.shape[2])
     for number, (start, stop) in enumerate(ranges):
-        for (_, part), coder in zip(group.parts(), coders, strict=True):
-            tile = (part, slice(start, stop))
-            coded = coder.encode(original[tile], None if base is None else base[tile])
+        base = None if field is None else field.standardised(np.arange(start, stop, dtype=np.float64), rows, columns)
+        for variable, ((_, part), coder) in enumerate(zip(group.parts(), coders, strict=True)):
+            under = None if field is None or base is None else _Base(field, base[part], part.start)
+            coded = coder.encode(values[part, start:stop], first + start, under)
             details.append(coded.detail)
             corrections.append(coded.corrections)
-            decoded[tile] = coded.decoded
+            promised[variable] += len(coded.corrections) - coded.bound_alone()
         report("coding", 0.4 + 0.6 * (number + 1) / len(ranges), None, None)
-    return Layers(payload, details, corrections, decoded)
+    return Layers(payload, details, corrections, promised)
+
+
+@dataclass(frozen=True)
+class _Base:
+    """The field under a variable's tile: standardised values [channel, time, lat, lon]."""
+
+    field: Field
+    standardised: NDArray[np.float32]
+    first_channel: int
+
+    def channel(self, number: int) -> Values:
+        """Values [time, lat, lon] of one of the variable's channels in the data's units."""
+        values = self.standardised[number]
+        return self.field.in_units(self.first_channel + number, values, np.arange(values.shape[1], dtype=np.float64))
 
 
 @dataclass(frozen=True)
 class _Coded:
     detail: bytes
     corrections: bytes
-    decoded: Values
+    bound_alone: Callable[[], int]  # bytes of the corrections without further promises
 
     @property
     def bytes(self) -> int:
@@ -126,67 +155,66 @@ class _VariableCoder:
         self._interpolates: bool | None = None
         self._time_depth: int | None = None
 
-    def encode(self, original: Values, base: Values | None) -> _Coded:
-        """Detail and corrections of a tile [channel, time, lat, lon]."""
+    def encode(self, original: NDArray[np.floating], start: int, base: _Base | None) -> _Coded:
+        """Detail and corrections of a tile [channel, time, lat, lon] that begins at time step `start`."""
         if self._interpolates:
-            return self._interpolation(original) or self._best_wavelet(original, base)
-        wavelets = self._best_wavelet(original, base)
+            return self._interpolation(original, start) or self._best_wavelet(original, start, base)
+        wavelets = self._best_wavelet(original, start, base)
         if self._interpolates is None:
-            interpolated = self._interpolation(original)
+            interpolated = self._interpolation(original, start)
             self._interpolates = interpolated is not None and interpolated.bytes < wavelets.bytes
             if interpolated is not None and self._interpolates:
                 return interpolated
         return wavelets
 
-    def _interpolation(self, original: Values) -> _Coded | None:
+    def _interpolation(self, original: NDArray[np.floating], start: int) -> _Coded | None:
         """None where no step keeps the bound (values too large for their integers)."""
-        missing = np.isnan(original)
-        filled = original
-        if missing.any():
-            tensor = torch.from_numpy(np.where(missing, 0, original).astype(np.float32))
-            filled = np.where(missing, fill_missing(tensor, torch.from_numpy(missing)).numpy(), original)
-        step = 2 * float(np.nanmin(self._promise.allowance(original), initial=self._promise.bound))
+        limits = _limits(original)
+        corrections = _Corrector(original, start, None, limits.astype(np.float64), self._promise)
+        largest = np.abs(limits).max() + self._promise.bound
+        step = 2 * (self._promise.bound - self._promise.guard - np.spacing(largest.astype(self._promise.dtype)) / 2)
         try:
-            detail, decoded = encode_interpolation(filled, step, _limits(original))
+            detail = encode_interpolation(_filled(original), float(step), limits, corrections.visit)
         except OverflowError:
             return None
-        return self._corrected(original, detail, decoded, None)
+        return _Coded(detail, corrections.encode(), corrections.bound_alone)
 
-    def _best_wavelet(self, original: Values, base: Values | None) -> _Coded:
+    def _best_wavelet(self, original: NDArray[np.floating], start: int, base: _Base | None) -> _Coded:
         """The step that makes detail plus corrections smallest: from the first multiple on, while it gets
         better."""
-        means = None
-        reference = base
-        if reference is None:
-            means = _finite_means(original)
-            reference = np.broadcast_to(means[:, None, None, None].astype(np.float64), original.shape)
-        missing = np.isnan(original)
-        residual = torch.from_numpy(np.where(missing, 0, original - reference).astype(np.float32))
-        residual = fill_missing(residual, torch.from_numpy(missing))
+        means = None if base is not None else _finite_means(original)
+
+        def under(channel: int) -> Values | float:
+            return base.channel(channel) if base is not None else float(0 if means is None else means[channel])
+
+        residual = torch.empty(original.shape, dtype=torch.float32)
+        for channel, target in enumerate(residual):
+            target.copy_(torch.from_numpy(original[channel] - under(channel)))
+        residual = fill_missing(residual.nan_to_num_(nan=0.0), torch.from_numpy(np.isnan(original)))
         depths = self._depths(residual)
 
         def coded(multiple: float) -> _Coded:
+            corrections = _Corrector(original, start, under, _limits(original).astype(np.float64), self._promise)
             step = multiple * self._promise.bound
-            detail, decoded = encode_wavelet(residual, step, depths, self._grid.periodic, _limits(original), means)
-            return self._corrected(original, detail, decoded, base)
+            periodic = self._grid.periodic
+            detail = encode_wavelet(residual, step, depths, periodic, _limits(original), means, corrections.visit)
+            return _Coded(detail, corrections.encode(), corrections.bound_alone)
 
         if self._multiple is not None:
             return coded(self._multiple)
         first, second = coded(_MULTIPLES[1]), coded(_MULTIPLES[2])
-        best, self._multiple, others = first, _MULTIPLES[1], _MULTIPLES[:1]
+        others: tuple[float, ...] = _MULTIPLES[:1]
+        best, self._multiple = first, _MULTIPLES[1]
         if second.bytes < first.bytes:
             best, self._multiple, others = second, _MULTIPLES[2], _MULTIPLES[3:]
+        if others == _MULTIPLES[:1] and self._promise.promises:
+            others += _FINER
         for multiple in others:
             trial = coded(multiple)
-            if trial.bytes < best.bytes:
-                best, self._multiple = trial, multiple
+            if trial.bytes >= best.bytes:
+                break
+            best, self._multiple = trial, multiple
         return best
-
-    def _corrected(self, original: Values, data: bytes, detail: Detail, base: Values | None) -> _Coded:
-        uncorrected = detail.added_to(base)
-        bounds = np.full(len(original), self._promise.bound)
-        corrections, corrected = encode_corrections(original, uncorrected, self._promise.allowance(original), bounds)
-        return _Coded(data, corrections, detail.clamped(corrected))
 
     def _depths(self, residual: torch.Tensor) -> tuple[int, int, int]:
         _, times, rows, columns = residual.shape
@@ -201,29 +229,106 @@ class _VariableCoder:
         return (min(self._time_depth, deepest), *spatial)
 
 
-def _finite_means(original: Values) -> NDArray[np.float32]:
+class _Corrector:
+    """Finds the corrections of a tile while its detail is coded, channel by channel.
+
+    `base`: None where the detail are the values themselves, which every decoder computes exactly alike.
+    """
+
+    def __init__(
+        self,
+        original: NDArray[np.floating],
+        start: int,
+        base: Callable[[int], Values | float] | None,
+        limits: Values,
+        promise: Bounds,
+    ) -> None:
+        self._original, self._start, self._base = original, start, base
+        self._limits, self._promise = limits, promise
+        bounds = np.full(len(original), promise.bound)
+        self._encoder = CorrectionsEncoder(bounds, original[0].size)
+        self._plain = CorrectionsEncoder(bounds, original[0].size)
+
+    def visit(self, channel: int, detail: NDArray[np.floating]) -> None:
+        """What a channel's stream decodes to."""
+        base, limits = 0.0 if self._base is None else self._base(channel), self._limits[:, channel]
+        for start, stop in _time_parts(detail.shape, self._promise.breaks - self._start):
+            under = base if isinstance(base, float) else base[start:stop]
+            part = Part(channel, self._start + start, self._original[channel, start:stop].astype(np.float64))
+            self._correct(part, compose(detail[start:stop], under, _UNLIMITED), limits, start * detail[0].size)
+
+    def _correct(self, part: Part, unclamped: Values, limits: Values, position: int) -> None:
+        promise = self._promise
+        guard = 0.0 if self._base is None else promise.guard
+        decoded = np.clip(unclamped, limits[0], limits[1])
+        allowed = Intervals(part.original, promise.bound, promise.dtype)
+        place = (part.channel, position, part.original, decoded)
+        if not promise.promises:
+            self._encoder.add(*place, allowed.low, allowed.high, guard)
+            return
+        self._plain.add(*place, allowed.low, allowed.high, guard)
+        for kept in promise.promises:
+            kept.constraint.narrow(allowed, part, decoded, guard)
+        allowed.require_values()
+        clamped = (unclamped <= limits[0] - guard) | (unclamped >= limits[1] + guard)
+        self._encoder.add(*place, *allowed.beyond(limits), np.where(clamped, 0.0, guard))
+
+    def encode(self) -> bytes:
+        """The payload."""
+        return self._encoder.encode()
+
+    def bound_alone(self) -> int:
+        """Bytes that the payload would have without promises beyond the bound."""
+        return len((self._plain if self._promise.promises else self._encoder).encode())
+
+
+def _time_parts(shape: Sequence[int], breaks: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Time ranges of [time, lat, lon] with about `_BLOCK_VALUES` values, at most twice as many, that end at `breaks`
+    where they can."""
+    together = max(_BLOCK_VALUES // max(prod(shape[1:]), 1), 1)
+    parts, start = [], 0
+    while start < shape[0]:
+        stop = min(start + together, shape[0])
+        before, after = breaks[(breaks > start) & (breaks <= stop)], breaks[breaks > stop]
+        if before.size and stop < shape[0]:
+            stop = int(before[-1])
+        elif after.size and stop < shape[0]:
+            stop = int(after[0]) if after[0] <= start + 2 * together else stop
+        parts.append((start, min(stop, shape[0])))
+        start = parts[-1][1]
+    return parts
+
+
+def _finite_means(original: NDArray[np.floating]) -> NDArray[np.float32]:
     """Mean of the finite values per channel [channel], zero where there are none."""
-    finite = np.isfinite(original)
-    total = np.where(finite, original, 0).sum(axis=(1, 2, 3))
-    return np.asarray(total / np.maximum(finite.sum(axis=(1, 2, 3)), 1), dtype=np.float32)
+    known = [channel[np.isfinite(channel)] for channel in original]
+    return np.array([k.mean(dtype=np.float64) if k.size else 0.0 for k in known], dtype=np.float32)
 
 
-def _expected_bytes(original: Values, bounds: Values, grid: SourceGrid) -> float:
+def _filled(original: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Missing points replaced by averages of what surrounds them."""
+    missing = np.isnan(original)
+    if not missing.any():
+        return original
+    tensor = torch.from_numpy(np.where(missing, 0, original).astype(np.float32))
+    return np.where(missing, fill_missing(tensor, torch.from_numpy(missing)).numpy(), original)
+
+
+def _expected_bytes(original: NDArray[np.floating], bounds: Values, grid: SourceGrid) -> float:
     """Rough size of the detail without a field."""
     total = 0.0
-    means = _finite_means(original)
-    for values, mean, bound in zip(original, means, bounds, strict=True):
+    for values, mean, bound in zip(original, _finite_means(original), bounds, strict=True):
         scaled = torch.from_numpy(np.nan_to_num((values - mean) / bound, nan=0.0).astype(np.float32))
         depths = tuple(wavelet.max_depth(n) for n in scaled.shape)
         total += RateModel(wavelet.forward(scaled, depths, grid.periodic).numpy()).bytes(_MULTIPLES[1])
     return total
 
 
-def _limits(original: Values) -> NDArray[np.float32]:
+def _limits(original: NDArray[np.floating]) -> NDArray[np.float32]:
     """Smallest and largest value per channel [2, channel], rounded outwards to float32."""
     finite = np.isfinite(original)
-    low = np.where(finite, original, np.inf).min(axis=(1, 2, 3))
-    high = np.where(finite, original, -np.inf).max(axis=(1, 2, 3))
+    low = np.min(original, axis=(1, 2, 3), where=finite, initial=np.inf)
+    high = np.max(original, axis=(1, 2, 3), where=finite, initial=-np.inf)
     some = low <= high
     exact = np.stack([np.where(some, low, 0.0), np.where(some, high, 0.0)])
     rounded = exact.astype(np.float32)

@@ -15,26 +15,38 @@ SEGMENT_VALUES = 1 << 25
 @dataclass(frozen=True)
 class Target:
     """What the archive shall be: a `ratio` (float32 bytes of the compressed variables per byte of file), a
-    `size_bytes`, or a bound.
+    `size_bytes`, a bound, an RMSE, or a PSNR.
 
     `max_error`: largest error at any point per variable, as a number in its units or text with units ("0.1K",
     "0.1%" of the range); under the key None for all others. Variables it leaves out get the community's tolerance,
-    so {} asks for those.
+    so {} asks for those. `rmse`: largest area-weighted RMSE, in the same terms but for every variable. `psnr`: least
+    peak signal-to-noise ratio, 20 log10(range / unweighted RMSE) in dB, of every variable.
     """
 
     ratio: float | None = None
     size_bytes: int | None = None
     max_error: Mapping[str | None, str | float] | None = None
+    rmse: Mapping[str | None, str | float] | None = None
+    psnr: float | None = None
 
     def __post_init__(self) -> None:
-        given = [wanted for wanted in (self.ratio, self.size_bytes, self.max_error) if wanted is not None]
-        if len(given) != 1:
-            raise UsageError(f"{len(given)} targets are given: ask for a ratio, a size or a largest error, one of them")
-        for wanted in (self.ratio, self.size_bytes):
+        wishes = (self.ratio, self.size_bytes, self.max_error, self.rmse, self.psnr)
+        given = sum(wanted is not None for wanted in wishes)
+        if given != 1:
+            raise UsageError(
+                f"{given} targets are given: ask for a ratio, a size, a largest error, an RMSE or a PSNR, one of them"
+            )
+        for wanted in (self.ratio, self.size_bytes, self.psnr):
             if wanted is not None and not (isfinite(wanted) and wanted > 0):
                 raise UsageError(
-                    f"the target {wanted} is not a positive number: ask for a ratio such as 300 or a size in bytes"
+                    f"the target {wanted} is not a positive number: ask for a ratio such as 300, a size in bytes or a "
+                    "PSNR such as 60"
                 )
+
+    @property
+    def limits_size(self) -> bool:
+        """Whether the size of the file is what is asked for."""
+        return self.ratio is not None or self.size_bytes is not None
 
     def file_bytes(self, source_bytes: int) -> int:
         """Bytes the whole file may have for `source_bytes` of float32; 0 where a bound decides."""

@@ -1,7 +1,6 @@
 """The main path: compress a dataset into an archive, decompress it, verify it.
 
-An archive has three layers per group of variables and segment of time: field, detail, corrections. The field is
-written so far.
+An archive has three layers per group of variables and segment of time: field, detail, corrections.
 """
 
 from __future__ import annotations
@@ -23,22 +22,25 @@ from numpy.typing import NDArray
 import nnzip
 from nnzip.archive.container import ArchiveWriter, archive_size, deflated_size
 from nnzip.archive.limits import ARRAYS_MEMBER
-from nnzip.archive.manifest import AchievedErrors, GroupEntry, Manifest, MaskEntry, SegmentEntry
+from nnzip.archive.manifest import AchievedErrors, GroupEntry, KeptPromise, Manifest, MaskEntry, SegmentEntry
 from nnzip.budget import Allowance, Target
-from nnzip.data.grouping import Group, lossless_reason, plan_groups, stack
+from nnzip.comparison import area_weights, compare
+from nnzip.data.grouping import lossless_reason, plan_groups, stack
 from nnzip.data.selection import subset
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.describe import describe, survey
 from nnzip.errors import UsageError, VerificationError
+from nnzip.extremes import Extremes, require_variables, tail_options
 from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.metrics.accumulate import ErrorStatistics
-from nnzip.metrics.weights import latitude_weights
 from nnzip.progress import Progress, ProgressCallback, SegmentReports, units_of
-from nnzip.promise import bound_notes, promise, require_bounds
+from nnzip.promise import bound_notes, kept_promises, promise, require_bounds, require_rmse, rmse_targets
+from nnzip.promises.requests import Request, parse_promise
+from nnzip.promises.resolve import check_requests
 from nnzip.reader import Archive, group_grid
-from nnzip.segment import Coded, code_within_bounds, code_within_budget
+from nnzip.segment import Coded, code_to_rmse, code_within_bounds, code_within_budget
 
 EFFORTS = {"fast": 0, "normal": 800, "best": 4000}
 """Training steps of the network per segment; "fast" leaves it out."""
@@ -57,14 +59,29 @@ class VariableErrors:
 
 
 @dataclass(frozen=True)
+class VariablePromise:
+    """A promise beyond the bound of a variable, as option and text; see `promises.constraints.Kept`."""
+
+    promise: str
+    points: int
+    violations: int
+    tightest: float
+
+
+@dataclass(frozen=True)
 class CompressionResult:
-    """What `compress` did; `source_bytes` are the compressed variables as float32, `file_bytes` the whole file."""
+    """What `compress` did; `source_bytes` are the compressed variables as float32, `file_bytes` the whole file.
+
+    `promises` beyond the bounds, by variable, took `promise_bytes` of the corrections.
+    """
 
     path: Path
     ratio: float
     file_bytes: int
     source_bytes: int
     errors: dict[str, VariableErrors]
+    promises: dict[str, list[VariablePromise]]
+    promise_bytes: dict[str, int]
     seconds: float
     notes: tuple[str, ...]
 
@@ -92,24 +109,35 @@ def compress(
     seed: int = 0,
     device: str = "auto",
     with_field: bool = True,
+    promises: Sequence[Request | str] = (),
+    extremes: Sequence[Extremes] = (),
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
-    """Compress `dataset` into the archive `path`: at most the size asked for, at least 97 % of it where that helps.
+    """Compress `dataset` into the archive `path`: within the errors asked for, or at most the size asked for and at
+    least 97 % of it where that helps.
 
-    `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive. Raises
+    `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive;
+    `promises` go beyond the bounds, as objects or text such as "extremes p99:0.1" (promises/requests.py);
+    `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size. Raises
     UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
     values), UnavailableError (no such device), VerificationError (a bound does not hold) and ResourceError; then
     nothing is written. Reads the data twice. Cost on one core: about 5 s per million values; memory about 4 times the
     float32 data of a segment (budget.SEGMENT_VALUES).
     """
     started = clock.monotonic()
+    if extremes and not target.limits_size:
+        raise UsageError("extremes go with a ratio or a size: with a bound, promise them a share of it (promises)")
     options = _fit_options(effort, seed, device)
+    requests = _requests(promises, target)
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, variables)
+        check_requests(dataset, groups, requests)
+        require_variables(extremes, groups)
         surveys = [survey(dataset, group) for group in groups]
-        bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error)
-        configuration = _configuration(target, effort, seed)
+        bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error, requests)
+        rmse = rmse_targets(dataset, groups, surveys, target)
+        configuration = _configuration(target, effort, seed, extremes)
         manifest, arrays = describe(dataset, groups, surveys, lossless, bounds, configuration)
         if arrays:
             writer.add(ARRAYS_MEMBER, arrays)
@@ -118,32 +146,49 @@ def compress(
         masks = sum(len(found.mask) for found in surveys)
         allowance = Allowance(limit - masks - _overhead(manifest, writer.size_so_far()), values)
         statistics = {name: ErrorStatistics() for name in manifest.variables}
+        promised = {name: bounds[name].promises if name in bounds else () for name in manifest.variables}
+        checks = {name: [found.constraint.checker() for found in promised[name]] for name in promised}
+        promise_bytes = dict.fromkeys(manifest.variables, 0)
         reports = SegmentReports(dataset, progress, sum(prod(group.shape) for group in groups))
         entries: list[GroupEntry] = []
         for index, (group, found, entry) in enumerate(zip(groups, surveys, manifest.groups, strict=True)):
             coded_segments = []
             for number, (segment, finite) in enumerate(zip(entry.segments, found.finite_by_segment, strict=True)):
                 data = stack(dataset, group, slice(segment.start, segment.stop))
-                part = (data, group_grid(group).times(segment.start, segment.stop), group, (index, number), segment)
+                grid = group_grid(group)
+                part = (data, grid.times(segment.start, segment.stop), group, (index, number), segment)
                 seconds = None if time_budget is None else time_budget * finite / max(values, 1)
-                limited, report = replace(options, seconds=seconds), reports.for_segment(group, data.size)
-                if target.max_error is None:
+                limited = replace(options, seconds=seconds, tails=tail_options(extremes, group))
+                report = reports.for_segment(group, data.size)
+                if target.limits_size:
                     coded = code_within_budget(*part, allowance.share(finite), limited, report)
+                elif rmse:
+                    wanted = [rmse[layout.name] for layout in group.variables]
+                    weights = area_weights(group) if target.psnr is None else np.ones(group.shape[2])
+                    coded = code_to_rmse(*part, wanted, weights, limited, report)
                 else:
-                    promised = [bounds[layout.name] for layout in group.variables]
-                    coded = code_within_bounds(*part, promised, limited, report, with_field=with_field)
+                    wanted_bounds = [bounds[layout.name] for layout in group.variables]
+                    coded = code_within_bounds(*part, wanted_bounds, limited, report, with_field=with_field)
+                    for layout, extra in zip(group.variables, coded.promised, strict=True):
+                        promise_bytes[layout.name] += extra
+                compare(manifest, entry, group, grid, coded, data, options.device.type, statistics, checks)
                 if found.mask and not number:
                     coded, entry = _followed_by_mask(coded, entry, found.mask)
                 for name, member in coded.members.items():
                     writer.add(name, member)
                 allowance.spend(finite, coded.bytes - (0 if number else len(found.mask)))
-                _compare(group, segment, data, coded.decoded, statistics)
                 coded_segments.append(coded.entry)
             entries.append(msgspec.structs.replace(entry, segments=tuple(coded_segments)))
         errors = {name: _achieved(found) for name, found in statistics.items()}
-        manifest = msgspec.structs.replace(manifest, groups=tuple(entries), errors=errors)
-        require_bounds(bounds, statistics)
-        if target.max_error is None:
+        kept = {name: kept_promises(promised[name], checks[name]) for name in manifest.variables}
+        described = {
+            name: msgspec.structs.replace(variable, promises=kept[name], promise_bytes=promise_bytes[name])
+            for name, variable in manifest.variables.items()
+        }
+        manifest = msgspec.structs.replace(manifest, groups=tuple(entries), errors=errors, variables=described)
+        require_bounds(bounds, statistics, kept)
+        require_rmse(target, rmse, statistics)
+        if target.limits_size:
             _require_size(target, manifest.source.bytes, writer.size_so_far() + deflated_size(manifest), limit)
         size = writer.finish(manifest)
     return CompressionResult(
@@ -152,8 +197,10 @@ def compress(
         file_bytes=size,
         source_bytes=manifest.source.bytes,
         errors={name: _errors(dataset, name, found) for name, found in statistics.items()},
+        promises={name: [_kept(entry) for entry in found] for name, found in kept.items() if found},
+        promise_bytes={name: size for name, size in promise_bytes.items() if kept[name]},
         seconds=clock.monotonic() - started,
-        notes=(*_notes(dataset, lossless, size, limit), *bound_notes(dataset, bounds)),
+        notes=(*_notes(dataset, lossless, size, limit), *bound_notes(dataset, bounds, kept)),
     )
 
 
@@ -232,13 +279,30 @@ def _fit_options(effort: str, seed: int, device: str) -> FitOptions:
     return FitOptions(EFFORTS[effort], seed=seed, device=resolve_device(device))
 
 
-def _configuration(target: Target, effort: str, seed: int) -> dict[str, Any]:
-    if target.max_error is not None:
-        asked = {name or "all": value for name, value in target.max_error.items()}
-        wanted: dict[str, Any] = {"max_error": asked or "community tolerances"}
-    else:
-        wanted = {"ratio": target.ratio} if target.size_bytes is None else {"size": target.size_bytes}
-    return {**wanted, "effort": effort, "seed": seed}
+def _requests(promises: Sequence[Request | str], target: Target) -> list[Request]:
+    """Promises as objects. Raises UsageError for malformed ones, and where there is no bound to go beyond."""
+    requests = [parse_promise(request) if isinstance(request, str) else request for request in promises]
+    if requests and target.max_error is None:
+        raise UsageError(
+            f"{str(requests[0])!r} needs an error bound: ask for a largest error (--max-error) instead of a ratio or "
+            "size, which bound nothing"
+        )
+    return requests
+
+
+def _kept(entry: KeptPromise) -> VariablePromise:
+    return VariablePromise(entry.promise, entry.points, entry.violations, entry.tightest)
+
+
+def _configuration(target: Target, effort: str, seed: int, extremes: Sequence[Extremes]) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"ratio": target.ratio, "size": target.size_bytes, "psnr": target.psnr}
+    for key, quantities in (("max_error", target.max_error), ("rmse", target.rmse)):
+        if quantities is not None:
+            wanted[key] = {name or "all": value for name, value in quantities.items()} or "community tolerances"
+    if extremes:
+        wanted["extremes"] = [str(kept) for kept in extremes]
+    given = {key: value for key, value in wanted.items() if value is not None}
+    return {**given, "effort": effort, "seed": seed}
 
 
 def _overhead(manifest: Manifest, members: int) -> int:
@@ -255,23 +319,6 @@ def _followed_by_mask(coded: Coded, entry: GroupEntry, mask: bytes) -> tuple[Cod
     place = MaskEntry(length=len(mask), offset=len(layer), member=first)
     members = {**coded.members, first: layer + mask}
     return replace(coded, members=members), msgspec.structs.replace(entry, mask=place)
-
-
-def _compare(
-    group: Group,
-    segment: SegmentEntry,
-    original: NDArray[np.floating],
-    decoded: NDArray[np.float64],
-    statistics: dict[str, ErrorStatistics],
-) -> None:
-    """Add the errors of a decoded segment, in the output type, to `statistics`."""
-    geographic, latitudes = group.latitude.geographic, group.latitude.values
-    areas = latitude_weights(latitudes) if geographic else np.ones(latitudes.size)
-    for layout, part in group.parts():
-        for number, channel in enumerate(range(part.start, part.stop)):  # one at a time: the copies are float64
-            wanted = original[channel].astype(np.float64)
-            returned = np.where(np.isnan(wanted), np.nan, decoded[channel].astype(layout.dtype))
-            statistics[layout.name].add(wanted[None], returned[None], areas[:, None], (number, segment.start, 0, 0))
 
 
 def _require_size(target: Target, source_bytes: int, size: int, limit: int) -> None:

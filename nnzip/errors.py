@@ -5,11 +5,12 @@
     ├── InputError              3  the input cannot be read or compressed
     ├── CorruptArchiveError     4  the archive is damaged, or is no archive
     ├── VerificationError       5  a bound or a verification failed
-    ├── UnavailableError        6  needs a device or a package this machine lacks
+    ├── UnavailableError        6  needs a device or a package this machine lacks, or a server that does not answer
     │   └── NewerFormatError    6  needs a newer nnzip
     └── ResourceError           7  disk full, no permission, out of memory
 
-A message says what was wrong, where, and what to do about it.
+A message says what was wrong, where, and what to do about it. What succeeds in another way than asked for (a device
+that is not used after all) is an NnzipWarning, through Python's `warnings`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class VerificationError(NnzipError):
 
 
 class UnavailableError(NnzipError):
-    """A device or an optional package is not available on this machine."""
+    """A device or an optional package is not available on this machine, or a server cannot be reached."""
 
     exit_code = 6
 
@@ -59,3 +60,7 @@ class ResourceError(NnzipError):
     """A limit of this machine: disk space, permission, memory."""
 
     exit_code = 7
+
+
+class NnzipWarning(UserWarning):
+    """Something works in another way than the user may expect; the command line shows it on stderr."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnzip.archive.container import ArchiveReader
-from nnzip.archive.manifest import SegmentEntry
+from nnzip.archive.manifest import Manifest, SegmentEntry
 from nnzip.archive.mask import decode_mask
 from nnzip.data.grouping import Group
 from nnzip.errors import UsageError
 from nnzip.field.axes import SourceGrid
 
 if TYPE_CHECKING:
+    import torch
+
     from nnzip.field.model import Field
 
 Values = NDArray[np.float64]
@@ -27,46 +28,70 @@ Positions = tuple[Values, Values, Values]
 LAYERS = ("all", "field")
 
 
+class Members(Protocol):
+    """Where layers are read from: an archive, or what is about to be written into one."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Which members there are, and what they hold."""
+
+    def read(self, name: str) -> bytes:
+        """A whole member."""
+
+
 class LayerDecoder:
     """Values of an archive's groups at vertex positions. Thread-safe; keeps the last few decoded parts."""
 
     def __init__(
-        self, reader: ArchiveReader, groups: Sequence[Group], grids: Sequence[SourceGrid], device: str, layer: str
+        self, reader: Members, groups: Sequence[Group], grids: Sequence[SourceGrid], device: str, layer: str
     ) -> None:
         self._reader, self._groups, self._grids = reader, groups, grids
         self._device, self._layer = device, layer
+        self._chosen: torch.device | None = None
         self._lock = threading.RLock()
         self._fields = _Cache(2)
         self._bases = _Cache(2)
         self._tiles = _Cache(8)
         self._masks = _Cache(8)
 
+    def device(self) -> torch.device:
+        """Where fields and details are decoded: as asked for, until that device is found to drift too far."""
+        from nnzip.field.device import resolve_device
+
+        if self._chosen is None:
+            self._chosen = resolve_device(self._device)
+        return self._chosen
+
     def field(self, group: int, segment: int) -> Field:
         """The decoded field of a segment."""
-        from nnzip.field.device import resolve_device
-        from nnzip.field.payload import read_field
+        from nnzip.field.probes import read_checked_field
 
         def read() -> Field:
-            entry = self._entry(group, segment)
+            entry, variables = self._entry(group, segment), self._reader.manifest.variables
             grid = self._grids[group].times(entry.start, entry.stop)
             payload = self._layer_bytes(group, entry.field or "")
-            return read_field(payload, grid, self._groups[group].channels, resolve_device(self._device))
+            layouts = self._groups[group].variables
+            guards = np.repeat([variables[each.name].guard for each in layouts], [each.channels for each in layouts])
+            field, self._chosen = read_checked_field(payload, grid, guards, self.device())
+            return field
 
         with self._lock:
             found: Field = self._fields.get((group, segment), read)
             return found
 
-    def values(self, group: int, variable: int, positions: Positions) -> Values:
-        """Values [channel, time, lat, lon] of a group's variable at vertex positions, NaN where missing."""
+    def values(self, group: int, variable: int, positions: Positions) -> NDArray[Any]:
+        """Values [channel, time, lat, lon] of a group's variable at vertex positions in its output type, NaN where
+        missing."""
         times, latitudes, longitudes = positions
-        _, channels = self._groups[group].parts()[variable]
-        decoded = np.empty((channels.stop - channels.start, times.size, latitudes.size, longitudes.size))
+        layout, channels = self._groups[group].parts()[variable]
+        shape = (layout.channels, times.size, latitudes.size, longitudes.size)
+        decoded = np.empty(shape, dtype=layout.dtype)
         with self._lock:
             for segment, entry in enumerate(self._reader.manifest.groups[group].segments):
                 inside = np.flatnonzero((times >= entry.start) & (times < entry.stop))
                 if inside.size:
                     part = (times[inside] - entry.start, latitudes, longitudes)
-                    decoded[:, inside] = self._segment(group, segment, variable, channels, part)
+                    self._decode(group, segment, variable, part, decoded, inside)
             missing = self.missing(group)
         if missing is not None:
             nearest = [np.rint(p).astype(np.intp) % n for p, n in zip(positions, missing.shape[1:], strict=True)]
@@ -95,53 +120,64 @@ class LayerDecoder:
     def _entry(self, group: int, segment: int) -> SegmentEntry:
         return self._reader.manifest.groups[group].segments[segment]
 
-    def _segment(self, group: int, segment: int, variable: int, channels: slice, positions: Positions) -> Values:
-        """Values at positions that count times from the segment's start."""
+    def _decode(
+        self,
+        group: int,
+        segment: int,
+        variable: int,
+        positions: Positions,
+        decoded: NDArray[Any],
+        places: NDArray[np.intp],
+    ) -> None:
+        """Values at positions that count times from the segment's start, into the times `places` of `decoded`."""
         entry = self._entry(group, segment)
         if self._layer == "field" and entry.field is None:
             raise UsageError("the archive was made without a field (--no-field): decode all its layers")
         if self._layer == "field" or not entry.tiles:
-            return self._base(group, segment, positions)[channels]
+            _, channels = self._groups[group].parts()[variable]
+            for target, channel in zip(decoded, range(channels.start, channels.stop), strict=True):
+                target[places] = self._base(group, segment, channel, positions)
+            return
         latitudes, longitudes = positions[1:]
-        decoded = np.empty((channels.stop - channels.start, *(p.size for p in positions)))
         start = 0
         for number, stop in enumerate(entry.tiles):
             inside = np.flatnonzero((positions[0] >= start) & (positions[0] < stop))
             if inside.size:
                 tile = self._tile(group, segment, variable, number, start, stop)
                 rows = positions[0][inside].astype(np.intp) - start
-                decoded[:, inside] = _interpolated(tile[:, rows], latitudes, longitudes, self._grids[group])
+                decoded[:, places[inside]] = _interpolated(tile[:, rows], latitudes, longitudes, self._grids[group])
             start = stop
-        return decoded
 
     def _tile(self, group: int, segment: int, variable: int, number: int, start: int, stop: int) -> NDArray[Any]:
         """A whole decoded tile of a variable, in its output type."""
-        from nnzip.detail.payload import decode_detail
-        from nnzip.detail.tile import complete
+        from nnzip.detail.payload import read_detail
+        from nnzip.detail.tile import decode_tile
 
         entry, grid = self._entry(group, segment), self._grids[group]
         layout, channels = self._groups[group].parts()[variable]
         member = number * len(self._groups[group].variables) + variable
+        whole = [np.arange(n, dtype=np.float64) for n in grid.shape[1:]]
+        positions = (np.arange(start, stop, dtype=np.float64), whole[0], whole[1])
 
         def read() -> NDArray[Any]:
             shape = (layout.channels, stop - start, *grid.shape[1:])
-            detail = decode_detail(self._layer_bytes(group, entry.detail[member]), shape, grid.periodic)
-            base = None
-            if entry.field is not None and not detail.absolute:
-                whole = [np.arange(n, dtype=np.float64) for n in grid.shape[1:]]
-                times = np.arange(start, stop, dtype=np.float64)
-                base = self._base(group, segment, (times, whole[0], whole[1]))[channels]
-            corrections = entry.corrections[member]
-            return complete(detail, self._reader.read(corrections) if corrections else b"", base).astype(layout.dtype)
+            detail = read_detail(self._layer_bytes(group, entry.detail[member]), shape, grid.periodic)
+            corrections = self._reader.read(entry.corrections[member]) if entry.corrections[member] else b""
+            if entry.field is None:
+                return decode_tile(detail, corrections, None, layout.dtype)
+            return decode_tile(
+                detail, corrections, lambda c: self._base(group, segment, channels.start + c, positions), layout.dtype
+            )
 
         found: NDArray[Any] = self._tiles.get((group, segment, member), read)
         return found
 
-    def _base(self, group: int, segment: int, positions: Positions) -> Values:
-        """All channels of the field; kept because variables ask for the same block one after another."""
+    def _base(self, group: int, segment: int, channel: int, positions: Positions) -> Values:
+        """A channel of the field; all are kept standardised, as they are asked for one after another."""
+        field = self.field(group, segment)
         key = (group, segment, *(p.tobytes() for p in positions))
-        found: Values = self._bases.get(key, lambda: self.field(group, segment).evaluate(*positions))
-        return found
+        standardised = self._bases.get(key, lambda: field.standardised(*positions))
+        return field.in_units(channel, standardised[channel], positions[1])
 
 
 class _Cache:

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
+from nnzip.archive.manifest import KeptPromise
 from nnzip.bounded import Bounds
+from nnzip.budget import Target
 from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError, VerificationError
 from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import units_of
+from nnzip.promises.constraints import Check
+from nnzip.promises.requests import Request
+from nnzip.promises.resolve import Precision, Promise, resolve
 from nnzip.reader import OWN_ATTRIBUTES
 from nnzip.tolerance import resolve_bounds
 
+_THRESHOLDS = ("preserve ", "extremes ")
 GUARD = 2e-6
 """Of a variable's range: decoders on other machines, devices and libraries differ by up to a fifth of it (measured)."""
 
+_RMSE_ROUNDING = 1 + 1e-6  # sums in another order
+
 
 def promise(
-    dataset: xr.Dataset, groups: Sequence[Group], surveys: Sequence[Survey], wanted: Mapping[str | None, str | float]
+    dataset: xr.Dataset,
+    groups: Sequence[Group],
+    surveys: Sequence[Survey],
+    wanted: Mapping[str | None, str | float],
+    requests: Sequence[Request],
 ) -> dict[str, Bounds]:
-    """The bound of every compressed variable. Raises UsageError for bounds that cannot be kept, with the numbers."""
+    """The bound of every compressed variable, with what else is to be kept.
+
+    Raises UsageError for bounds and promises that cannot be kept, with the numbers. Percentiles read the data.
+    """
     ranges, largest, dtypes = {}, {}, {}
     for group, found in zip(groups, surveys, strict=True):
         for layout, part in group.parts():
@@ -31,7 +47,7 @@ def promise(
             ranges[layout.name] = high - low
             largest[layout.name] = max(abs(low), abs(high))
             dtypes[layout.name] = layout.dtype
-    bounds = {}
+    bounds, precision = {}, {}
     for name, bound in resolve_bounds(dataset, ranges, wanted).items():
         guard = GUARD * ranges[name]
         rounding = float(np.spacing(np.array(largest[name] + bound, dtype=dtypes[name]))) / 2
@@ -43,12 +59,65 @@ def promise(
                 f"{1.01 * (guard + rounding):.3g} {units}, or keep the variable losslessly"
             )
         bounds[name] = Bounds(bound, guard, dtypes[name])
-    return bounds
+        precision[name] = Precision(bound, guard + rounding)
+    promised = resolve(dataset, groups, requests, precision)
+    return {name: replace(found, promises=promised[name]) for name, found in bounds.items()}
 
 
-def require_bounds(bounds: Mapping[str, Bounds], statistics: Mapping[str, ErrorStatistics]) -> None:
-    """Raise VerificationError unless every bound holds at every point of the decoded data."""
+def rmse_targets(
+    dataset: xr.Dataset, groups: Sequence[Group], surveys: Sequence[Survey], target: Target
+) -> dict[str, float]:
+    """The RMSE that is asked for of every compressed variable, as such or as a PSNR; none for other targets.
+
+    Raises UsageError for one that float32 cannot keep, with the numbers.
+    """
+    if target.rmse is None and target.psnr is None:
+        return {}
+    ranges, rounding = {}, {}
+    for group, found in zip(groups, surveys, strict=True):
+        for layout, part in group.parts():
+            low, high = float(found.low[part].min()), float(found.high[part].max())
+            ranges[layout.name] = high - low
+            rounding[layout.name] = float(np.spacing(np.float32(max(abs(low), abs(high)))))
+    if target.psnr is not None:
+        share = 10 ** (-target.psnr / 20)
+        rmse = {name: share * spread if spread > 0 else 1.0 for name, spread in ranges.items()}
+    else:
+        rmse = resolve_bounds(dataset, ranges, target.rmse, what="RMSE", with_defaults=False)
+    for name, wanted in rmse.items():
+        if ranges[name] > 0 and wanted < rounding[name]:
+            units = units_of(dataset, name)
+            raise UsageError(
+                f"the RMSE {wanted:.3g} {units} of {name} is below float32's rounding, {rounding[name]:.2g} {units}: "
+                "ask for more, or keep the variable losslessly"
+            )
+    return rmse
+
+
+def require_rmse(target: Target, wanted: Mapping[str, float], statistics: Mapping[str, ErrorStatistics]) -> None:
+    """Raise VerificationError unless the decoded data have the RMSE or PSNR asked for."""
+    for name, limit in wanted.items():
+        found = statistics[name].rmse() if target.psnr is None else statistics[name].plain_rmse()
+        if found > limit * _RMSE_ROUNDING:
+            raise VerificationError(
+                f"{name} decodes with an RMSE of {found:.6g} where {limit:.6g} is asked for: nothing was written; ask "
+                "for a larger one, or please report this"
+            )
+
+
+def require_bounds(
+    bounds: Mapping[str, Bounds],
+    statistics: Mapping[str, ErrorStatistics],
+    kept: Mapping[str, Sequence[KeptPromise]],
+) -> None:
+    """Raise VerificationError unless every bound and every promise holds at every point of the decoded data."""
     for name, promised in bounds.items():
+        broken = next((entry for entry in kept[name] if entry.violations), None)
+        if broken is not None:
+            raise VerificationError(
+                f"{name} decodes with {broken.violations} violations of the promise {broken.promise!r} "
+                f"({broken.points} points): nothing was written; please report this"
+            )
         found = statistics[name]
         if found.max_error > promised.bound or found.mismatch:
             raise VerificationError(
@@ -57,9 +126,25 @@ def require_bounds(bounds: Mapping[str, Bounds], statistics: Mapping[str, ErrorS
             )
 
 
-def bound_notes(dataset: xr.Dataset, bounds: Mapping[str, Bounds]) -> list[str]:
-    """What a user should know: bounds that code noise, and data that were compressed before."""
-    notes = []
+def kept_promises(promises: Sequence[Promise], checks: Sequence[Check]) -> tuple[KeptPromise, ...]:
+    """What the checks of a variable's promises found."""
+    return tuple(
+        KeptPromise(promise.text, check.kept.points, check.kept.violations, float(f"{check.kept.tightest:.6g}"))
+        for promise, check in zip(promises, checks, strict=True)
+    )
+
+
+def bound_notes(
+    dataset: xr.Dataset, bounds: Mapping[str, Bounds], kept: Mapping[str, Sequence[KeptPromise]]
+) -> list[str]:
+    """What a user should know: bounds that code noise, promises about nothing, data that were compressed before."""
+    notes = [
+        f"the promise {entry.promise!r} concerns no value: are its units those of the data, "
+        f"{units_of(dataset, name) or 'none'}?"
+        for name in bounds
+        for entry in kept[name]
+        if not entry.points and entry.promise.startswith(_THRESHOLDS)
+    ]
     for name, promised in bounds.items():
         variable = dataset[name]
         step = abs(float(variable.encoding.get("scale_factor", 0.0)))

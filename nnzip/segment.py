@@ -1,5 +1,4 @@
-"""One segment of a group: its layers as members of the archive, its entry in the manifest, and what it decodes
-to."""
+"""One segment of a group: its layers as members of the archive, and its entry in the manifest."""
 
 from __future__ import annotations
 
@@ -15,17 +14,19 @@ from nnzip.budget import tiles
 from nnzip.data.grouping import Group
 from nnzip.field.axes import SourceGrid
 from nnzip.field.fit import FitOptions, Report, fit_field
-from nnzip.field.payload import read_field
+from nnzip.field.quality import fit_field_to_rmse
 
 
 @dataclass(frozen=True)
 class Coded:
-    """`decoded` [channel, time, lat, lon] float64 is what the members give a reader; missing points are
-    arbitrary."""
+    """A segment's entry in the manifest, and the members it names.
+
+    `promised`: bytes of its corrections that promises beyond the bound take, per variable of the group.
+    """
 
     entry: SegmentEntry
     members: Mapping[str, bytes]
-    decoded: NDArray[np.float64]
+    promised: Sequence[int] = ()
 
     @property
     def bytes(self) -> int:
@@ -51,10 +52,26 @@ def code_within_budget(
     """The field alone, in at most `budget` bytes; `number` = (group, segment)."""
     runs = [layout.channels for layout in group.variables]
     payload = fit_field(values, grid, runs, budget, options, report)
-    field = read_field(payload, grid, group.channels, options.device)
-    decoded = field.evaluate(*(np.arange(n, dtype=np.float64) for n in grid.shape))
     name = field_name(*number)
-    return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload}, decoded)
+    return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload})
+
+
+def code_to_rmse(
+    values: NDArray[np.floating],
+    grid: SourceGrid,
+    group: Group,
+    number: tuple[int, int],
+    entry: SegmentEntry,
+    rmse: Sequence[float],
+    row_weights: NDArray[np.float64],
+    options: FitOptions,
+    report: Report,
+) -> Coded:
+    """The field alone, of these RMSE: one per variable of the group, weighted by `row_weights` [lat]."""
+    runs = [layout.channels for layout in group.variables]
+    payload = fit_field_to_rmse(values, grid, runs, rmse, row_weights, options, report)
+    name = field_name(*number)
+    return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload})
 
 
 def code_within_bounds(
@@ -70,7 +87,7 @@ def code_within_bounds(
     with_field: bool,
 ) -> Coded:
     """Field, detail and corrections that hold `bounds`, one per variable of the group."""
-    layers = compress_bounded(values, grid, group, bounds, options, report, with_field=with_field)
+    layers = compress_bounded(values, grid, group, bounds, entry.start, options, report, with_field=with_field)
     stem = f"{number[0]}.{number[1]}"
     details = {f"d{stem}.{i}": data for i, data in enumerate(layers.details)}
     corrections = {f"c{stem}.{i}": data for i, data in enumerate(layers.corrections)}
@@ -83,4 +100,5 @@ def code_within_bounds(
         detail=tuple(details),
         corrections=tuple(name if data else "" for name, data in corrections.items()),
     )
-    return Coded(coded, {**field, **details, **{n: d for n, d in corrections.items() if d}}, layers.decoded)
+    members = {**field, **details, **{name: data for name, data in corrections.items() if data}}
+    return Coded(coded, members, layers.promised)

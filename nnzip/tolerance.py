@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import xarray as xr
 
+from nnzip.data.units import convert_difference, split_quantity
 from nnzip.errors import UsageError
 
 DEFAULTS: tuple[tuple[frozenset[str], float, str], ...] = (
@@ -23,84 +22,65 @@ DEFAULTS: tuple[tuple[frozenset[str], float, str], ...] = (
 DEFAULT_SHARE = 1e-3
 """Of the range, for variables that have no community tolerance."""
 
-_QUANTITY = re.compile(r"^\s*([-+0-9.eE]+)\s*(.*?)\s*$")
 
+def parse_bounds(text: str, what: str = "bound") -> dict[str | None, str]:
+    """Text such as "t2m=0.1K,msl=50Pa" or "0.1%" as {variable or None for all: quantity}; none from no text.
 
-def parse_bounds(text: str) -> dict[str | None, str]:
-    """Text such as "t2m=0.1K,msl=50Pa" or "0.1%" as {variable or None for all: quantity}. Raises UsageError."""
+    `what` it is called in messages. Raises UsageError.
+    """
     bounds: dict[str | None, str] = {}
-    for part in text.split(","):
+    for part in text.split(",") if text else ():
         name, equals, quantity = part.rpartition("=")
         key = name.strip() if equals else None
         if not quantity.strip() or (equals and not key) or key in bounds:
-            raise UsageError(f"the bound {part!r} is not of the form t2m=0.1K, 0.1% or 0.5: write one per variable")
+            raise UsageError(f"the {what} {part!r} is not of the form t2m=0.1K, 0.1% or 0.5: write one per variable")
         bounds[key] = quantity.strip()
     return bounds
 
 
 def resolve_bounds(
-    dataset: xr.Dataset, ranges: Mapping[str, float], wanted: Mapping[str | None, str | float] | None
+    dataset: xr.Dataset,
+    ranges: Mapping[str, float],
+    wanted: Mapping[str | None, str | float] | None,
+    *,
+    what: str = "bound",
+    with_defaults: bool = True,
 ) -> dict[str, float]:
     """A bound for every variable of `ranges` (name -> largest minus smallest value), in the variable's units.
 
     `wanted` holds quantities with or without units ("0.1K", "0.1%" of the range, 0.5) per variable, and under None one
     for all others; without it, and for variables it leaves out, the community's tolerance or DEFAULT_SHARE of the
-    range. Raises UsageError for unknown variables, units that do not fit and bounds that are not positive.
+    range, or an error without `with_defaults`. `what` it is called in messages. Raises UsageError for unknown
+    variables, units that do not fit and bounds that are not positive.
     """
     asked = dict(wanted or {})
     unknown = [name for name in asked if name is not None and name not in ranges]
     if unknown:
-        raise UsageError(f"there is no compressed variable {unknown[0]!r} to bound: there are {', '.join(ranges)}")
+        raise UsageError(
+            f"there is no compressed variable {unknown[0]!r} to give a {what}: there are {', '.join(ranges)}"
+        )
     bounds = {}
     for name, spread in ranges.items():
         quantity = asked.get(name, asked.get(None))
+        if quantity is None and not with_defaults:
+            raise UsageError(f"{name} has no {what}: give one for it too ({name}=0.1%), or one for all variables")
         bound = _default(dataset[name], spread) if quantity is None else _resolve(dataset[name], spread, quantity)
         bounds[name] = bound if spread > 0 or bound > 0 else 1.0
         if not bounds[name] > 0:
-            raise UsageError(f"the bound {quantity} of {name} is not positive: every bound needs to be")
+            raise UsageError(f"the {what} {quantity} of {name} is not positive: it needs to be")
     return bounds
 
 
 def _resolve(variable: xr.DataArray, spread: float, quantity: str | float) -> float:
-    match = _QUANTITY.match(str(quantity))
-    try:
-        number = float(match.group(1)) if match else float("nan")
-    except ValueError:
-        number = float("nan")
-    if match is None or number != number:
+    parts = split_quantity(str(quantity))
+    if parts is None:
         raise UsageError(f"the bound {quantity!r} of {variable.name} is no number with units, such as 0.1K or 0.1%")
-    unit = match.group(2)
+    number, unit = parts
     if not unit:
         return number
     if unit.startswith("%"):
         return number / 100 * spread
-    return _convert(number, unit, variable)
-
-
-def _convert(number: float, unit: str, variable: xr.DataArray) -> float:
-    """A difference in other units as one in the variable's (so 1 degC is 1 K)."""
-    import pint
-
-    units = str(variable.attrs.get("units", ""))
-    registry: Any = pint.UnitRegistry()
-    try:
-        own, other = (registry.parse_units(_spelled(text)) for text in (units, unit))
-        zero = registry.Quantity(0.0, other).to(own).magnitude
-        return float(registry.Quantity(number, other).to(own).magnitude - zero)
-    except Exception as error:
-        raise UsageError(
-            f"the bound {number:g} {unit} of {variable.name} cannot be expressed in its units, {units or 'none'}: "
-            "use those"
-        ) from error
-
-
-def _spelled(units: str) -> str:
-    """CF's spelling of units as pint's: `m s**-1` and `m s-1` are m * s^-1."""
-    known = {"C": "degC", "Celsius": "degC", "K": "kelvin", "gpm": "meter", "gpdm": "decameter", "1": ""}
-    words = []
-    for word in units.split():
-        words.append(re.sub(r"([A-Za-z]+)(-?\d+)", r"\1**\2", known.get(word, word)))
-    return " * ".join(word for word in words if word)
+    return convert_difference(number, unit, variable)
 
 
 def _default(variable: xr.DataArray, spread: float) -> float:
@@ -112,7 +92,7 @@ def _default(variable: xr.DataArray, spread: float) -> float:
     for known, number, unit in DEFAULTS:
         if names & known:
             try:
-                return _convert(number, unit, variable)
+                return convert_difference(number, unit, variable)
             except UsageError:
                 break
     return DEFAULT_SHARE * spread

@@ -11,7 +11,21 @@ import pytest
 
 import nnzip
 
-HEAVY = ("torch", "xarray", "matplotlib", "dask", "netCDF4", "zarr", "cfgrib", "pandas", "scipy", "jinja2")
+HEAVY = (
+    "torch",
+    "xarray",
+    "matplotlib",
+    "dask",
+    "netCDF4",
+    "zarr",
+    "cfgrib",
+    "pandas",
+    "scipy",
+    "jinja2",
+    "cdsapi",
+    "requests",
+    "fsspec",
+)
 PROBE = f"""
 import sys
 from nnzip.cli.main import app
@@ -36,7 +50,9 @@ def run(*arguments: str) -> tuple[str, str, float]:
     return done.stdout, done.stderr, fastest
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["compress", "--help"], ["evaluate", "-h"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["compress", "--help"], ["evaluate", "-h"], ["download", "--help"]]
+)
 def test_help_is_light(arguments: list[str]) -> None:
     output, messages, seconds = run(*arguments)
     assert "nnzip" in output
@@ -63,7 +79,7 @@ def test_version_is_the_package_s() -> None:
 
 def test_module_runs_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "nnzip", "--help"], capture_output=True, text=True, check=True)
-    for command in ("sample", "compress", "decompress", "evaluate", "info", "sweep", "verify"):
+    for command in ("sample", "download", "compress", "decompress", "evaluate", "info", "sweep", "verify"):
         assert command in done.stdout
 
 

@@ -206,3 +206,10 @@ def test_an_error_of_the_data_is_not_taken_for_one_of_the_disk(tmp_path: Path) -
     with pytest.raises(RuntimeError, match="a bug"):
         write_dataset(dataset, tmp_path / "a.nc")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_zarr_of_joined_files_of_unequal_lengths(tmp_path: Path) -> None:
+    """Months have different lengths, and Zarr wants equal chunks."""
+    values = xr.Dataset({"v": ("time", np.arange(12.0))}, {"time": np.arange(12)})
+    write_dataset(values.chunk(time=(3, 7, 2)), tmp_path / "a.zarr")
+    xr.testing.assert_equal(xr.open_zarr(tmp_path / "a.zarr").load(), values)

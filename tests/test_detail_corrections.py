@@ -7,12 +7,44 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
-from nnzip.detail.corrections import apply_corrections, encode_corrections
+from nnzip.detail.corrections import CorrectionsEncoder, decode_corrections
 from nnzip.errors import CorruptArchiveError
 
 SHAPE = (2, 3, 4, 5)
+Values = NDArray[np.float64]
 VALUES = hnp.arrays(np.float64, SHAPE, elements=st.floats(-1e30, 1e30, allow_subnormal=False))
+
+
+def encoded(original: Values, decoded: Values, allowance: Values, bounds: Values) -> tuple[bytes, Values]:
+    """The payload that leaves at most `allowance` of error, and the corrected values."""
+    return within(original, decoded, *limits(original, allowance), bounds)
+
+
+def limits(original: Values, allowance: Values) -> tuple[Values, Values]:
+    """At most `allowance` from `original`, a rounding less."""
+    return np.nextafter(original - allowance, original), np.nextafter(original + allowance, original)
+
+
+def within(
+    original: Values, decoded: Values, low: Values, high: Values, bounds: Values, guard: float = 0.0
+) -> tuple[bytes, Values]:
+    """The payload, given time by time, and the corrected values."""
+    encoder = CorrectionsEncoder(bounds, original[0].size)
+    for channel, time in np.ndindex(original.shape[:2]):
+        place = (channel, time)
+        start = time * original[0, 0].size
+        encoder.add(channel, start, original[place], decoded[place], low[place], high[place], guard)
+    data = encoder.encode()
+    return data, corrected(data, decoded)
+
+
+def corrected(data: bytes, decoded: Values) -> Values:
+    found, values = decode_corrections(data, len(decoded), decoded[0].size), decoded.copy()
+    for channel, target in enumerate(values):
+        found.apply(channel, target)
+    return values
 
 
 @settings(max_examples=60, deadline=None)
@@ -20,32 +52,66 @@ VALUES = hnp.arrays(np.float64, SHAPE, elements=st.floats(-1e30, 1e30, allow_sub
 def test_every_point_is_within_its_allowance(original: np.ndarray, bound: float, seed: int) -> None:
     decoded = original + np.random.default_rng(seed).normal(scale=2 * bound, size=SHAPE)
     allowance = np.full(SHAPE, bound) * np.random.default_rng(seed).choice([1.0, 0.1], size=SHAPE)
-    data, corrected = encode_corrections(original, decoded, allowance, np.full(2, bound))
-    assert (np.abs(original - corrected) <= allowance).all()
-    np.testing.assert_array_equal(apply_corrections(data, decoded), corrected)
+    _, fixed = encoded(original, decoded, allowance, np.full(2, bound))
+    assert (np.abs(original - fixed) <= allowance).all()
+    low, high = limits(original, allowance)
+    same = (decoded >= low) & (decoded <= high)
+    np.testing.assert_array_equal(fixed[same], decoded[same])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.01]), st.sampled_from([0.0, 0.3, 1.0]))
+def test_intervals_of_any_width_are_reached(seed: int, guard: float, tight: float) -> None:
+    generator = np.random.default_rng(seed)
+    original = generator.normal(size=SHAPE)
+    decoded = original + generator.normal(scale=0.7, size=SHAPE)
+    tolerance = np.where(generator.random(SHAPE) < tight, generator.choice([1e-9, 0.02, 0.1, 0.5], SHAPE), 1.0)
+    low, high = original - tolerance, original + tolerance
+    one_sided = generator.random(SHAPE)
+    low = np.where(one_sided < 0.1, original, np.where(one_sided < 0.15, -np.inf, low))
+    high = np.where(one_sided > 0.9, original, high)
+    _, fixed = within(original, decoded, low, high, np.ones(2), guard)
+    assert ((fixed >= low) & (fixed <= high)).all()
+    stored = fixed == original
+    assert (((fixed >= low + guard) & (fixed <= high - guard)) | stored).all()
+    untouched = (decoded >= low + guard) & (decoded <= high - guard)
+    np.testing.assert_array_equal(fixed[untouched], decoded[untouched])
+
+
+def test_tight_intervals_cost_about_their_entropy() -> None:
+    generator = np.random.default_rng(5)
+    shape = (1, 20, 100, 100)
+    original = np.zeros(shape)
+    decoded = generator.uniform(-0.95, 0.95, shape)
+    tolerance = np.where(generator.random(shape) < 0.02, 0.1, 1.0)
+    data, fixed = within(original, decoded, -tolerance, tolerance, np.ones(1))
+    assert (np.abs(fixed) <= tolerance).all()
+    share = 0.02 * 0.9  # of the points are off by more than a tenth, each in one of ten intervals
+    entropy = original.size * (-share * np.log2(share) - (1 - share) * np.log2(1 - share) + share * np.log2(10)) / 8
+    assert len(data) < 1.1 * entropy + 60
 
 
 def test_nothing_to_correct_costs_nothing() -> None:
     original = np.ones(SHAPE)
-    data, corrected = encode_corrections(original, original + 0.5, np.ones(SHAPE), np.ones(2))
+    data, fixed = encoded(original, original + 0.5, np.ones(SHAPE), np.ones(2))
     assert data == b""
-    np.testing.assert_array_equal(corrected, original + 0.5)
-    np.testing.assert_array_equal(apply_corrections(b"", corrected), corrected)
+    np.testing.assert_array_equal(fixed, original + 0.5)
 
 
 def test_missing_points_are_left_alone() -> None:
     original = np.ones(SHAPE)
     original[0, 0] = np.nan
-    data, corrected = encode_corrections(original, np.full(SHAPE, 9.0), np.ones(SHAPE), np.ones(2))
-    assert (corrected[0, 0] == 9.0).all()
-    assert np.abs(apply_corrections(data, np.full(SHAPE, 9.0))[1:] - 1).max() <= 1
+    data, fixed = encoded(original, np.full(SHAPE, 9.0), np.ones(SHAPE), np.ones(2))
+    assert (fixed[0, 0] == 9.0).all()
+    assert np.abs(fixed[1:] - 1).max() <= 1
+    assert data
 
 
 def test_spikes_are_stored_exactly() -> None:
     original = np.zeros(SHAPE)
     original[1, 2, 3, 4] = 1e30
-    data, corrected = encode_corrections(original, np.zeros(SHAPE), np.full(SHAPE, 1e-30), np.full(2, 1e-30))
-    np.testing.assert_array_equal(corrected, original)
+    data, fixed = encoded(original, np.zeros(SHAPE), np.full(SHAPE, 1e-30), np.full(2, 1e-30))
+    np.testing.assert_array_equal(fixed, original)
     assert len(data) < 100
 
 
@@ -53,7 +119,7 @@ def test_sparse_corrections_cost_about_their_entropy() -> None:
     generator = np.random.default_rng(3)
     original = np.zeros((1, 20, 100, 100))
     decoded = original + 1.2 * (generator.random(original.shape) < 0.02) * generator.choice([-1, 1], original.shape)
-    data, _ = encode_corrections(original, decoded, np.ones(original.shape), np.ones(1))
+    data, _ = encoded(original, decoded, np.ones(original.shape), np.ones(1))
     entropy = original.size * (-0.02 * np.log2(0.02) - 0.98 * np.log2(0.98) + 0.02) / 8
     assert len(data) < 1.08 * entropy + 60
 
@@ -62,10 +128,10 @@ def test_damage_is_reported() -> None:
     generator = np.random.default_rng(4)
     original = np.zeros((1, 4, 50, 50))
     decoded = generator.normal(size=original.shape)
-    data, _ = encode_corrections(original, decoded, np.ones(original.shape), np.ones(1))
+    data, _ = encoded(original, decoded, np.ones(original.shape), np.ones(1))
     with pytest.raises(CorruptArchiveError):
-        apply_corrections(data[:-5], decoded)
+        corrected(data[:-5], decoded)
     with pytest.raises(CorruptArchiveError, match="header"):
-        apply_corrections(b"\x05\0\0\0zzzzz", decoded)
+        corrected(b"\x05\0\0\0zzzzz", decoded)
     with pytest.raises(CorruptArchiveError):
-        apply_corrections(data, decoded[:, :1])
+        corrected(data, decoded[:, :1])

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nnzip.detail.payload import Detail, decode_detail, encode_interpolation, encode_wavelet
+from nnzip.detail.payload import Detail, encode_interpolation, encode_wavelet, read_detail
+from nnzip.detail.tile import compose, decode_tile
 from nnzip.errors import CorruptArchiveError
 from nnzip.transform.wavelet import max_depth
 
@@ -28,10 +29,22 @@ def limits(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.stack([values.min(axis=(1, 2, 3)), values.max(axis=(1, 2, 3))]).astype(np.float32)
 
 
-def wavelet_of(values: NDArray[np.float64], step: float) -> tuple[bytes, Detail]:
+def wavelet_of(values: NDArray[np.float64], step: float) -> tuple[bytes, NDArray[np.floating]]:
+    """The payload, and what the encoder saw."""
+    seen = np.empty(values.shape, dtype=np.float32)
     depths = (max_depth(values.shape[1]), max_depth(values.shape[2]), max_depth(values.shape[3]))
     tensor = torch.from_numpy(values.astype(np.float32))
-    return encode_wavelet(tensor, step, depths, FLAGS, limits(values), None)
+    return encode_wavelet(tensor, step, depths, FLAGS, limits(values), None, seen.__setitem__), seen
+
+
+def interpolation_of(values: NDArray[np.float64], step: float) -> tuple[bytes, NDArray[np.floating]]:
+    """The payload, and what the encoder saw."""
+    seen = np.empty(values.shape)
+    return encode_interpolation(values, step, limits(values), seen.__setitem__), seen
+
+
+def decoded_channels(detail: Detail) -> NDArray[np.floating]:
+    return np.stack(list(detail.channels()))
 
 
 @settings(max_examples=25, deadline=None)
@@ -39,21 +52,23 @@ def wavelet_of(values: NDArray[np.float64], step: float) -> tuple[bytes, Detail]
 def test_wavelet_decodes_to_what_the_encoder_saw(shape: tuple[int, int, int, int], step: float) -> None:
     values = waves(shape)
     data, seen = wavelet_of(values, step)
-    decoded = decode_detail(data, shape, FLAGS)
-    np.testing.assert_array_equal(decoded.values, seen.values)
-    assert not decoded.absolute
-    assert np.sqrt(np.square(decoded.values - values).mean()) < step
+    detail = read_detail(data, shape, FLAGS)
+    decoded = decoded_channels(detail)
+    np.testing.assert_array_equal(decoded, seen)
+    assert not detail.absolute
+    assert np.sqrt(np.square(decoded - values).mean()) < step
 
 
 @settings(max_examples=25, deadline=None)
 @given(SHAPES, st.floats(1e-3, 10.0))
 def test_interpolation_is_within_half_a_step_everywhere(shape: tuple[int, int, int, int], step: float) -> None:
     values = waves(shape, seed=1)
-    data, seen = encode_interpolation(values, step, limits(values))
-    decoded = decode_detail(data, shape, FLAGS)
-    np.testing.assert_array_equal(decoded.values, seen.values)
-    assert decoded.absolute
-    assert np.abs(decoded.values - values).max() <= step / 2 * (1 + 1e-12)
+    data, seen = interpolation_of(values, step)
+    detail = read_detail(data, shape, FLAGS)
+    decoded = decoded_channels(detail)
+    np.testing.assert_array_equal(decoded, seen)
+    assert detail.absolute
+    assert np.abs(decoded - values).max() <= step / 2 * (1 + 1e-12)
 
 
 def test_finer_steps_cost_more_and_err_less() -> None:
@@ -62,40 +77,42 @@ def test_finer_steps_cost_more_and_err_less() -> None:
     for step in (0.1, 0.4, 1.6):
         data, seen = wavelet_of(values, step)
         sizes.append(len(data))
-        errors.append(float(np.abs(seen.values - values).max()))
+        errors.append(float(np.abs(seen - values).max()))
     assert sizes == sorted(sizes, reverse=True)
     assert errors == sorted(errors)
 
 
 def test_values_stay_within_the_limits_of_the_data() -> None:
     rain = np.maximum(waves((1, 4, 16, 16)), 0)
-    _, detail = wavelet_of(rain, 4.0)
-    assert detail.values.min() < 0
-    assert detail.added_to(np.zeros(rain.shape)).min() == 0
+    data, seen = wavelet_of(rain, 4.0)
+    assert seen.min() < 0
+    detail = read_detail(data, rain.shape, FLAGS)
+    assert compose(seen[0], 0.0, detail.limits[:, 0]).min() == 0
+    assert decode_tile(detail, b"", lambda _: np.zeros(rain.shape[1:]), "float32").min() == 0
 
 
 def test_too_large_values_for_integers_are_refused() -> None:
     values = np.full((1, 2, 2, 2), 1e12)
     with pytest.raises(OverflowError, match=r"2\^30 steps"):
-        encode_interpolation(values, 1e-3, limits(values))
+        interpolation_of(values, 1e-3)
 
 
 @pytest.mark.parametrize("interpolated", [False, True])
 def test_damage_is_reported(interpolated: bool) -> None:
     values = waves((2, 4, 9, 11))
-    data = (encode_interpolation(values, 0.1, limits(values)) if interpolated else wavelet_of(values, 0.1))[0]
+    data = (interpolation_of if interpolated else wavelet_of)(values, 0.1)[0]
     with pytest.raises(CorruptArchiveError, match="shape"):
-        decode_detail(data, (2, 4, 9, 12), FLAGS)
+        decoded_channels(read_detail(data, (2, 4, 9, 12), FLAGS))
     with pytest.raises(CorruptArchiveError):
-        decode_detail(data[:-3], values.shape, FLAGS)
+        decoded_channels(read_detail(data[:-3], values.shape, FLAGS))
     with pytest.raises(CorruptArchiveError, match="header"):
-        decode_detail(data[:4] + b"\xc1" * 30 + data[34:], values.shape, FLAGS)
+        decoded_channels(read_detail(data[:4] + b"\xc1" * 30 + data[34:], values.shape, FLAGS))
     reported = 0
     for position in range(4, len(data), 7):
         damaged = bytearray(data)
         damaged[position] ^= 0x55
         try:
-            decode_detail(bytes(damaged), values.shape, FLAGS)
+            decoded_channels(read_detail(bytes(damaged), values.shape, FLAGS))
         except CorruptArchiveError:
             reported += 1
     assert reported > 0.8 * len(range(4, len(data), 7))

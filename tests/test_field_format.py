@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from nnzip.field.axes import SourceGrid
 from nnzip.field.fit import FitOptions, fit_field
 from nnzip.field.payload import read_field
-from nnzip.transform import context_weights
+from nnzip.field.tails import TailOptions
+from nnzip.transform import linear_weights as context_weights
 from tests.field_examples import make_grid, smooth, vertices
 from tests.test_archive_format import Stream, read_symbols
 from tests.test_field_payload import CHANNELS, GRID, PAYLOAD
@@ -188,11 +189,32 @@ def perceptron(data: bytes, inputs: Array, widths: list[int], exponents: list[in
     return activations.reshape(-1, *inputs.shape[1:])
 
 
+def shrunk(x: float, numbers: list[float], place: float) -> float:
+    """One stretch undone at `place`, 0 (first row) to 1 (last row)."""
+    k = (len(numbers) - 6) // 2
+    c, w = 0.0, 1.0
+    if k:
+        lower = min(int(place * (k - 1)), max(k - 2, 0))
+        share = place * (k - 1) - lower
+        c, w = (
+            line[lower] * (1 - share) + line[min(lower + 1, k - 1)] * share
+            for line in (numbers[6 : 6 + k], numbers[6 + k :])
+        )
+    for s, (start, width, g) in ((-1, numbers[3:6]), (1, numbers[:3])):
+        start, width = s * c + w * start, w * width
+        y = s * x - start
+        if g > 1 and y > 0:
+            inside = y < width * (g + 1) / 2
+            d = 2 * y / (1 + sqrt(1 + 2 * (g - 1) * y / width)) if inside else width + (y - width * (g + 1) / 2) / g
+            x = s * (start + d)
+    return x
+
+
 def decode(data: bytes, grid: SourceGrid) -> Array:
     """Values [channel, time, lat, lon] of a payload at the vertices."""
     length = int.from_bytes(data[:4], "little")
     header = msgspec.msgpack.decode(data[4 : 4 + length])
-    shape, runs, depths, step, statistics, shifts, cycles, hidden, exponents, tables, sizes = header
+    shape, runs, depths, step, statistics, shifts, cycles, hidden, exponents, tables, sizes, stretches = header
     ends = np.cumsum([4 + length, *sizes]).tolist()
     streams = iter([data[start:stop] for start, stop in pairwise(ends)])
     channels, times, rows, columns = shape
@@ -227,6 +249,10 @@ def decode(data: bytes, grid: SourceGrid) -> Array:
         inputs += [np.broadcast_to(functions[i][:, None, :], (times, rows, columns)) for i in (1, 2) if i in cycles]
         widths = [len(inputs), *hidden, channels]
         base = base + perceptron(next(streams), np.array(inputs), widths, exponents, tables)
+    for stretch in reversed(stretches):
+        numbers = np.frombuffer(stretch, "<f2").astype(float).reshape(channels, -1).tolist()
+        for place, x in np.ndenumerate(base.copy()):
+            base[place] = shrunk(x, numbers[place[0]], place[2] / max(rows - 1, 1))
     mean, scale, low, high = np.frombuffer(statistics, "<f4").astype(float).reshape(4, channels, 1, 1, 1)
     return np.asarray(np.clip(mean + scale * base, low, high))
 
@@ -250,4 +276,13 @@ def test_other_fields_decode_as_the_document_says(whole_globe: bool) -> None:
     grid = make_grid(5, 11, 18, whole_globe=whole_globe)
     payload = fit_field(smooth((3, *grid.shape)), grid, [1, 2], 1800, FitOptions(0), lambda *_: None)
     found = read_field(payload, grid, 3, torch.device("cpu")).evaluate(*vertices(grid))
+    np.testing.assert_allclose(found, decode(payload, grid), rtol=0, atol=2e-5 * found.std())
+
+
+def test_stretched_tails_decode_as_the_document_says() -> None:
+    """Two stretches, one of them local, on several channels."""
+    grid = make_grid(5, 11, 18)
+    tails = (TailOptions(5, 10, 90), TailOptions(20, 5, None, local=True))
+    payload = fit_field(smooth((2, *grid.shape)), grid, [2], 1800, FitOptions(0, tails=tails), lambda *_: None)
+    found = read_field(payload, grid, 2, torch.device("cpu")).evaluate(*vertices(grid))
     np.testing.assert_allclose(found, decode(payload, grid), rtol=0, atol=2e-5 * found.std())

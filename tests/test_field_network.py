@@ -46,7 +46,7 @@ def test_an_untrained_network_changes_nothing() -> None:
 @pytest.mark.parametrize("scale", [1e-30, 1e-6, 0.02, 1.0, 63.6, 127.0, 1e9])
 def test_quantised_weights_are_8_bit_multiples_of_a_power_of_two(scale: float) -> None:
     weight = weights()[0] / weights()[0].abs().max() * scale
-    step = network.quantisation_step(weight)
+    step = float(network.quantisation_step(weight))
     assert np.log2(step) == int(np.log2(step))
     found = network.quantised(weight) / step
     assert torch.equal(found, found.round())

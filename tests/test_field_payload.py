@@ -112,9 +112,14 @@ def test_a_truncated_payload_is_corrupt(length: int) -> None:
         read_field(PAYLOAD[:length], GRID, CHANNELS, CPU)
 
 
-def test_trailing_bytes_are_corrupt() -> None:
+def test_what_follows_the_streams_are_the_probes() -> None:
+    assert read_field(PAYLOAD + b"abc", GRID, CHANNELS, CPU).probes == b"abc"
+    assert read_field(PAYLOAD, GRID, CHANNELS, CPU).probes == b""
+
+
+def test_more_trailing_bytes_than_probes_are_corrupt() -> None:
     with pytest.raises(CorruptArchiveError, match="streams"):
-        read_field(PAYLOAD + b"\0", GRID, CHANNELS, CPU)
+        read_field(PAYLOAD + bytes(257), GRID, CHANNELS, CPU)
 
 
 @given(st.integers(0, 4 + int.from_bytes(PAYLOAD[:4], "little")), st.integers(1, 255))
@@ -146,6 +151,7 @@ def test_another_grid_is_corrupt(grid: SourceGrid, channels: int) -> None:
         read_field(PAYLOAD, grid, channels, CPU)
 
 
+STRETCH = np.array([1, 0.5, 4, 1, 0.5, 4] * CHANNELS, "<f2").tobytes()
 STATISTICS = np.frombuffer(HEADER.statistics, "<f4").reshape(4, CHANNELS)
 
 
@@ -182,7 +188,17 @@ def changed_statistics(row: int, value: float) -> bytes:
         ({"exponents": [99, *HEADER.exponents[1:]]}, "scales"),
         ({"network_tables": [0, 1]}, "tables"),
         ({"network_tables": [0, 1, 72]}, "tables"),
-        ({"streams": [*HEADER.streams[:-1], HEADER.streams[-1] - 1]}, "streams"),
+        ({"stretches": [b""]}, "stretch"),
+        ({"stretches": [bytes(2 * 6 * CHANNELS - 1)]}, "wrong length"),
+        ({"stretches": [bytes((2 * 6 + 4 * 65) * CHANNELS)]}, "wrong length"),
+        ({"stretches": [bytes(2 * 6 * CHANNELS)]}, "impossible numbers"),
+        ({"stretches": [STRETCH] * 9}, "9 stretches"),
+        ({"stretches": [STRETCH[:-2] + np.float16(np.nan).tobytes()]}, "impossible numbers"),
+        ({"stretches": [STRETCH[:-2] + np.float16(0.5).tobytes()]}, "impossible numbers"),
+        ({"stretches": [STRETCH[:-2] + np.float16(1001).tobytes()]}, "impossible numbers"),
+        ({"stretches": [STRETCH[:-4] + np.float16(0).tobytes() + STRETCH[-2:]]}, "impossible numbers"),
+        ({"stretches": [STRETCH[:24] + bytes(4) + STRETCH[:24] + bytes(4)]}, "impossible numbers"),
+        ({"streams": [*HEADER.streams[:-1], HEADER.streams[-1] + 1]}, "streams"),
         ({"streams": [-1, HEADER.streams[0] + HEADER.streams[1] + 1, *HEADER.streams[2:]]}, "streams"),
     ],
 )

@@ -17,6 +17,8 @@ LAYERS = (
     {"report"},
     {"engine", "parallel"},
     CORE,  # codec and the modules beside it: they import each other, but never in a circle
+    {"download"},
+    {"promises"},
     {"data", "metrics", "field", "detail"},  # side by side: these do not import each other
     {"transform"},
     {"archive"},

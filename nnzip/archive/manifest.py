@@ -54,11 +54,21 @@ class RawVariable(_Entry, frozen=True):
     attrs: dict[str, Attribute] = {}
 
 
+class KeptPromise(_Entry, frozen=True):
+    """A promise beyond the bound, as the command line's option and text ("extremes t2m=p1,p99:0.1"), and how it was
+    kept: `points` (or blocks) it concerned, how many break it, and the largest error as a share of its tolerance."""
+
+    promise: Name
+    points: Size = 0
+    violations: Size = 0
+    tightest: Annotated[float, Meta(ge=0)] = 0.0
+
+
 class CompressedVariable(_Entry, frozen=True):
     """A variable that the layers reproduce: dimensions in the source's order, output dtype, attributes.
 
     `bound`: the largest error at any point, promised where it is set; `guard` of it is kept for differences between the
-    arithmetic of encoder and decoder.
+    arithmetic of encoder and decoder. `promises` go beyond it and took `promise_bytes` of the corrections.
     """
 
     dims: Dims
@@ -66,6 +76,8 @@ class CompressedVariable(_Entry, frozen=True):
     attrs: dict[str, Attribute] = {}
     bound: Annotated[float, Meta(gt=0)] | None = None
     guard: Annotated[float, Meta(ge=0)] = 0.0
+    promises: tuple[KeptPromise, ...] = ()
+    promise_bytes: int = 0
 
 
 class MaskEntry(_Entry, frozen=True):

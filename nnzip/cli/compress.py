@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from nnzip.cli import options
 from nnzip.cli.console import Terminal, session
-from nnzip.cli.formatting import seconds_text
+from nnzip.cli.formatting import PROMISE_COLUMNS, promise_row, promise_sizes, seconds_text
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from nnzip.budget import Target
     from nnzip.codec import CompressionResult
     from nnzip.data.grouping import VariableLayout
+    from nnzip.promises.requests import Request
 
 
 def compress(
@@ -38,11 +40,56 @@ def compress(
             metavar="BOUNDS",
         ),
     ] = None,
+    rmse: Annotated[
+        str | None,
+        typer.Option(help="Largest RMSE, area-weighted: t2m=0.05K, or one for all; bounds no error.", metavar="RMSE"),
+    ] = None,
+    psnr: Annotated[
+        float | None, typer.Option(help="Least peak signal-to-noise ratio of every variable in dB; bounds no error.")
+    ] = None,
     ratio: Annotated[
         float | None, typer.Option(help="Compression ratio, float32 bytes over the whole file's; bounds no error.")
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
+    ] = None,
+    mode: Annotated[
+        options.Mode, typer.Option(help="Which layers to write: all that the target needs, or the field alone.")
+    ] = options.Mode.ALL,
+    extremes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Smaller errors in the tails. With a bound, a share of it beyond percentiles of each cell: p99:0.1 "
+            "(below p1 and above p99), '>p99:0.1', t2m=p5,p95:0.2, 't2m>305K:0.1'. With --ratio or --size, a share of "
+            "the other values' error beyond percentiles of each variable: p99:0.1, '>p99:0.1', p99.9:0.05:local "
+            "(extreme for its latitude). Repeatable.",
+            metavar="TAILS:SHARE",
+        ),
+    ] = None,
+    preserve: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The same points fulfil it after decoding: 't2m > 30 degC' (>, >=, <, <=); repeatable.",
+            metavar="CONDITION",
+        ),
+    ] = None,
+    preserve_maxima: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Per cell the maximum of each day, month or year (UTC) stays in place: day, t2m=month; repeatable.",
+            metavar="BLOCK",
+        ),
+    ] = None,
+    preserve_minima: Annotated[
+        list[str] | None, typer.Option(help="Likewise the minimum; repeatable.", metavar="BLOCK")
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Share of the bound allowed in south,north,west,east or where a mask variable is not 0: "
+            "10,35,270,300:0.5, land:0.5; repeatable.",
+            metavar="PLACE:FACTOR",
+        ),
     ] = None,
     no_field: Annotated[
         bool, typer.Option("--no-field", help="Leave the preview field out of a bounded archive.")
@@ -64,24 +111,42 @@ def compress(
         names = options.parse_variables(variables)
         seconds = None if time_budget is None else options.parse_duration(time_budget)
         size_bytes = None if size is None else options.parse_size(size)
-        if sum(wanted is not None for wanted in (max_error, ratio, size)) > 1:
-            raise UsageError("--max-error, --ratio and --size are three different targets: give one of them")
-        if no_field and (ratio is not None or size is not None):
-            raise UsageError("--no-field goes with an error bound: an archive of a given size is nothing but a field")
+        targets = {"--max-error": max_error, "--rmse": rmse, "--psnr": psnr, "--ratio": ratio, "--size": size}
+        given = [option for option, wanted in targets.items() if wanted is not None]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} are different targets: give one of them")
+        bounded = given in ([], ["--max-error"])
+        if no_field and not bounded:
+            raise UsageError(f"--no-field goes with an error bound: with {given[0]} an archive is nothing but a field")
+        if mode is options.Mode.FIELD and bounded:
+            raise UsageError(
+                "a field alone holds no error bound: give --mode field a --ratio, --size, --rmse or --psnr"
+            )
+        promises = parse_promises(
+            {
+                "extremes": extremes if bounded else None,
+                "preserve": preserve,
+                "preserve-maxima": preserve_maxima,
+                "preserve-minima": preserve_minima,
+                "region": region,
+            }
+        )
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
         from nnzip.budget import Target
         from nnzip.codec import compress as run
         from nnzip.data.opening import open_dataset
+        from nnzip.extremes import parse_extremes
         from nnzip.tolerance import parse_bounds
 
-        bounds = None
-        if ratio is None and size_bytes is None:
-            bounds = {} if max_error is None else parse_bounds(max_error)
-        target = Target(ratio=ratio, size_bytes=size_bytes, max_error=bounds)
+        tails = [] if bounded else [parse_extremes(text) for text in extremes or ()]
+        bounds = parse_bounds(max_error or "") if bounded else None
+        target = Target(ratio, size_bytes, bounds, None if rmse is None else parse_bounds(rmse, "RMSE"), psnr)
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, names, target):
                 terminal.message(line)
+            for request in promises:
+                terminal.message(f"promise: {request}")
             with terminal.progress() as progress:
                 result = run(
                     dataset,
@@ -93,6 +158,8 @@ def compress(
                     seed=seed,
                     device=device.value,
                     with_field=not no_field,
+                    promises=promises,
+                    extremes=tails,
                     overwrite=force,
                     progress=progress,
                 )
@@ -103,6 +170,16 @@ def compress(
         else:
             terminal.message(summary(result))
             show_errors(terminal, result)
+            show_promises(terminal, result)
+
+
+def parse_promises(options: Mapping[str, Sequence[str] | None]) -> list[Request]:
+    """Promises from the texts of each option. Raises UsageError."""
+    if not any(options.values()):
+        return []
+    from nnzip.promises.requests import parse_promise
+
+    return [parse_promise(f"{option} {text}") for option, texts in options.items() for text in texts or ()]
 
 
 def _output(sources: list[str], output: Path | None) -> Path:
@@ -142,8 +219,14 @@ def _member(dataset: xr.Dataset, layout: VariableLayout) -> str:
 
 
 def target_text(target: Target) -> str:
-    """ "ratio 300" or "50 MB"."""
-    return f"ratio {target.ratio:g}" if target.size_bytes is None else numbers.file_size(target.size_bytes)
+    """ "ratio 300", "50 MB", "PSNR 60 dB" or "RMSE t2m 0.05K"."""
+    if target.ratio is not None:
+        return f"ratio {target.ratio:g}"
+    if target.size_bytes is not None:
+        return numbers.file_size(target.size_bytes)
+    if target.psnr is not None:
+        return f"PSNR {target.psnr:g} dB"
+    return "RMSE " + ", ".join(f"{name or 'all'} {value}" for name, value in (target.rmse or {}).items())
 
 
 def summary(result: CompressionResult) -> str:
@@ -161,3 +244,12 @@ def show_errors(terminal: Terminal, result: CompressionResult) -> None:
         for name, errors in result.errors.items()
     ]
     terminal.table(("variable", "RMSE", "max error", "bias"), rows, right=(1, 2, 3), aside=True)
+
+
+def show_promises(terminal: Terminal, result: CompressionResult) -> None:
+    """What was promised beyond the bounds, as checked on the decoded values, and what that took."""
+    if not result.promises:
+        return
+    rows = [promise_row(asdict(kept)) for promises in result.promises.values() for kept in promises]
+    terminal.table(PROMISE_COLUMNS, rows, right=(1, 2, 3), aside=True)
+    terminal.message(promise_sizes(result.promise_bytes))

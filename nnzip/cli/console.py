@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from nnzip.errors import NnzipError, ResourceError
+from nnzip.errors import NnzipError, NnzipWarning, ResourceError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def session(*, quiet: bool = False, verbose: bool = False) -> Iterator[Terminal]
     143 after SIGTERM, 1 for a bug.
     """
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    with _third_party_silenced(enabled=not terminal.verbose), _terminate_cleanly():
+    with _third_party_silenced(enabled=not terminal.verbose), _own_warnings(terminal), _terminate_cleanly():
         try:
             yield terminal
             sys.stdout.flush()
@@ -229,6 +229,23 @@ def _third_party_silenced(*, enabled: bool) -> Iterator[None]:
             yield
         finally:
             logging.disable(disabled)
+
+
+@contextmanager
+def _own_warnings(terminal: Terminal) -> Iterator[None]:
+    """Show nnzip's own warnings as messages."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, NnzipWarning):
+            terminal.warning(str(message))
+        else:
+            others(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+        warnings.showwarning = show
+        warnings.simplefilter("always", NnzipWarning)
+        yield
 
 
 @contextmanager

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
+
+from nnzip.report import numbers
 
 TIME_UNITS = re.compile(r"(days|hours|minutes|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:]{5,8})?)")
 STANDARD_CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
+
+
+PROMISE_COLUMNS = ("promise", "points", "violations", "largest error / tolerance")
+
+
+def promise_row(kept: Mapping[str, Any]) -> tuple[str, ...]:
+    """A promise and how it was kept, for a table under PROMISE_COLUMNS; sets and maxima have no tolerance."""
+    share = f"{100 * kept['tightest']:.1f} %" if kept["tightest"] else "-"
+    return kept["promise"], numbers.count(kept["points"]), numbers.count(kept["violations"]), share
+
+
+def promise_sizes(sizes: Mapping[str, int]) -> str:
+    """What the promises of each variable take."""
+    return f"corrections for promises: {', '.join(f'{n} {numbers.file_size(size)}' for n, size in sizes.items())}"
 
 
 def seconds_text(seconds: float) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from nnzip.cli import options
 from nnzip.cli.console import Terminal, session
-from nnzip.cli.formatting import extent_text
+from nnzip.cli.formatting import PROMISE_COLUMNS, extent_text, promise_row, promise_sizes
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
         "max_error": errors.max_error if errors else None,
         "bias": errors.bias if errors else None,
         "bound": variable.bound,
+        "promises": [
+            {"promise": p.promise, "points": p.points, "violations": p.violations, "tightest": p.tightest}
+            for p in variable.promises
+        ],
+        "promise_bytes": variable.promise_bytes,
     }
 
 
@@ -143,6 +148,7 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
         ],
         right=(4, 5, 6, 7),
     )
+    _show_promises(terminal, content["variables"])
     terminal.data("")
     terminal.table(
         ("lossless", "units", "shape", "type", "extent"),
@@ -166,6 +172,15 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
         for key, value in content["configuration"].items()
     )
     terminal.data(f"\nconfiguration: {settings or 'none recorded'}")
+
+
+def _show_promises(terminal: Terminal, variables: dict[str, dict[str, Any]]) -> None:
+    """What is promised beyond the bounds, as checked when the archive was written, and what that takes."""
+    rows = [promise_row(kept) for entry in variables.values() for kept in entry["promises"]]
+    if rows:
+        terminal.data("")
+        terminal.table(PROMISE_COLUMNS, rows, right=(1, 2, 3))
+        terminal.data(promise_sizes({name: e["promise_bytes"] for name, e in variables.items() if e["promises"]}))
 
 
 def _columns(name: str, entry: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from nnzip import __version__
-from nnzip.cli import compress, decompress, evaluate, info, sample, sweep, verify
+from nnzip.cli import compress, decompress, download, evaluate, info, sample, sweep, verify
 
 app = typer.Typer(
     name="nnzip",
@@ -42,6 +42,7 @@ def _options(
 
 
 app.command("sample")(sample.sample)
+app.command("download")(download.download)
 app.command("compress")(compress.compress)
 app.command("decompress")(decompress.decompress)
 app.command("evaluate")(evaluate.evaluate)

@@ -38,6 +38,13 @@ class Layer(StrEnum):
     FIELD = "field"
 
 
+class Mode(StrEnum):
+    """Which layers an archive gets."""
+
+    ALL = "all"
+    FIELD = "field"
+
+
 class Device(StrEnum):
     """Where the field is computed."""
 

@@ -12,9 +12,10 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
+from nnzip.data.zipped import inner_files
 from nnzip.errors import InputError, ResourceError
 
-Format = Literal["netcdf", "grib", "zarr", "zarr-zip"]
+Format = Literal["netcdf", "grib", "zarr", "zarr-zip", "zip"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZARR_FILES = ("zarr.json", ".zmetadata", ".zgroup")
@@ -25,8 +26,8 @@ _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 def detect_format(path: Path) -> Format:
     """Format of `path` by its content, never by its suffix.
 
-    Raises InputError for a missing file, a directory that is no Zarr store, a truncated file or anything else than
-    NetCDF, Zarr and GRIB; ResourceError when the file may not be read.
+    "zip" is a ZIP of NetCDF or GRIB files. Raises InputError for a missing file, a directory that is no Zarr store, a
+    truncated file or anything else than NetCDF, Zarr and GRIB; ResourceError when the file may not be read.
     """
     try:
         if path.is_dir():
@@ -85,10 +86,9 @@ def _zip_format(path: Path) -> Format:
         return "zarr-zip"
     if "manifest.json" in names:
         raise InputError(f"{path} is an nnzip archive already: to read it use nnzip decompress or nnzip.open_archive")
-    inside = [name for name in names if name.endswith((".nc", ".nc4", ".grib", ".grb", ".grib2", ".grb2"))]
-    if inside:
-        raise InputError(f"{path} is a ZIP file that holds {', '.join(inside[:3])}: unzip it and give the files inside")
-    raise InputError(f"{path} is a ZIP file but no Zarr store")
+    if inner_files(names):
+        return "zip"
+    raise InputError(f"{path} is a ZIP file but no Zarr store, and holds no NetCDF or GRIB file")
 
 
 def _has_late_superblock(file: BinaryIO, size: int) -> bool:

@@ -11,14 +11,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from xarray.coders import CFTimedeltaCoder
 
 from nnzip.data.conventions import check_coordinates, unpacked_attributes
+from nnzip.data.expver import has_versions, merge_versions
 from nnzip.data.formats import Format, detect_format, zarr_root
 from nnzip.data.joining import join_files, merge_cubes
+from nnzip.data.zipped import unpack
 from nnzip.errors import InputError, UnavailableError
 
 _BLOCK_VALUES = 1 << 22  # dask chunk of a large variable, about 16 MiB of float32
@@ -39,11 +43,11 @@ def open_dataset(paths: PathInput | Sequence[PathInput]) -> xr.Dataset:
     """
     files = resolve_paths(paths)
     opened = [_open_file(path) for path in files]
-    if len(opened) == 1:
-        dataset = opened[0]
-    else:
-        dataset = join_files([_chunked(each) for each in opened], [str(path) for path in files])
-        dataset.set_close(_closer(opened))
+    dataset = opened[0] if len(opened) == 1 else _join(opened, files)
+    if has_versions(dataset):
+        close = dataset.close
+        dataset = merge_versions(_chunked(dataset))
+        dataset.set_close(close)
     for variable in dataset.variables.values():
         variable.attrs = unpacked_attributes(variable)
     check_coordinates(dataset)
@@ -74,6 +78,7 @@ def _open_file(path: Path) -> xr.Dataset:
         "grib": _open_grib,
         "zarr": _open_zarr,
         "zarr-zip": _open_zarr_zip,
+        "zip": _open_zip,
     }
     return openers[detect_format(path)](path)
 
@@ -92,6 +97,31 @@ def _open_zarr_zip(path: Path) -> xr.Dataset:
     return _open_with_xarray(
         path, ZipStore(path, mode="r"), engine="zarr", consolidated=False, group=zarr_root(path) or None
     )
+
+
+def _open_zip(path: Path) -> xr.Dataset:
+    """The files inside, joined; unpacked into a temporary directory that is removed when the dataset is closed."""
+    folder = TemporaryDirectory(prefix="nnzip-")
+    try:
+        files = unpack(path, Path(folder.name))
+        opened = [_open_file(file) for file in files]
+        dataset = _join(opened, files)
+    except BaseException:
+        folder.cleanup()
+        raise
+
+    def close() -> None:
+        _closer(opened)()
+        folder.cleanup()
+
+    dataset.set_close(close)
+    return dataset
+
+
+def _join(opened: list[xr.Dataset], files: list[Path]) -> xr.Dataset:
+    dataset = join_files([_chunked(each) for each in opened], [str(path) for path in files])
+    dataset.set_close(_closer(opened))
+    return dataset
 
 
 def _open_with_xarray(path: Path, store: Any, **options: Any) -> xr.Dataset:
@@ -120,15 +150,26 @@ def _open_grib(path: Path) -> xr.Dataset:
         raise UnavailableError(f"{path} is a GRIB file, to read it: pip install nnzip[grib] ({error})") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # cfgrib calls xr.merge without naming `compat`
+        keywords: dict[str, Any] = {"indexpath": "", "errors": "raise"}
         try:
-            cubes = cfgrib.open_datasets(
-                str(path), backend_kwargs={"indexpath": "", "errors": "raise"}, decode_timedelta=_DURATIONS
-            )
+            cubes = cfgrib.open_datasets(str(path), backend_kwargs=keywords, decode_timedelta=_DURATIONS)
+            if any(_is_accumulated(cube) for cube in cubes):  # beside instantaneous variables, on their times
+                keywords["time_dims"] = ("valid_time",)
+                cubes = cfgrib.open_datasets(str(path), backend_kwargs=keywords, decode_timedelta=_DURATIONS)
         except Exception as error:  # eccodes raises its own exception types, derived from Exception alone
             raise InputError(f"{path} cannot be read as GRIB ({error or type(error).__name__})") from error
     if not cubes:
         raise InputError(f"{path} is a GRIB file without a message that cfgrib can read")
     return merge_cubes(cubes, str(path))
+
+
+def _is_accumulated(cube: xr.Dataset) -> bool:
+    """True for sums (or extremes) over steps of several forecasts that never reach the same time twice, as in ERA5."""
+    kinds = {variable.attrs.get("GRIB_stepType", "instant") for variable in cube.data_vars.values()}
+    times = cube.coords.get("valid_time")
+    if kinds == {"instant"} or times is None or set(times.dims) != {"time", "step"}:
+        return False
+    return bool(np.unique(times.to_numpy()).size == times.size)
 
 
 def _chunked(dataset: xr.Dataset) -> xr.Dataset:

@@ -27,7 +27,7 @@ from nnzip.errors import UsageError
 
 _SLACK = 1e-4  # degrees: float32 longitudes are no closer to their decimal values
 
-__all__ = ["Box", "bbox_indices", "parse_bbox", "selected_longitudes", "subset", "time_indices"]
+__all__ = ["Box", "bbox_indices", "inside_box", "parse_bbox", "selected_longitudes", "subset", "time_indices"]
 
 
 class Box(NamedTuple):
@@ -68,6 +68,23 @@ def bbox_indices(
         return _curvilinear_indices(np.asarray(latitude, np.float64), np.asarray(longitude, np.float64), box)
     rows = _latitude_positions(np.asarray(latitude, np.float64), box)
     return slice(int(rows[0]), int(rows[-1]) + 1), _longitude_positions(np.asarray(longitude, np.float64), box)
+
+
+def inside_box(latitude: NDArray[Any], longitude: NDArray[Any], box: Box) -> NDArray[np.bool_]:
+    """Grid points inside `box`, bool [lat, lon]; arguments and errors as for `bbox_indices`.
+
+    A box between grid points holds the nearest row or column; of a repeated seam column it holds both.
+    """
+    rows, columns = bbox_indices(latitude, longitude, box)
+    width = 360.0 if box.east - box.west >= 360 else (box.east - box.west) % 360
+    eastward = _eastward(np.asarray(longitude, np.float64), box.west) <= width + _SLACK
+    if np.ndim(latitude) == 2:
+        inside: NDArray[np.bool_] = eastward & (latitude >= box.south - _SLACK) & (latitude <= box.north + _SLACK)
+        return inside
+    inside = np.zeros((np.size(latitude), np.size(longitude)), dtype=np.bool_)
+    inside[rows] = eastward
+    inside[rows, columns[:, None]] = True
+    return inside
 
 
 def selected_longitudes(

@@ -16,6 +16,9 @@ from nnzip.errors import UsageError
 
 _TEXT = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d))?)?)?)?)?Z?")
 
+BLOCKS = {"day": 6, "month": 8, "year": 10}
+"""Calendar blocks, and how many digits of YYYYMMDDhhmmss are below them."""
+
 
 def is_time_valued(variable: xr.Variable) -> bool:
     """True when the values are points in time: datetime64 or cftime objects (durations are not)."""
@@ -55,6 +58,15 @@ def time_indices(times: NDArray[Any], text: str) -> slice | NDArray[np.intp]:
     if chosen[-1] - chosen[0] + 1 == chosen.size:
         return slice(int(chosen[0]), int(chosen[-1]) + 1)
     return chosen
+
+
+def block_numbers(times: NDArray[Any], block: str) -> NDArray[np.int64]:
+    """Which day, month or year (`block`) of its own calendar each of the 1-D `times` lies in, in UTC.
+
+    Equal numbers mean the same block; later blocks have larger numbers. `times` as for `time_indices`.
+    """
+    numbers: NDArray[np.int64] = _sortable_digits(times) // 10 ** BLOCKS[block]
+    return numbers
 
 
 def _cftime_seconds(time: Any) -> float:

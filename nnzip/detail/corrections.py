@@ -1,15 +1,20 @@
-"""Corrections: sparse fixes at single points that make the error bound hold everywhere.
+"""Corrections: sparse fixes at single points that bring every value into the interval it was promised.
 
-A point whose error exceeds its allowance gets a whole multiple m of a unit (UNIT times the channel's bound) added;
-where even that is not enough, or m would be large, the value itself is stored. The decoder needs no allowances, so
-they may differ from point to point.
+A point outside its interval gets a whole multiple m of a unit added; where no multiple leads inside, or m would be
+large, the value itself is stored. The decoder needs no intervals, so they may differ from point to point. Points whose
+intervals are much narrower than others' (a tighter tolerance at extremes) go into a block of their own, with a smaller
+unit.
 
-Points are coded in raster order over [channel, time, lat, lon] as the gap to the previous one, with the sign of m: the
-symbol sign * (1 + (gap - 1) >> s) under a table per chunk of symbols, followed by |m| - 1 zeros, and the s low bits of
-gap - 1 as they are.
+The points of a block are coded in raster order over [channel, time, lat, lon] as the gap to the previous one, with the
+sign of m: the symbol sign * (1 + (gap - 1) >> s) under a table per chunk of symbols, and the s low bits of gap - 1 as
+they are; then |m| - 1 of all points under one table. (Format 1 has one block, and writes |m| - 1 as that many zeros
+after the point's symbol.)
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -19,18 +24,26 @@ from nnzip.archive import entropy
 from nnzip.errors import CorruptArchiveError
 
 UNIT = 1.5
-"""Size of a correction in units of the bound: leaves at most the bound of errors up to 2.5 bounds."""
+"""Largest correction in units of the bound: leaves at most the bound of errors up to 2.5 bounds."""
 
-_MOST_UNITS = 8
+_MOST_UNITS = 64
+_WIDEST = 2.0  # bounds: how wide the interval is that the bound alone allows
+_ALIKE = 0.4  # intervals narrower than this share of a block's widest go into the next block
+_BLOCKS = 4
+_FEWEST = 6  # points that a further block pays for; fewer are stored as values
 _CHUNK = 48  # symbols that share a table
 _FIRST_TABLE, _SIDE_TABLE = 60, 46  # where differences of tables start, and the table that codes them
 _LARGEST_SYMBOL = 512  # mean symbols beyond this cost escapes: drop low bits until they are smaller
 
 Values = NDArray[np.float64]
+Limits = NDArray[np.floating]
 
 
 class CorrectionsHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Counts and sizes of the two streams, fixes and literals; `units` float64 [channel] in the data's units."""
+    """Counts and sizes of the two streams, fixes and literals; `units` float64 [channel] in the data's units.
+
+    `table` codes |m| - 1; format 1, which has zeros among the symbols instead, lacks it.
+    """
 
     units: list[float]
     fixes: int
@@ -39,55 +52,163 @@ class CorrectionsHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unk
     fix_bytes: int
     literals: int
     literal_bits: int
+    table: int | None = None
 
 
-def encode_corrections(original: Values, decoded: Values, allowance: Values, bounds: Values) -> tuple[bytes, Values]:
-    """Corrections that bring |original - decoded| below `allowance` at every finite point, and the corrected values.
+class CorrectionsEncoder:
+    """Collects the points of a tile that are outside their intervals, part by part in raster order, and codes them.
 
-    All [channel, time, lat, lon] float64 except bounds [channel]; NaN in `original` is never corrected. Cost: a few
-    passes over the values.
+    `bounds` [channel] is the scale of the corrections; `channel_size` is the number of values of a channel. Cost: a few
+    passes over the values; memory a few parts and the corrections.
     """
-    units = UNIT * bounds
-    error = original - decoded
-    wrong = np.flatnonzero(np.abs(error).ravel() > allowance.ravel())  # false for NaN
-    if not wrong.size:
-        return b"", decoded
-    channel = wrong // decoded[0].size
-    excess = error.ravel()[wrong]
-    multiples = np.rint(np.clip(excess / units[channel], -1e9, 1e9)).astype(np.int64)
-    multiples = np.where(multiples == 0, np.sign(excess), multiples).astype(np.int64)
-    fixed = decoded.ravel()[wrong] + multiples * units[channel]
-    enough = (np.abs(original.ravel()[wrong] - fixed) <= allowance.ravel()[wrong]) & (np.abs(multiples) <= _MOST_UNITS)
-    corrected = decoded.copy().ravel()
-    corrected[wrong] = np.where(enough, fixed, original.ravel()[wrong])
-    return _pack(
-        units, wrong[enough], multiples[enough], wrong[~enough], original.ravel()[wrong[~enough]]
-    ), corrected.reshape(decoded.shape)
+
+    def __init__(self, bounds: Values, channel_size: int) -> None:
+        self._bounds = bounds
+        self._size = channel_size
+        self._wrong: list[tuple[NDArray[np.int64], Values, Values, Values, Values]] = []
+
+    def add(
+        self,
+        channel: int,
+        start: int,
+        original: Values,
+        decoded: Values,
+        low: Limits,
+        high: Limits,
+        guard: Values | float,
+    ) -> None:
+        """A part of one channel whose first value is number `start` of it, all of any one shape; `guard` or a number.
+
+        Points where `decoded` is outside [low + guard, high - guard] are corrected; NaN limits are never broken. Where
+        no fix leads inside, the number in [low, high] nearest to `original` is stored, which needs no guard.
+        """
+        inner_low, inner_high = low + guard, high - guard
+        wrong = np.flatnonzero(((decoded < inner_low) | (decoded > inner_high)).ravel())
+        if wrong.size:
+            stored = np.clip(original.ravel()[wrong], low.ravel()[wrong], high.ravel()[wrong])
+            before, least, most = (v.ravel()[wrong].astype(np.float64) for v in (decoded, inner_low, inner_high))
+            positions = (channel * self._size + start + wrong).astype(np.int64)
+            self._wrong.append((positions, before, least, most, stored.astype(np.float64)))
+
+    def encode(self) -> bytes:
+        """The payload; empty where nothing needs correcting."""
+        if not self._wrong:
+            return b""
+        positions, before, low, high, stored = (np.concatenate(parts) for parts in zip(*self._wrong, strict=True))
+        scale = self._bounds[positions // self._size]
+        multiples = np.zeros(positions.size, dtype=np.int64)
+        blocks = []
+        for unit, members in _blocks((high - low) / scale):
+            limits = low[members], high[members]
+            multiples[members] = _fewest(
+                before[members], limits, (unit * self._bounds)[positions[members] // self._size]
+            )
+            blocks.append((unit, members[multiples[members] != 0]))
+        exact = np.flatnonzero(multiples == 0)
+        payload = b""
+        for unit, members in blocks:
+            literals = exact if not payload else exact[:0]
+            if members.size or literals.size:
+                fixes = positions[members], multiples[members]
+                payload += _pack(unit * self._bounds, *fixes, positions[literals], stored[literals])
+        return payload
 
 
-def apply_corrections(data: bytes, decoded: Values) -> Values:
-    """`decoded` [channel, time, lat, lon] with the corrections of a payload.
+def _blocks(widths: Values) -> Iterator[tuple[float, NDArray[np.intp]]]:
+    """Unit in bounds and members of every block, for intervals of these widths in bounds.
 
-    Raises CorruptArchiveError when they do not fit.
+    A unit below the narrowest width of its block leads into every interval.
     """
-    if not data:
-        return decoded
+    widths = np.minimum(widths, _WIDEST)
+    left = np.arange(widths.size)
+    for number in range(_BLOCKS):
+        widest = float(widths[left].max(initial=0.0))
+        members = left[widths[left] >= _ALIKE * widest]
+        if number and members.size < _FEWEST:
+            return
+        narrowest = float(widths[members].min(initial=_WIDEST))
+        yield (min(UNIT, 0.999 * narrowest) if narrowest > 0 else UNIT), members
+        left = left[widths[left] < _ALIKE * widest]
+
+
+def _fewest(before: Values, limits: tuple[Values, Values], units: Values) -> NDArray[np.int64]:
+    """The multiples of `units` of least magnitude that lead into the limits, 0 where none does."""
+    low, high = limits
+    steps = np.where(before < low, np.ceil((low - before) / units), np.floor((high - before) / units))
+    multiples = np.clip(steps, -_MOST_UNITS - 1, _MOST_UNITS + 1).astype(np.int64)
+    fixed = before + multiples * units
+    inside = (fixed >= low) & (fixed <= high) & (np.abs(multiples) <= _MOST_UNITS)
+    return np.where(inside, multiples, 0)
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Decoded corrections of a tile: what is added at some points, and the values that replace others.
+
+    Positions are in raster order over [channel, time, lat, lon]; `size` is the number of values of a channel.
+    """
+
+    size: int
+    positions: NDArray[np.int64]
+    fixes: Values
+    literal_positions: NDArray[np.int64]
+    literals: Values
+
+    def apply(self, channel: int, values: Values) -> None:
+        """Correct the contiguous `values` of a channel, in place."""
+        flat = values.reshape(-1)
+        part = _part(self.positions, channel, self.size)
+        flat[self.positions[part] - channel * self.size] += self.fixes[part]
+        part = _part(self.literal_positions, channel, self.size)
+        flat[self.literal_positions[part] - channel * self.size] = self.literals[part]
+
+
+def decode_corrections(data: bytes, channels: int, channel_size: int) -> Corrections:
+    """Inverse of `CorrectionsEncoder.encode`. Raises CorruptArchiveError when `data` do not fit."""
+    fixes = [(np.zeros(0, dtype=np.int64), np.zeros(0))]
+    literals = [(np.zeros(0, dtype=np.int64), np.zeros(0))]
+    while data:
+        data = _decode_block(data, channels, channel_size, fixes, literals)
+    return Corrections(channel_size, *_in_order(fixes), *_in_order(literals))
+
+
+def _decode_block(
+    data: bytes,
+    channels: int,
+    channel_size: int,
+    fixes: list[tuple[NDArray[np.int64], Values]],
+    literals: list[tuple[NDArray[np.int64], Values]],
+) -> bytes:
+    """Append the first block's positions and what belongs there; returns what follows the block."""
     length = int.from_bytes(data[:4], "little")
     try:
         header = msgspec.msgpack.decode(data[4 : 4 + length], type=CorrectionsHeader)
     except msgspec.MsgspecError as error:
         raise CorruptArchiveError(f"the corrections' header cannot be read: {error}") from error
-    _check(header, decoded)
+    values = channels * channel_size
+    _check(header, channels, values)
     body = data[4 + length :]
+    end = header.fix_bytes - (-header.literals * header.literal_bits // 8) + 8 * header.literals
     positions, multiples = _unpack_fixes(header, body[: header.fix_bytes])
-    literal_positions, literals = _unpack_literals(header, body[header.fix_bytes :])
+    literal_positions, literal_values = _unpack_literals(header, body[header.fix_bytes : end])
     for found in (positions, literal_positions):
-        if found.size and (found[-1] >= decoded.size or found[0] < 0):
-            raise CorruptArchiveError(f"a correction at point {found[-1]} of {decoded.size}: the payload is damaged")
-    corrected = decoded.copy().ravel()
-    corrected[positions] += multiples * np.array(header.units)[positions // decoded[0].size]
-    corrected[literal_positions] = literals
-    return corrected.reshape(decoded.shape)
+        if found.size and (found[-1] >= values or found[0] < 0):
+            raise CorruptArchiveError(f"a correction at point {found[-1]} of {values}: the payload is damaged")
+    fixes.append((positions, multiples * np.array(header.units)[positions // channel_size]))
+    literals.append((literal_positions, literal_values))
+    return body[end:]
+
+
+def _in_order(parts: list[tuple[NDArray[np.int64], Values]]) -> tuple[NDArray[np.int64], Values]:
+    """Positions of all blocks in raster order, and what belongs there."""
+    positions, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(positions, kind="stable")
+    return positions[order], values[order]
+
+
+def _part(positions: NDArray[np.int64], channel: int, size: int) -> slice:
+    """Which of the sorted `positions` are in a channel."""
+    return slice(*np.searchsorted(positions, (channel * size, (channel + 1) * size)).tolist())
 
 
 def _pack(
@@ -95,14 +216,15 @@ def _pack(
 ) -> bytes:
     gaps = np.diff(positions, prepend=-1)
     low_bits = _low_bits(gaps)
-    symbols = np.zeros(int(np.abs(multiples).sum()), dtype=np.int32)
-    firsts = np.cumsum(np.abs(multiples)) - np.abs(multiples)
-    symbols[firsts] = np.sign(multiples) * (1 + ((gaps - 1) >> low_bits))
+    symbols = (np.sign(multiples) * (1 + ((gaps - 1) >> low_bits))).astype(np.int32)
     tables = _fit_tables(symbols)
+    further = (np.abs(multiples) - 1).astype(np.int32)
+    table = entropy.best_table(further)
     fixes = entropy.encode_chunks(
         [
             (np.diff(tables, prepend=_FIRST_TABLE).astype(np.int32), _side(tables.size)),
             (symbols, _spread(tables, symbols.size)),
+            (further, np.full(further.size, table, dtype=np.uint8)),
         ]
     )
     low = _pack_low(gaps - 1, low_bits)
@@ -116,6 +238,7 @@ def _pack(
         fix_bytes=len(fixes) + len(low),
         literals=exact.size,
         literal_bits=literal_bits,
+        table=table,
     )
     encoded = msgspec.msgpack.encode(header)
     literals = _pack_low(exact_gaps, literal_bits) + values.astype("<f8").tobytes()
@@ -123,6 +246,7 @@ def _pack(
 
 
 def _unpack_fixes(header: CorrectionsHeader, data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions and multiples of the fixes."""
     low_bytes = -(-header.fixes * header.low_bits // 8)
     low = _unpack_low(data[:low_bytes], header.fixes, header.low_bits)
     decoder = entropy.SymbolDecoder(data[low_bytes:])
@@ -132,13 +256,18 @@ def _unpack_fixes(header: CorrectionsHeader, data: bytes) -> tuple[NDArray[np.in
             f"the corrections ask for table {tables.max()} of {entropy.TABLES}: the payload is damaged"
         )
     symbols = decoder.decode(_spread(tables, header.symbols)).astype(np.int64)
-    decoder.finish()
     firsts = np.flatnonzero(symbols)
     if firsts.size != header.fixes or (symbols.size and not symbols[0]):
         raise CorruptArchiveError("the corrections' signs and gaps do not match: the payload is damaged")
+    if header.table is None:
+        magnitudes = np.diff(firsts, append=symbols.size)
+    else:
+        magnitudes = 1 + decoder.decode(np.full(header.fixes, header.table, dtype=np.uint8)).astype(np.int64)
+        if magnitudes.size and not 1 <= magnitudes.min() <= magnitudes.max() <= _MOST_UNITS:
+            raise CorruptArchiveError(f"a correction of {magnitudes.max()} units: the payload is damaged")
+    decoder.finish()
     gaps = ((np.abs(symbols[firsts]) - 1) << header.low_bits) + low + 1
-    counts = np.diff(firsts, append=symbols.size)
-    return np.cumsum(gaps) - 1, np.sign(symbols[firsts]) * counts
+    return np.cumsum(gaps) - 1, np.sign(symbols[firsts]) * magnitudes
 
 
 def _unpack_literals(header: CorrectionsHeader, data: bytes) -> tuple[NDArray[np.int64], Values]:
@@ -189,11 +318,12 @@ def _unpack_low(data: bytes, count: int, bits: int) -> NDArray[np.int64]:
     return result
 
 
-def _check(header: CorrectionsHeader, decoded: Values) -> None:
+def _check(header: CorrectionsHeader, channels: int, values: int) -> None:
     problems = (
-        len(header.units) != len(decoded) or not np.isfinite(header.units).all(),
-        not 0 <= header.fixes <= decoded.size or not 0 <= header.literals <= decoded.size,
-        not header.fixes <= header.symbols <= _MOST_UNITS * header.fixes,
+        len(header.units) != channels or not np.isfinite(header.units).all(),
+        not 0 <= header.fixes <= values or not 0 <= header.literals <= values,
+        not header.fixes <= header.symbols <= (_MOST_UNITS if header.table is None else 1) * header.fixes,
+        header.table is not None and not 0 <= header.table < entropy.TABLES,
         header.fix_bytes < 0,
         not 0 <= header.low_bits <= 40 or not 1 <= header.literal_bits <= 41,
     )

@@ -10,7 +10,7 @@ channel's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -22,8 +22,9 @@ from torch import Tensor
 from nnzip.errors import CorruptArchiveError
 from nnzip.transform import interpolation, wavelet
 from nnzip.transform.bands import Bands, interpolation_bands, wavelet_bands
-from nnzip.transform.coefficients import Coefficients, decode_coefficients, encode_coefficients, plan_coding
+from nnzip.transform.coefficients import Coefficients, encode_coefficients, plan_coding
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, dequantise, quantise
+from nnzip.transform.streams import CONTEXT, reader
 
 Shape = tuple[int, int, int, int]
 Flags = tuple[bool, bool, bool]
@@ -40,6 +41,7 @@ class DetailHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
     limits: bytes  # float32 [2, channel]
     means: bytes  # float32 [channel], what a missing field is replaced by; empty otherwise
     streams: list[int]
+    context: int = 1  # what the coefficients were coded with: one of streams.READERS
 
     @property
     def bands(self) -> Bands:
@@ -47,28 +49,42 @@ class DetailHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
         return (interpolation_bands if self.interpolation else wavelet_bands)(self.shape[1:], self.axes)
 
 
+Visit = Callable[[int, NDArray[np.floating]], None]
+"""Gets the number of a channel and what its stream decodes to, [time, lat, lon]."""
+
+
 @dataclass(frozen=True)
 class Detail:
-    """A decoded tile [channel, time, lat, lon] in the data's units, with limits [2, channel] and means [channel].
+    """A payload whose header has been read and checked.
 
-    `values` are the residual of the field, or with `absolute` the data themselves.
+    Its channels are the residual of the field, or with `absolute` the data themselves, in the data's units; `limits`
+    [2, channel] and `means` [channel], which stand for a missing field, are float64.
     """
 
-    values: NDArray[np.floating]
-    absolute: bool
+    header: DetailHeader
+    streams: bytes
+    periodic: Flags
     limits: NDArray[np.float64]
     means: NDArray[np.float64]
 
-    def added_to(self, base: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        """Base plus residual in float64, within the limits; without a base the means take its place."""
-        if self.absolute:
-            return self.clamped(self.values.astype(np.float64))
-        return self.clamped((self.means[:, None, None, None] if base is None else base) + self.values)
+    @property
+    def absolute(self) -> bool:
+        """Whether the channels need no field."""
+        return self.header.interpolation
 
-    def clamped(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`values` [channel, ...] moved into the limits, in place."""
-        low, high = self.limits[:, :, None, None, None]
-        return np.clip(values, low, high, out=values)
+    def channels(self) -> Iterator[NDArray[np.floating]]:
+        """Every channel [time, lat, lon] in turn. Raises CorruptArchiveError for damaged streams."""
+        header, previous, start = self.header, None, 0
+        decode = reader(header.context)
+        shifts = np.frombuffer(header.shifts, dtype=np.int8).reshape(-1, 2).tolist() or [[0, 0]] * header.shape[0]
+        for size, step, shift in zip(header.streams, header.steps, shifts, strict=True):
+            data = self.streams[start : start + size]
+            previous = decode(data, header.shape[1:], header.bands, previous)
+            if header.interpolation:
+                yield interpolation.inverse(previous.astype(np.int64), header.axes) * step
+            else:
+                yield _inverse(previous, (shift[0], shift[1]), step, header.axes, self.periodic)
+            start += size
 
 
 def encode_wavelet(
@@ -78,21 +94,22 @@ def encode_wavelet(
     periodic: Flags,
     limits: NDArray[np.float32],
     means: NDArray[np.float32] | None,
-) -> tuple[bytes, Detail]:
-    """Code `residual` [channel, time, lat, lon] float32 with a quantisation step; also what it decodes to.
+    visit: Visit,
+) -> bytes:
+    """Code `residual` [channel, time, lat, lon] float32 with a quantisation step.
 
     Cost: about 0.5 s per million values on one core, memory about 12 times one channel.
     """
     bands = wavelet_bands(tuple(residual.shape[1:]), depths)
-    streams, decoded, shifts = [], [], []
+    streams, shifts = [], []
     previous: Coefficients | None = None
-    for channel in residual:
+    for number, channel in enumerate(residual):
         values = (wavelet.forward(channel, depths, periodic) / step).numpy()
         previous, plan = quantise(values, bands, previous)
         shift = [round(s / SHIFT_UNIT) for s in centroids(values, previous)]
         streams.append(encode_coefficients(previous, bands, plan))
         shifts.append(shift)
-        decoded.append(_inverse(previous, (shift[0], shift[1]), step, depths, periodic))
+        visit(number, _inverse(previous, (shift[0], shift[1]), step, depths, periodic))
     header = DetailHeader(
         shape=_shape(residual),
         interpolation=False,
@@ -102,27 +119,30 @@ def encode_wavelet(
         limits=limits.astype("<f4").tobytes(),
         means=b"" if means is None else means.astype("<f4").tobytes(),
         streams=[len(stream) for stream in streams],
+        context=CONTEXT,
     )
-    return _pack(header, streams), _detail(header, np.stack(decoded))
+    return _pack(header, streams)
 
 
-def encode_interpolation(values: NDArray[np.float64], step: float, limits: NDArray[np.float32]) -> tuple[bytes, Detail]:
+def encode_interpolation(values: NDArray[np.floating], step: float, limits: NDArray[np.float32], visit: Visit) -> bytes:
     """Code finite `values` [channel, time, lat, lon] rounded to multiples of `step`; the error is at most half a
     step.
 
     Raises OverflowError when a value is more than 2^30 steps from zero. Cost: about 0.3 s per million values on one
-    core.
+    core, memory about 12 times one channel.
     """
-    if np.abs(values).max(initial=0.0) / step >= 2**30:
-        raise OverflowError(f"values reach {np.abs(values).max():g}, more than 2^30 steps of {step:g}")
-    integers = np.rint(values / step).astype(np.int64)
-    order = interpolation.best_order(integers[0])
-    bands = interpolation_bands(tuple(values.shape[1:]), order)
-    streams = []
+    largest = float(np.abs(limits).max(initial=0.0))
+    if largest / step >= 2**30:
+        raise OverflowError(f"values reach {largest:g}, more than 2^30 steps of {step:g}")
+    order, streams = (0, 1, 2), []
     previous: Coefficients | None = None
-    for channel in integers:
-        symbols = interpolation.forward(channel, order).astype(np.int32)
+    for number, channel in enumerate(values):
+        integers = np.rint(channel.astype(np.float64) / step).astype(np.int64)
+        order = interpolation.best_order(integers) if number == 0 else order
+        bands = interpolation_bands(tuple(integers.shape), order)
+        symbols = interpolation.forward(integers, order).astype(np.int32)
         streams.append(encode_coefficients(symbols, bands, plan_coding(symbols, bands, previous)))
+        visit(number, integers * step)
         previous = symbols
     header = DetailHeader(
         shape=_shape(values),
@@ -133,35 +153,28 @@ def encode_interpolation(values: NDArray[np.float64], step: float, limits: NDArr
         limits=limits.astype("<f4").tobytes(),
         means=b"",
         streams=[len(stream) for stream in streams],
+        context=CONTEXT,
     )
-    return _pack(header, streams), _detail(header, integers * step)
+    return _pack(header, streams)
 
 
-def decode_detail(data: bytes, shape: Shape, periodic: Flags) -> Detail:
-    """Inverse of `encode_detail`.
-
-    Raises CorruptArchiveError when the payload does not fit `shape` or itself.
-    """
+def read_detail(data: bytes, shape: Shape, periodic: Flags) -> Detail:
+    """The header of a payload. Raises CorruptArchiveError when it does not fit `shape` or itself."""
     length = int.from_bytes(data[:4], "little")
     try:
         header = msgspec.msgpack.decode(data[4 : 4 + length], type=DetailHeader)
     except msgspec.MsgspecError as error:
         raise CorruptArchiveError(f"the detail layer's header cannot be read: {error}") from error
     _check(header, shape, len(data) - 4 - length)
-    decoded: list[NDArray[np.floating]] = []
-    previous, start = None, 4 + length
-    shifts = np.frombuffer(header.shifts, dtype=np.int8).reshape(-1, 2).tolist() or [[0, 0]] * shape[0]
-    for size, step, shift in zip(header.streams, header.steps, shifts, strict=True):
-        previous = decode_coefficients(data[start : start + size], shape[1:], header.bands, previous)
-        if header.interpolation:
-            decoded.append(interpolation.inverse(previous.astype(np.int64), header.axes) * step)
-        else:
-            decoded.append(_inverse(previous, (shift[0], shift[1]), step, header.axes, periodic))
-        start += size
-    return _detail(header, np.stack(decoded))
+    channels = shape[0]
+    limits = np.frombuffer(header.limits, dtype="<f4").reshape(2, channels).astype(np.float64)
+    means = np.frombuffer(header.means, dtype="<f4").astype(np.float64) if header.means else np.zeros(channels)
+    if not (np.isfinite(limits).all() and np.isfinite(means).all()):
+        raise CorruptArchiveError("the detail layer's limits are not finite: the payload is damaged")
+    return Detail(header, data[4 + length :], periodic, limits, means)
 
 
-def _shape(values: Tensor | NDArray[np.float64]) -> Shape:
+def _shape(values: Tensor | NDArray[np.floating]) -> Shape:
     channels, times, rows, columns = values.shape
     return channels, times, rows, columns
 
@@ -178,15 +191,6 @@ def _inverse(
     values = dequantise(coefficients, (shift[0] * SHIFT_UNIT, shift[1] * SHIFT_UNIT)) * np.float32(step)
     inverted: NDArray[np.float32] = wavelet.inverse(torch.from_numpy(values), depths, periodic).numpy()
     return inverted
-
-
-def _detail(header: DetailHeader, values: NDArray[np.floating]) -> Detail:
-    channels = header.shape[0]
-    limits = np.frombuffer(header.limits, dtype="<f4").reshape(2, channels).astype(np.float64)
-    means = np.frombuffer(header.means, dtype="<f4").astype(np.float64) if header.means else np.zeros(channels)
-    if not (np.isfinite(limits).all() and np.isfinite(means).all()):
-        raise CorruptArchiveError("the detail layer's limits are not finite: the payload is damaged")
-    return Detail(values, header.interpolation, limits, means)
 
 
 def _check(header: DetailHeader, shape: Shape, available: int) -> None:

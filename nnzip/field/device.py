@@ -1,20 +1,105 @@
-"""Which device computes."""
+"""Which device computes, how exactly, and in how large blocks."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
 import torch
 
-from nnzip.errors import UnavailableError
+from nnzip.errors import ResourceError, UnavailableError
+
+CPU = torch.device("cpu")
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device called `name`: "auto" (CUDA if there is one), "cpu" or "cuda".
+    """The device called `name`: "auto" (CUDA if it works), "cpu" or "cuda".
 
-    Raises UnavailableError for "cuda" without one.
+    Raises UnavailableError for "cuda" where it does not work.
     """
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
+    problem = None if name == "cpu" else cuda_problem()
+    if name == "cuda" and problem is not None:
         raise UnavailableError(
-            "there is no CUDA device on this machine (or torch was built without CUDA): use --device cpu"
+            f"no CUDA device can be used: {problem}. Use --device cpu; `nnzip doctor` says what is missing"
         )
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    return CPU if name == "cpu" or problem is not None else torch.device("cuda")
+
+
+@lru_cache(maxsize=1)
+def cuda_problem() -> str | None:
+    """Why CUDA does not work here (no GPU, a driver too old, torch without CUDA) in one line; None where it works.
+
+    Runs a kernel, once per process: a torch that was not built for this GPU fails only then. Takes up to seconds.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch warns of is raised too
+        try:
+            torch.ones(1, device="cuda").add_(1).item()
+        except (RuntimeError, AssertionError) as error:
+            return str(error).strip().splitlines()[0].rstrip(".")
+    return None
+
+
+@contextmanager
+def exact_float32(device: torch.device) -> Iterator[None]:
+    """Matrix products in true float32, whatever the caller's process allows elsewhere: no TF32, bfloat16 or autocast.
+
+    These would move decoded values by up to 2 % of their range.
+    """
+    modules: tuple[Any, ...] = (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None))
+    settings = [module for module in modules if hasattr(module, "fp32_precision")]  # torch 2.9 and later
+    before = [module.fp32_precision for module in settings]
+    legacy = None if settings else torch.get_float32_matmul_precision()
+    try:
+        for module in settings:
+            module.fp32_precision = "ieee"
+        if legacy is not None:
+            torch.set_float32_matmul_precision("highest")
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for module, value in zip(settings, before, strict=True):
+            module.fp32_precision = value
+        if legacy is not None:
+            torch.set_float32_matmul_precision(legacy)
+
+
+def in_blocks(times: int, rows: int, rows_together: int, work: Callable[[slice, slice], None]) -> None:
+    """`work` on every part (times, rows) of a product grid, about `rows_together` rows of it at once.
+
+    Blocks become smaller where the GPU's memory does not hold them. Raises ResourceError where it does not hold a row.
+    """
+    done, size = 0, max(rows_together, 1)
+    while done < times * rows:
+        time, row = divmod(done, rows)
+        if row == 0 and size >= rows:
+            block = slice(time, min(time + size // rows, times)), slice(0, rows)
+        else:
+            block = slice(time, time + 1), slice(row, min(row + size, rows))
+        try:
+            work(*block)
+        except torch.OutOfMemoryError as error:
+            if size == 1:
+                raise _out_of_memory(error) from error
+            size = max(min(size, times * rows) // 2, 1)
+        else:
+            done += (block[0].stop - block[0].start) * (block[1].stop - block[1].start)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn running out of GPU memory into ResourceError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise _out_of_memory(error) from error
+
+
+def _out_of_memory(error: Exception) -> ResourceError:
+    first = str(error).strip().splitlines()[0]
+    return ResourceError(
+        f"the GPU's memory is too small for this ({first}): free it, take fewer variables, or use --device cpu"
+    )

@@ -11,8 +11,10 @@ from nnzip.field import cycles
 from nnzip.field.payload import FieldHeader, Network, QuantisedChannel, encode_network, pack, references
 from nnzip.field.preparation import Transformed, transform
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP, search_step
+from nnzip.field.tails import pack_stretch
 from nnzip.transform.coefficients import CodingPlan, Coefficients, encode_coefficients, plan_coding
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, quantise
+from nnzip.transform.streams import CONTEXT
 
 _ATTEMPTS = 4
 _TOLERANCE, _CLOSE = 0.006, 4  # how close a search comes to the budget: a share of it, but not closer than some bytes
@@ -95,7 +97,7 @@ def encode_segment(
         room = budget - fixed
         tolerance = max(_TOLERANCE, _CLOSE / max(room, 1.0))
         step = search_step(trials.size, transformed.rates, room, tolerance=tolerance, start=step)
-        encoded = _encode(transformed, step, trials.quantised(step), layers)
+        encoded = encode_at(transformed, step, trials.quantised(step), layers)
         report((attempt + 1) / _ATTEMPTS)
         free = budget - len(encoded.data)
         if free >= 0 and (best is None or len(encoded.data) > len(best.data)):
@@ -103,7 +105,7 @@ def encode_segment(
         if 0 <= free <= 1.5 * tolerance * budget or step <= SMALLEST_STEP or step >= LARGEST_STEP:
             break
         fixed = len(encoded.data) - encoded.quantised.bytes + _MARGIN * attempt * budget
-    return best or _encode(transformed, LARGEST_STEP, trials.quantised(LARGEST_STEP), layers)
+    return best or encode_at(transformed, LARGEST_STEP, trials.quantised(LARGEST_STEP), layers)
 
 
 class _Trials:
@@ -127,7 +129,8 @@ class _Trials:
         return self._last[1]
 
 
-def _encode(transformed: Transformed, step: float, quantised: Quantised, layers: Network) -> Encoded:
+def encode_at(transformed: Transformed, step: float, quantised: Quantised, layers: Network) -> Encoded:
+    """The payload of a segment quantised at `step`."""
     streams = []
     for channel, (maps_plan, plan) in zip(quantised.channels, quantised.plans, strict=True):
         if maps_plan is not None:
@@ -152,5 +155,7 @@ def _encode(transformed: Transformed, step: float, quantised: Quantised, layers:
         exponents=exponents,
         network_tables=tables,
         streams=[len(stream) for stream in streams],
+        context=CONTEXT,
+        stretches=[pack_stretch(stretch) for stretch in transformed.source.stretches],
     )
     return Encoded(pack(header, streams), header, quantised)

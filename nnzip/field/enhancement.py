@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnzip.field import network
+from nnzip.field.backend import training_backend
 from nnzip.field.encoder import Encoded
-from nnzip.field.model import Field, Scaling
-from nnzip.field.payload import Network, build_field
+from nnzip.field.model import network_view
+from nnzip.field.payload import Network, channel_features
 from nnzip.field.preparation import Prepared
 from nnzip.field.training import Training, train_network
 
-_TRAINING_POINTS = 1 << 20
+_TRAINING_POINTS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Enhancement:
 
 @dataclass(frozen=True)
 class _Samples:
-    """Points in random order: inputs [input, point], base and wanted [channel, point], weights [point] of mean one."""
+    """Points in random order: inputs [input, point], base, wanted and weights of mean one [channel, point]."""
 
     inputs: Tensor
     base: Tensor
@@ -56,34 +58,43 @@ def train_enhancement(
     """
     generator = torch.Generator().manual_seed(seed)
     hidden = (network.hidden_width(len(source.values)),) * hidden_layers
-    header = replace(encoded.header, hidden=list(hidden))
-    field = build_field(header, source.scaling, encoded.quantised.channels, Network(), source.grid, device)
-    samples = _draw(source, field, generator)
+    samples = _draw(source, encoded, generator, device)
     scales = 2.0 ** -samples.inputs.square().mean(dim=1).sqrt().clamp(2.0**-40, 2.0**40).log2().round()
-    shapes = network.layer_shapes(len(samples.inputs), len(samples.base), hidden)
+    inputs = samples.inputs.mul_(scales[:, None])
+    shapes = network.layer_shapes(len(inputs), len(samples.base), hidden)
     started = [weight.to(device) for weight in network.initial_weights(shapes, generator)]
 
     def progress(fraction: float, loss: float, squares: Tensor) -> None:
         report(fraction, loss, source.scaling.scale * np.sqrt(squares.cpu().numpy()))
 
-    inputs, missed = samples.inputs * scales[:, None], samples.wanted - samples.base
-    trained = train_network(started, inputs, missed, samples.weights, training, progress)
+    training = dataclasses.replace(training, backend=training_backend(shapes, device))
+    trained = train_network(started, inputs, samples.wanted - samples.base, samples.weights, training, progress)
     enhanced = samples.base + network.forward_in_blocks(trained, inputs)
     layers = Network(tuple(weight.cpu() for weight in trained), scales.cpu())
-    before, after = (_rmse(samples, values, source.scaling) for values in (samples.base, enhanced))
+    before, after = (_rmse(samples, values, source) for values in (samples.base, enhanced))
     return Enhancement(layers, len(inputs), before, after)
 
 
-def _draw(source: Prepared, field: Field, generator: torch.Generator) -> _Samples:
+def _draw(source: Prepared, encoded: Encoded, generator: torch.Generator, device: torch.device) -> _Samples:
     times, rows = sample_axes(source.values.shape, generator)
-    columns = np.arange(source.grid.shape[2], dtype=np.float64)
-    base, inputs = field.network_view(times.numpy().astype(np.float64), rows.numpy().astype(np.float64), columns)
+    header = replace(encoded.header, hidden=[1])  # as with a network: all feature levels
+    features, maps = [], []
+    for grids, channel_maps in channel_features(header, encoded.quantised.channels, source.grid, device):
+        features.append(torch.stack([grid[times][:, rows] for grid in grids]))
+        maps.append(channel_maps[:, rows])
+    positions = (
+        times.numpy().astype(np.float64),
+        rows.numpy().astype(np.float64),
+        np.arange(source.grid.shape[2], dtype=np.float64),
+    )
+    chosen_cycles = tuple(header.cycles)
+    base, inputs = network_view(source.grid, chosen_cycles, torch.stack(features), torch.stack(maps), positions)
     weights = torch.from_numpy(np.square(source.grid.row_weights()).astype(np.float32))[rows]
-    weights = weights[None, :, None].expand(base.shape[1:]).reshape(-1)
-    order = torch.randperm(weights.numel(), generator=generator)
-    weights = (weights / weights.mean())[order].to(base.device)
-    wanted = source.values[:, times][:, :, rows].flatten(1)[:, order].to(base.device)
-    order = order.to(base.device)
+    wanted = source.values[:, times][:, :, rows]
+    weights = weights[:, None] * source.slopes(wanted, rows.numpy().astype(np.float64))
+    order = torch.randperm(wanted[0].numel(), generator=generator)
+    weights, wanted = (part.flatten(1)[:, order].to(device) for part in (weights / weights.mean(), wanted))
+    order = order.to(device)
     return _Samples(inputs[:, order], base.flatten(1)[:, order], wanted, weights)
 
 
@@ -98,11 +109,8 @@ def sample_axes(shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, 
     return chosen_times, chosen_rows
 
 
-def _rmse(samples: _Samples, values: Tensor, scaling: Scaling) -> float:
-    """Of standardised `values` [channel, point], within the stored range as the decoder has them."""
-    limits = [
-        torch.from_numpy(((limit - scaling.mean) / scaling.scale).astype(np.float32)).to(values.device)[:, None]
-        for limit in (scaling.minimum, scaling.maximum)
-    ]
+def _rmse(samples: _Samples, values: Tensor, source: Prepared) -> float:
+    """Of standardised, stretched `values` [channel, point], within the stored range as the decoder has them."""
+    limits = [limit.to(values.device)[:, None] for limit in source.limits()]
     errors = torch.clamp(values, *limits) - samples.wanted
     return float((errors.square() * samples.weights).mean().sqrt())

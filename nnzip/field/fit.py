@@ -14,15 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nnzip.field import network
 from nnzip.field.axes import SourceGrid
+from nnzip.field.device import CPU
 from nnzip.field.encoder import Encoded, choose_transform, encode_segment, quantise_segment
-from nnzip.field.enhancement import train_enhancement
+from nnzip.field.enhancement import Enhancement, train_enhancement
 from nnzip.field.payload import Network, encode_network
 from nnzip.field.preparation import Transformed, prepare, transform
 from nnzip.field.search import search_step
+from nnzip.field.tails import TailOptions
 from nnzip.field.training import Training
 
-_CPU = torch.device("cpu")
 _WORTH = 1.8  # relative bytes that a relative RMSE is worth: the slope of the rate-distortion curve in the logarithm
 _HEADER_BYTES, _HEADER_BYTES_PER_CHANNEL = 60, 30
 _ENDS, _ENDS_WITH_NETWORK = (0.5, 1.0), (0.2, 0.4, 0.9)  # fractions done after choosing, encoding, (training)
@@ -32,14 +34,16 @@ _ENDS, _ENDS_WITH_NETWORK = (0.5, 1.0), (0.2, 0.4, 0.9)  # fractions done after 
 class FitOptions:
     """How much work to spend: steps of network training (0: no network), hidden layers, the seed and the device.
 
-    `seconds`: at most this long for the training; None: no limit.
+    `seconds`: at most this long for the training; None: no limit. `tails`: what shall have a smaller error than the
+    rest.
     """
 
     training_steps: int
     hidden_layers: int = 2
     seconds: float | None = None
     seed: int = 0
-    device: torch.device = _CPU
+    device: torch.device = CPU
+    tails: tuple[TailOptions, ...] = ()
 
 
 Report = Callable[[str, float, float | None, NDArray[np.float64] | None], None]
@@ -65,7 +69,7 @@ def fit_field(
     """
     ends = _ENDS_WITH_NETWORK if options.training_steps else _ENDS
     report("fitting", 0.0, None, None)
-    base = transform(prepare(values, grid, runs), with_cycles=False)
+    base = transform(prepare(values, grid, runs, options.tails), with_cycles=False)
     step = search_step(lambda trial: quantise_segment(base, trial).bytes, base.rates, budget, tolerance=0.2)
     chosen = choose_transform(base, step)
     report("quantising", ends[0], None, None)
@@ -87,18 +91,30 @@ def _with_network(
     def trained(fraction: float, loss: float, rmse: NDArray[np.float64]) -> None:
         report("fitting", start + (stop - start) * fraction, loss, rmse)
 
-    training = Training(options.training_steps, seconds=options.seconds)
+    batch = network.BLOCK_POINTS if options.device.type == "cpu" else network.BATCH_POINTS_CUDA
+    training = Training(options.training_steps, batch, options.seconds)
     found = train_enhancement(
         transformed.source, encoded, options.hidden_layers, training, options.seed, options.device, trained
     )
-    size = len(encode_network(found.layers)[2]) + 8 * len(found.layers.weights) + found.inputs
-    gained = 1 - (found.after / max(found.before, 1e-30)) ** _WORTH
-    if not gained > size / len(encoded.data):  # also where training has diverged to NaN
+    if not worth_its_bytes(found, len(encoded.data)):
         return encoded
-    fixed = len(encoded.data) - encoded.quantised.bytes + size
+    fixed = len(encoded.data) - encoded.quantised.bytes + _size(found)
     progress = _between(report, stop, 1.0)
     enhanced = encode_segment(transformed, budget, found.layers, progress, fixed=fixed, start=encoded.header.step)
     return enhanced if len(enhanced.data) <= max(budget, len(encoded.data)) else encoded
+
+
+def worth_its_bytes(found: Enhancement, size: int) -> bool:
+    """Whether a network lowers the RMSE by more than its bytes would, put into the other `size` bytes of a payload.
+
+    Not where training has diverged to NaN.
+    """
+    gained = 1 - (found.after / max(found.before, 1e-30)) ** _WORTH
+    return bool(gained > _size(found) / size)
+
+
+def _size(found: Enhancement) -> int:
+    return len(encode_network(found.layers)[2]) + 8 * len(found.layers.weights) + found.inputs
 
 
 def _between(report: Report, start: float, stop: float) -> Callable[[float], None]:

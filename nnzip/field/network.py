@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 BLOCK_POINTS = 1 << 14
-"""Points per batch: activations of this many stay in a core's L2 cache."""
+"""Points per batch on a processor: activations of this many stay in a core's L2 cache."""
+
+BATCH_POINTS_CUDA = 1 << 18
+"""Points per batch of training on a GPU: enough to keep it busy while the next kernels are launched."""
 
 WEIGHT_LIMIT = 127
 """Largest magnitude of a stored weight, in steps of its layer: 8 bits."""
@@ -45,15 +48,20 @@ def forward(weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
 
 
 def forward_in_blocks(weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
-    """`forward` on `BLOCK_POINTS` points at a time, for inputs of any size."""
+    """`forward` for inputs of any size, on a processor in batches that fit its cache."""
+    if inputs.is_cuda:
+        return forward(weights, inputs)
     starts = range(0, inputs.shape[1], BLOCK_POINTS)
     return torch.cat([forward(weights, inputs[:, start : start + BLOCK_POINTS]) for start in starts], dim=1)
 
 
-def quantisation_step(weight: Tensor) -> float:
-    """The smallest power of two of which the largest weight of a layer is at most `WEIGHT_LIMIT` times."""
-    largest = max(float(weight.detach().abs().max()), 2.0**-20)
-    return float(2.0 ** torch.tensor(largest / WEIGHT_LIMIT, dtype=torch.float64).log2().ceil())
+def quantisation_step(weight: Tensor) -> Tensor:
+    """The smallest power of two of which the largest weight of a layer is at most `WEIGHT_LIMIT` times; on its device.
+
+    Computed without a copy to the host, as every step of the training needs it.
+    """
+    largest = weight.detach().abs().max().double().clamp_min(2.0**-20)
+    return (largest / WEIGHT_LIMIT).log2().ceil().exp2().to(weight.dtype)
 
 
 def quantised(weight: Tensor) -> Tensor:

@@ -2,13 +2,13 @@
 
 Layout: length of the header (uint32, little-endian), the header (MessagePack array, see `FieldHeader`), then its
 streams one after another: per channel the maps of the cycles (if there are cycles) and the wavelet coefficients,
-and last the network's weights (if there is a network).
+and last the network's weights (if there is a network). In a bounded archive the probes follow (`probes`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
@@ -24,10 +24,15 @@ from nnzip.field import cycles, network
 from nnzip.field.axes import SourceGrid
 from nnzip.field.model import LEVELS, Field, Scaling, feature_levels, network_inputs
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP
+from nnzip.field.tails import read_stretches
 from nnzip.transform.bands import wavelet_bands
-from nnzip.transform.coefficients import Coefficients, decode_coefficients
+from nnzip.transform.coefficients import Coefficients
 from nnzip.transform.quantise import SHIFT_UNIT, dequantise
+from nnzip.transform.streams import reader
 from nnzip.transform.wavelet import max_depth
+
+MOST_PROBES = 256
+"""Bytes that may follow the streams."""
 
 _MOST_HIDDEN, _WIDEST = 3, 128
 _LARGEST_EXPONENT = 40
@@ -47,6 +52,8 @@ class FieldHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     exponents: list[int]  # log2 of the input scales, then of the quantisation step of every layer
     network_tables: list[int]  # probability table of every layer
     streams: list[int]  # bytes of every stream
+    context: int = 1  # what the coefficients were coded with: one of streams.READERS
+    stretches: list[bytes] = []  # float16 numbers of every stretch of the tails; since format 2
 
     @property
     def spatial_depths(self) -> tuple[int, int, int]:
@@ -73,12 +80,12 @@ class Network:
     weights: tuple[Tensor, ...] = ()
     input_scales: Tensor | None = None
 
-    def folded(self, device: torch.device) -> tuple[Tensor, ...]:
+    def folded(self, device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
         """The weights for unscaled inputs: the first layer times the scales, exact as these are powers of two."""
         if self.input_scales is None:
             return ()
         first, *others = self.weights
-        return tuple(weight.to(device) for weight in (first * self.input_scales, *others))
+        return tuple(weight.to(device, dtype) for weight in (first * self.input_scales, *others))
 
 
 def references(runs: Sequence[int]) -> list[int | None]:
@@ -107,7 +114,7 @@ def encode_network(layers: Network) -> tuple[list[int], list[int], bytes]:
     exponents = [round(float(scale.log2())) for scale in layers.input_scales]
     chunks, tables = [], []
     for weight in layers.weights:
-        step = network.quantisation_step(weight)
+        step = float(network.quantisation_step(weight))
         symbols = torch.round(weight / step).to(torch.int32).numpy().ravel()
         tables.append(entropy.best_table(symbols))
         exponents.append(round(np.log2(step)))
@@ -115,12 +122,19 @@ def encode_network(layers: Network) -> tuple[list[int], list[int], bytes]:
     return exponents, tables, entropy.encode_chunks(chunks)
 
 
-def read_field(data: bytes, grid: SourceGrid, channels: int, device: torch.device) -> Field:
-    """The field of a payload. Raises CorruptArchiveError when it does not fit the grid or itself."""
+def read_field(
+    data: bytes, grid: SourceGrid, channels: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Field:
+    """The field of a payload. Raises CorruptArchiveError when it does not fit the grid or itself.
+
+    `dtype`: float64 gives the reference that the drift of others is measured against.
+    """
     header, streams = _unpack(data, grid, channels)
     scaling = _read_scaling(header, channels)
+    read_stretches(header.stretches, channels)  # refused before the streams are decoded
     quantised = list(_read_channels(header, streams))
-    return build_field(header, scaling, quantised, _read_network(header, streams), grid, device)
+    field = build_field(header, scaling, quantised, _read_network(header, streams), grid, device, dtype)
+    return replace(field, probes=next(streams))
 
 
 def build_field(
@@ -130,23 +144,45 @@ def build_field(
     layers: Network,
     grid: SourceGrid,
     device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> Field:
     """Dequantise and transform back; encoder and decoder both come through here.
 
     Cost: an inverse wavelet per channel, `LEVELS` with a network.
     """
-    row_weights = torch.from_numpy(grid.row_weights().astype(np.float32)).to(device)
+    levels = LEVELS if header.hidden else 1
+    features = torch.empty(header.shape[0], levels, *header.shape[1:], device=device, dtype=dtype)
+    maps = []
+    for target, (channel, channel_maps) in zip(
+        features, channel_features(header, quantised, grid, device, dtype), strict=True
+    ):
+        for place, level in zip(target, channel, strict=True):
+            place.copy_(level)
+        maps.append(channel_maps)
+    stretches = read_stretches(header.stretches, header.shape[0])
+    weights = layers.folded(device, dtype)
+    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), weights, stretches)
+
+
+def channel_features(
+    header: FieldHeader,
+    quantised: Sequence[QuantisedChannel],
+    grid: SourceGrid,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[tuple[Iterator[Tensor], Tensor]]:
+    """Channel by channel the feature grids [time, lat, lon] of every level and the maps of the cycles [b, lat, lon]."""
+    row_weights = torch.from_numpy(grid.row_weights().astype(np.float32)).to(device, dtype)
     scales = map_scales(header.cycles, header.shape[1])[:, None, None]
     step = np.float32(header.step)
     levels = LEVELS if header.hidden else 1
-    features = torch.empty(header.shape[0], levels, *header.shape[1:], device=device)
-    maps = []
-    for target, channel in zip(features, quantised, strict=True):
-        coefficients = torch.from_numpy(dequantise(channel.coefficients, channel.shifts) * step).to(device)
-        target.copy_(feature_levels(coefficients, header.depths, grid.periodic, row_weights, levels))
-        flat = torch.from_numpy(dequantise(channel.maps, (0.0, 0.0)) * step / scales).to(device)
-        maps.append(feature_levels(flat, header.spatial_depths, grid.periodic, row_weights, 1)[0])
-    return Field(grid, scaling, features, tuple(header.cycles), torch.stack(maps), layers.folded(device))
+    for channel in quantised:
+        coefficients = torch.from_numpy(dequantise(channel.coefficients, channel.shifts) * step).to(device, dtype)
+        maps = torch.from_numpy(dequantise(channel.maps, (0.0, 0.0)) * step / scales).to(device, dtype)
+        yield (
+            feature_levels(coefficients, header.depths, grid.periodic, row_weights, levels),
+            next(feature_levels(maps, header.spatial_depths, grid.periodic, row_weights, 1)),
+        )
 
 
 def _unpack(data: bytes, grid: SourceGrid, channels: int) -> tuple[FieldHeader, Iterator[bytes]]:
@@ -156,7 +192,7 @@ def _unpack(data: bytes, grid: SourceGrid, channels: int) -> tuple[FieldHeader, 
     except msgspec.MsgspecError as error:
         raise CorruptArchiveError(f"the field's header cannot be read: {error}") from error
     _check(header, (channels, *grid.shape), grid, len(data) - 4 - length)
-    ends = np.cumsum([4 + length, *header.streams]).tolist()
+    ends = [*np.cumsum([4 + length, *header.streams]).tolist(), len(data)]
     return header, iter([data[start:stop] for start, stop in pairwise(ends)])
 
 
@@ -167,7 +203,9 @@ def _check(header: FieldHeader, shape: tuple[int, int, int, int], grid: SourceGr
     known_cycles = set(range(len(cycles.NAMES)))
     problems = {
         f"its shape {header.shape} is not the manifest's {shape}": header.shape != shape,
-        f"its streams {sum(header.streams)} B are not the {available} B there": sum(header.streams) != available,
+        f"its streams {sum(header.streams)} B are not the {available} B there": not 0
+        <= available - sum(header.streams)
+        <= MOST_PROBES,
         "its number of streams is wrong": len(header.streams) != expected_streams or min(header.streams, default=0) < 0,
         "its channels do not add up": sum(header.runs) != channels or min(header.runs, default=1) < 1,
         "its step is out of range": not SMALLEST_STEP <= header.step <= LARGEST_STEP,
@@ -206,15 +244,16 @@ def _read_scaling(header: FieldHeader, channels: int) -> Scaling:
 
 def _read_channels(header: FieldHeader, streams: Iterator[bytes]) -> Iterator[QuantisedChannel]:
     shifts = np.frombuffer(header.shifts, dtype=np.int8).reshape(-1, 2) * SHIFT_UNIT
+    decode = reader(header.context)
     previous: Coefficients | None = None
     map_shape = (len(header.cycles), *header.shape[2:])
     bands = wavelet_bands(header.shape[1:], header.depths)
     for reference, (one, more) in zip(references(header.runs), shifts.tolist(), strict=True):
         maps = np.zeros(map_shape, dtype=np.int32)
         if header.cycles:
-            maps = decode_coefficients(next(streams), map_shape, wavelet_bands(map_shape, header.spatial_depths))
+            maps = decode(next(streams), map_shape, wavelet_bands(map_shape, header.spatial_depths))
         context = None if reference is None else previous
-        previous = decode_coefficients(next(streams), header.shape[1:], bands, context)
+        previous = decode(next(streams), header.shape[1:], bands, context)
         yield QuantisedChannel(maps, previous, (one, more))
 
 

@@ -17,6 +17,7 @@ from nnzip.field.fill import fill_missing
 from nnzip.field.model import Scaling
 from nnzip.field.payload import map_scales
 from nnzip.field.search import RateModel
+from nnzip.field.tails import Stretch, TailOptions, choose_stretch, slopes_of
 from nnzip.transform import wavelet
 from nnzip.transform.bands import Bands, wavelet_bands
 
@@ -29,12 +30,38 @@ _FLOAT32_PRECISION = float(np.finfo(np.float32).epsneg)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A standardised segment; float32 [channel, time, lat, lon], missing points filled."""
+    """A standardised segment; float32 [channel, time, lat, lon], missing points filled, stretched by `stretches` in
+    their order.
+    """
 
     grid: SourceGrid
     runs: tuple[int, ...]
     scaling: Scaling
     values: Tensor
+    stretches: tuple[Stretch, ...] = ()
+
+    def limits(self) -> tuple[Tensor, Tensor]:
+        """Smallest and largest of `values` that the stored range allows, float32 [channel]."""
+        scaling, rows = self.scaling, np.arange(self.grid.shape[1], dtype=np.float64)
+        found = []
+        for limit, widest in ((scaling.minimum, np.min), (scaling.maximum, np.max)):
+            filled = np.broadcast_to(
+                ((limit - scaling.mean) / scaling.scale)[:, None, None, None], (limit.size, 1, rows.size, 1)
+            ).copy()
+            for stretch in self.stretches:
+                for channel, values in enumerate(filled):
+                    stretch.apply(values, channel, rows, rows.size - 1)
+            found.append(torch.from_numpy(widest(filled, axis=(1, 2, 3)).astype(np.float32)))
+        return found[0], found[1]
+
+    def slopes(self, values: Tensor, rows: NDArray[np.float64]) -> Tensor:
+        """How steeply `values` [channel, time, lat, lon] at these rows [lat] were stretched: 1 outside the tails."""
+        slopes = torch.ones_like(values)
+        if self.stretches:
+            for channel, part in enumerate(values.numpy().astype(np.float64)):
+                steps = slopes_of(self.stretches, part, channel, rows, self.grid.shape[1] - 1)
+                slopes[channel] = torch.from_numpy(steps)
+        return slopes
 
 
 @dataclass(frozen=True)
@@ -62,18 +89,27 @@ class Transformed:
         return wavelet_bands(tuple(self.maps.shape[1:]), (0, *self.depths[1:]))
 
 
-def prepare(values: NDArray[np.floating], grid: SourceGrid, runs: Sequence[int]) -> Prepared:
-    """Standardise `values` [channel, time, lat, lon] (not finite: missing) and fill the missing points.
+def prepare(
+    values: NDArray[np.floating],
+    grid: SourceGrid,
+    runs: Sequence[int],
+    tails: Sequence[TailOptions] = (),
+    scales: NDArray[np.float64] | None = None,
+) -> Prepared:
+    """Standardise `values` [channel, time, lat, lon] (not finite: missing), stretch their tails and fill the missing
+    points.
 
-    `runs`: channels per variable. Raises InputError for values beyond float32's range.
+    `runs`: channels per variable; `scales` [channel]: instead of the data's own.
+    Raises InputError for values beyond float32's range.
     """
-    scaling = _scaling(values, runs)
+    scaling = _scaling(values, runs, scales)
     missing = torch.from_numpy(~np.isfinite(values))
     standardised = torch.empty(values.shape, dtype=torch.float32)
     for channel, target in enumerate(standardised):
         target.copy_(torch.from_numpy((values[channel] - scaling.mean[channel]) / scaling.scale[channel]))
     standardised.masked_fill_(missing, 0.0)
-    return Prepared(grid, tuple(runs), scaling, fill_missing(standardised, missing))
+    stretches = tuple(_stretched(standardised.numpy(), ~missing.numpy(), options) for options in tails)
+    return Prepared(grid, tuple(runs), scaling, fill_missing(standardised, missing), stretches)
 
 
 def transform(source: Prepared, *, with_cycles: bool, time_depth: int | None = None) -> Transformed:
@@ -95,7 +131,12 @@ def transform(source: Prepared, *, with_cycles: bool, time_depth: int | None = N
     return Transformed(source, depths, chosen, maps, coefficients, RateModel(coefficients.numpy()))
 
 
-def _scaling(values: NDArray[np.floating], runs: Sequence[int]) -> Scaling:
+def smallest_scale(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What float32 resolves of values from `low` to `high`: finer scales mean nothing."""
+    return np.maximum(-low, high) * _FLOAT32_PRECISION
+
+
+def _scaling(values: NDArray[np.floating], runs: Sequence[int], scales: NDArray[np.float64] | None) -> Scaling:
     """Rounded to float32 as the archive stores it, the range outwards.
 
     The channels of a variable share their scale, so that one step gives them the same error in the variable's units,
@@ -105,12 +146,21 @@ def _scaling(values: NDArray[np.floating], runs: Sequence[int]) -> Scaling:
     parts = np.split(variance, np.cumsum(runs)[:-1])
     shared = np.concatenate([np.full(run, part.mean()) for run, part in zip(runs, parts, strict=True)])
     scale = np.minimum(np.sqrt(shared), LARGEST_SCALE * np.sqrt(variance))
-    scale = np.maximum(scale, np.maximum(-low, high) * _FLOAT32_PRECISION)  # float32 resolves no less
+    scale = np.maximum(scale if scales is None else scales, smallest_scale(low, high))
     scale = np.where(scale < _FLOAT32_TINY, 1.0, scale)
     stored = np.stack([mean, scale, low, high]).astype(np.float32)
     stored[2] = np.where(stored[2] > low, np.nextafter(stored[2], np.float32(-np.inf)), stored[2])
     stored[3] = np.where(stored[3] < high, np.nextafter(stored[3], np.float32(np.inf)), stored[3])
     return Scaling(*stored.astype(np.float64))
+
+
+def _stretched(values: NDArray[np.float32], known: NDArray[np.bool_], options: TailOptions) -> Stretch:
+    """The stretch that `options` ask for, applied to standardised `values` in place."""
+    stretch = choose_stretch(values, known, options)
+    rows = np.arange(values.shape[2], dtype=np.float64)
+    for channel, here in enumerate(values):
+        stretch.apply(here, channel, rows, rows.size - 1)
+    return stretch
 
 
 def _statistics(channel: NDArray[np.floating]) -> tuple[float, float, float, float]:

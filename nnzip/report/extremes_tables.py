@@ -113,7 +113,9 @@ def promised(check: Check) -> str:
 
 
 def measured(check: Check) -> str:
-    return "none" if check.measured == 0 and check.promised == 0 else numbers.quantity(check.measured, check.units, 4)
+    if check.promised == 0:
+        return f"{numbers.count(round(check.measured)) if check.measured else 'none'} {check.units}"
+    return numbers.quantity(check.measured, check.units, 4)
 
 
 def kilometres(distance: float | None) -> str:

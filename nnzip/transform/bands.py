@@ -15,10 +15,14 @@ Place = tuple[slice, ...]
 
 @dataclass(frozen=True)
 class Subband:
-    """`where` it lies in the array; `parents`: coarser subbands at the same positions, half as dense where smaller."""
+    """`where` it lies in the array; `parents`: coarser subbands at the same positions, half as dense where smaller.
+
+    `parent_axes`: the axis along which each parent is coarser.
+    """
 
     where: Place
     parents: tuple[Place, ...]
+    parent_axes: tuple[int, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -36,11 +40,10 @@ def wavelet_bands(shape: tuple[int, ...], depths: tuple[int, ...]) -> Bands:
     found = []
     for index in sorted(product(*(range(len(axis)) for axis in edges)), key=lambda index: (sum(index), index)):
         where = tuple(slice(*axis[i]) for axis, i in zip(edges, index, strict=True))
-        parents = tuple(
-            (*where[:axis], slice(*edges[axis][i - 1]), *where[axis + 1 :]) for axis, i in enumerate(index) if i >= 2
-        )
+        axes = tuple(axis for axis, i in enumerate(index) if i >= 2)
+        parents = tuple((*where[:a], slice(*edges[a][index[a] - 1]), *where[a + 1 :]) for a in axes)
         if all(s.stop > s.start for s in where):
-            found.append(Subband(where, parents))
+            found.append(Subband(where, parents, axes))
     return tuple(found)
 
 
@@ -48,11 +51,11 @@ def wavelet_bands(shape: tuple[int, ...], depths: tuple[int, ...]) -> Bands:
 def interpolation_bands(shape: tuple[int, ...], order: tuple[int, ...]) -> Bands:
     """Subbands of `interpolation.forward`; a band's parent is the band of the same axis one level coarser."""
     coarsest, steps = splits(shape, order)
-    found = [Subband(tuple(slice(0, size) for size in coarsest), ())]
+    found = [Subband(tuple(slice(0, size) for size in coarsest), (), ())]
     last: dict[int, Place] = {}
     for axis, box in reversed(steps):
         where = tuple(slice((size + 1) // 2 if a == axis else 0, size) for a, size in enumerate(box))
-        found.append(Subband(where, (last[axis],) if axis in last else ()))
+        found.append(Subband(where, *(((last[axis],), (axis,)) if axis in last else ((), ()))))
         last[axis] = where
     return tuple(found)
 

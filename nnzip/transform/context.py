@@ -1,148 +1,277 @@
-"""Which probability table codes a wavelet coefficient: its expected magnitude, in exact integers.
+"""What is known around a wavelet coefficient before it is coded, in exact integers: the inputs of the context network.
 
-A subband is coded in eight parity phases (time, latitude, longitude even or odd), so that a phase sees every
-neighbour of earlier phases on every side and is one array operation. The expected magnitude is a weighted sum of
-neighbour magnitudes in the subband, of the parents (same place in the next coarser band along each axis) and of
-another channel already coded. Integers only: encoder and decoder on any machine agree to the bit.
+Around it: its neighbours in earlier phases, its parents (same place in the next coarser subband along each axis) with
+their neighbours, and the same place in another channel already coded. Where all of that is zero the coefficient is
+*silent* and the network is not asked. Everything is a whole number, carried in float32 below 2^24 or in float64 below
+2^53: encoder and decoder on any machine agree to the bit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnzip.archive.entropy import TABLES
-from nnzip.transform.context_weights import FRACTION_BITS, WEIGHTS
+from nnzip.transform.bands import Subband, parent_positions
+from nnzip.transform.linear_weights import WEIGHTS
+from nnzip.transform.phases import LARGEST, OFFSETS, PHASES, Offset, distance, known_neighbours, phase_slices
+from nnzip.transform.prediction import FRACTION_BITS, INPUTS, REFERENCE
 
-PHASES = ((0, 0, 0), (1, 1, 1), (0, 1, 1), (1, 0, 0), (1, 0, 1), (0, 1, 0), (1, 1, 0), (0, 0, 1))
-"""Parities (time, latitude, longitude) in coding order."""
+Integers = NDArray[np.int32]
+Whole = NDArray[np.float32]
+"""Whole numbers, carried in floating point."""
 
-LARGEST = 1023
-"""Magnitudes are capped here before they are summed, so that no sum exceeds 31 bits."""
+BATCH = 1 << 14
+"""Coefficients that are looked at together: what stays in the processor's cache."""
 
-FEATURES = ("time", "latitude", "longitude", "edges", "corners", "parents", "reference", "reference_around")
-"""Sums of magnitudes: neighbours along one axis, diagonal in two and in three; parents; the other channel's."""
+PAIRS = tuple(offset for offset in sorted(OFFSETS, key=lambda o: (distance(o), o)) if offset > (0, 0, 0))
+"""One of every two opposite neighbours."""
 
-_PARENTS, _REFERENCE, _REFERENCE_AROUND = 5, 6, 7
-_OFFSETS = tuple(product((-1, 0, 1), repeat=3))
+CONSTANTS = 9
+"""Inputs that a whole phase shares: how fine the subband is and whether it is the low one along each axis, its
+parents, whether there is a reference, and how much of the energy predictions leave in its parents."""
 
-Magnitudes = NDArray[np.int32]
-Slices = tuple[slice, ...]
+ROWS = len(PAIRS) + 14
+"""Inputs that differ from place to place: logarithms of magnitudes, and the fraction of the prediction."""
 
-
-@lru_cache(maxsize=8)
-def known_offsets(phase: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """(feature, offset) of the neighbours that phases before `phase` have coded."""
-    found = []
-    for offset in _OFFSETS:
-        parity = tuple((p + d) % 2 for p, d in zip(PHASES[phase], offset, strict=True))
-        if PHASES.index((parity[0], parity[1], parity[2])) < phase:
-            distance = _distance(offset)
-            feature = next(axis for axis, d in enumerate(offset) if d) if distance == 1 else distance + 1
-            found.append((feature, offset))
-    return tuple(found)
-
-
-@lru_cache(maxsize=1 << 14)
-def phase_slices(shape: tuple[int, ...], phase: int) -> Slices:
-    """The positions of a phase in a subband."""
-    return tuple(slice(parity, size, 2) for parity, size in zip(PHASES[phase], shape, strict=True))
+_EXPECTED, _PARENTS, _AROUND_PARENTS, _REFERENCE, _REFERENCE_BOX, _PREDICTED, _FRACTION = (
+    len(PAIRS) + k for k in (0, 1, 4, 7, 11, 12, 13)
+)
+_EXPECTED_BITS = 6  # of the weights' 12 fraction bits, those that are kept
+_ROUND_UP = 1434  # a prediction is taken off from 0.65 on, in units of 2^-12
+_ONE = 1 << FRACTION_BITS
+_AXES: tuple[Offset, ...] = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
 
-def phase_features(padded: Magnitudes, parents: Magnitudes, reference: Magnitudes | None, phase: int) -> Magnitudes:
-    """Context features [len(FEATURES), positions of the phase] of one phase of a subband.
+@dataclass(frozen=True)
+class Batch:
+    """Coefficients that are not silent.
 
-    padded: magnitudes coded so far, zero elsewhere, with one zero of padding on every side. parents: sum of the
-    parents' magnitudes [subband]. reference: magnitudes of another channel at the same coefficients, padded like
-    `padded`, or None. All magnitudes are capped at `LARGEST`.
+    places [n]: among those of the phase. rows [m, n]: those inputs numbered `numbers` [m]; the others are zero. sums
+    [INPUTS, n]: signed sums, for `prediction`. offsets [n]: what is taken off the coefficient. directions [n]: the sign
+    of the prediction, 1 or -1.
     """
-    here = parents[phase_slices(parents.shape, phase)]
-    features = np.zeros((len(FEATURES), *here.shape), dtype=np.int32)
-    for feature, place in _neighbours(parents.shape, phase):
-        features[feature] += padded[place]
-    features[_PARENTS] = here
-    if reference is not None:
-        for feature, place in _reference_places(parents.shape, phase):
-            features[feature] += reference[place]
-    return features.reshape(len(FEATURES), -1)
+
+    places: NDArray[np.intp]
+    numbers: NDArray[np.intp]
+    rows: Whole
+    sums: Whole
+    offsets: Integers
+    directions: Integers
 
 
-def phase_tables(
-    padded: Magnitudes, parents: Magnitudes, parent_count: int, reference: Magnitudes | None, phase: int
-) -> NDArray[np.uint8]:
-    """Table index of every position of a phase, 0 where the context says nothing (the caller chooses there).
+class Surroundings:
+    """What surrounds the coefficients of one subband."""
 
-    Integer arithmetic below 2^31: capped magnitudes times weights, summed, and looked up in `table_boundaries`.
+    def __init__(
+        self, values: Integers, reference: Integers | None, band: Subband, halvings: tuple[int, int, int]
+    ) -> None:
+        """`values` and `reference`: all of a channel's coefficients, and of another one's; see `halvings`."""
+        shape = band.shape
+        self.shape = shape
+        self._padded = np.zeros(tuple(n + 2 for n in shape), dtype=np.float32)
+        self._occupied = np.zeros(self._padded.shape, dtype=np.bool_)
+        self._marked = np.zeros(shape, dtype=np.bool_)  # where a parent or the reference says something
+        self._parents = []
+        for where, axis in zip(band.parents, band.parent_axes, strict=True):
+            parent = _Parent(capped(values[where]), axis, shape)
+            if parent.any:
+                self._marked |= parent.occupied()
+                self._parents.append(parent)
+        self._reference: Whole | None = None
+        if reference is not None and reference[band.where].any():
+            self._reference = np.pad(capped(reference[band.where]), 1).astype(np.float32)
+            self._box = _box(np.abs(self._reference))[1:-1, 1:-1, 1:-1]
+            self._marked |= self._box > 0
+        self._weights = WEIGHTS[reference is not None][bool(band.parents)]
+        self._parent_count = len(band.parents)
+        self.constants = (
+            *(16 * min(count, 7) for count in halvings),
+            *(64 * int(place.start == 0) for place in band.where),
+            32 * len(band.parents),
+            64 * int(reference is not None),
+        )
+
+    def batches(self, phase: int, weights: NDArray[np.int64]) -> Iterator[Batch]:
+        """All places of the phase that are not silent; `weights` [INPUTS] of the prediction."""
+        known = known_neighbours(phase)
+        marked = self._marked[phase_slices(self.shape, phase)]
+        if not marked.size:
+            return
+        heard = np.flatnonzero(marked | self._near(phase) if known else marked)
+        if not heard.size:
+            return
+        starts = np.array(PHASES[phase])
+        for start in range(0, heard.size, BATCH):
+            places = heard[start : start + BATCH]
+            position = np.stack(np.unravel_index(places, marked.shape)) * 2 + starts[:, None]
+            yield self._batch(places, position, phase, weights)
+
+    def put(self, phase: int, values: Integers) -> None:
+        """The coefficients of a phase, which later ones see."""
+        inner = (slice(1, -1),) * 3
+        here = phase_slices(self.shape, phase)
+        self._padded[inner][here] = capped(values)
+        self._occupied[inner][here] = values != 0
+
+    def _near(self, phase: int) -> NDArray[np.bool_]:
+        """Where any of the 26 neighbours is known and not zero."""
+        found = self._occupied
+        for axis, (parity, size) in enumerate(zip(PHASES[phase], self.shape, strict=True)):
+            count = (size - parity + 1) // 2
+            ranges = [slice(parity + k, parity + k + 2 * count - 1, 2) for k in range(3)]
+            before = (slice(None),) * axis
+            found = found[(*before, ranges[0])] | found[(*before, ranges[1])] | found[(*before, ranges[2])]
+        return found
+
+    def _batch(
+        self, places: NDArray[np.intp], position: NDArray[np.intp], phase: int, weights: NDArray[np.int64]
+    ) -> Batch:
+        linear = [weight >> _EXPECTED_BITS for weight in self._weights[phase]]
+        base = _flat(position + 1, self._padded.shape)
+        sums = np.zeros((INPUTS, places.size), dtype=np.float32)
+        expected = np.zeros(places.size, dtype=np.float32)
+        numbers: list[int] = []
+        magnitudes: list[Whole] = []
+        if known_neighbours(phase):
+            around = _flat_offsets(known_neighbours(phase), self._padded.shape)
+            signed = self._padded.ravel().take(around[:, None] + base)
+            sums[:REFERENCE] = _signed_classes(phase) @ signed
+            *pairs, expected = _pairs(phase, tuple(linear)) @ np.abs(signed)
+            numbers += _pair_numbers(phase)
+            magnitudes += pairs
+        for parent in self._parents:
+            own, near = parent.at(position)
+            expected = expected + own * np.float32(linear[5] // self._parent_count)
+            numbers += [_PARENTS + parent.axis, _AROUND_PARENTS + parent.axis]
+            magnitudes += [own, near]
+        if self._reference is not None:
+            around = _flat_offsets(_STAR, self._padded.shape)
+            signed = self._reference.ravel().take(around[:, None] + base)
+            sums[REFERENCE:] = _STAR_SUMS @ signed
+            star = _STAR_SUMS @ np.abs(signed)
+            expected = expected + star[0] * np.float32(linear[6]) + star[1:].sum(axis=0) * np.float32(linear[7])
+            numbers += range(_REFERENCE, _REFERENCE + 5)
+            magnitudes += [*star, self._box.ravel().take(_flat(position, self.shape))]
+        predicted = weights.astype(np.float64) @ sums
+        size = np.abs(predicted)
+        offsets = np.minimum(np.floor((size + _ROUND_UP) / _ONE), LARGEST)
+        fraction = np.clip(size - offsets * _ONE + _ROUND_UP, 0, _ONE - 1)
+        numbers += [_EXPECTED, _PREDICTED]
+        magnitudes += [expected, np.floor(np.minimum(size, LARGEST * _ONE) / 16).astype(np.float32)]
+        rows = np.empty((len(numbers) + 1, places.size), dtype=np.float32)
+        rows[:-1] = logarithm(np.stack(magnitudes))
+        np.floor(fraction / 32, out=rows[-1], casting="same_kind")
+        directions = np.where(predicted < 0, -1, 1).astype(np.int32)
+        taken = directions * offsets.astype(np.int32)
+        return Batch(places, np.array([*numbers, _FRACTION]), rows, sums, taken, directions)
+
+
+class _Parent:
+    """A parent's magnitudes, and their sums over 3 x 3 x 3 places."""
+
+    def __init__(self, values: Integers, axis: int, shape: tuple[int, ...]) -> None:
+        self.axis = axis
+        self.any = bool(values.any())
+        self._magnitudes = np.abs(values).astype(np.float32)
+        self._around = _box(np.pad(self._magnitudes, 1))[1:-1, 1:-1, 1:-1] if self.any else self._magnitudes
+        self._maps = [np.array(parent_positions(*sizes)) for sizes in zip(shape, values.shape, strict=True)]
+
+    def occupied(self) -> NDArray[np.bool_]:
+        """Where the parent is not zero [subband]."""
+        return (self._magnitudes > 0)[np.ix_(*self._maps)]
+
+    def at(self, position: NDArray[np.intp]) -> tuple[Whole, Whole]:
+        """Own magnitude and the sum around it, for positions [3, n] in the subband."""
+        there = np.stack([m[p] for m, p in zip(self._maps, position, strict=True)])
+        flat = _flat(there, self._magnitudes.shape)
+        return self._magnitudes.ravel().take(flat), self._around.ravel().take(flat)
+
+
+def halvings(shape: tuple[int, ...], band: Subband) -> tuple[int, int, int]:
+    """How often each axis of the array was halved to that of the subband."""
+    counts = []
+    for size, whole in zip(band.shape, shape, strict=True):
+        count = 0
+        while (size << count) * 3 < whole * 2:
+            count += 1
+        counts.append(count)
+    return counts[0], counts[1], counts[2]
+
+
+def capped(values: Integers) -> Integers:
+    """Within -LARGEST and LARGEST."""
+    return np.clip(values, -LARGEST, LARGEST)
+
+
+def logarithm(values: Whole) -> Whole:
+    """8 log2(1 + x) of whole numbers below 2^24 - 1, linear between powers of two and rounded down.
+
+    The bits of a float32 are that logarithm, times 2^20.
     """
-    if not parents[phase_slices(parents.shape, phase)].size:
-        return np.zeros(0, dtype=np.uint8)
-    features = phase_features(padded, parents, reference, phase)
-    weights = WEIGHTS[reference is not None][parent_count > 0][phase]
-    expected = np.zeros(features.shape[1], dtype=np.int32)
-    for index, (feature, weight) in enumerate(zip(features, weights, strict=True)):
-        if weight and index == _PARENTS:
-            expected += feature * np.int32(weight) // np.int32(parent_count)
-        elif weight:
-            expected += feature * np.int32(weight)
-    tables = np.zeros(expected.size, dtype=np.uint8)
-    heard = np.flatnonzero(expected)
-    tables[heard] = np.searchsorted(table_boundaries(), expected[heard], side="right")
-    return tables
+    bits = (values + np.float32(1)).view(np.int32)
+    return ((bits >> 20) - (127 << 3)).astype(np.float32)
 
 
-@lru_cache(maxsize=1)
-def table_boundaries() -> NDArray[np.int32]:
-    """Expected magnitudes, in units of 2^-FRACTION_BITS, from which on table 1, 2, ... is taken.
-
-    Table t has the odds o = 2^(t/4 - 10) of a non-zero symbol; a two-sided geometric law with these odds has the mean
-    magnitude o (o + 2) / (2 (o + 1)). A boundary is the mean at the odds half way (in the exponent) between two
-    tables, in integers: o in units of 2^-40.
-    """
-    one = 1 << 40
-    bounds = [0]
-    for table in range(2, TABLES):
-        octaves, eighths = divmod(2 * table - 1, 8)  # o = 2^((2 table - 1)/8 - 10)
-        odds = floor_root(2 ** (8 * 30 + eighths), 8) << octaves  # units of 2^-40
-        bounds.append((odds * (odds + 2 * one) // (2 * (odds + one))) >> (40 - FRACTION_BITS))
-    return np.array(bounds, dtype=np.int32)
+def _flat(position: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.intp]:
+    return np.asarray((position[0] * shape[1] + position[1]) * shape[2] + position[2])
 
 
-def floor_root(value: int, degree: int) -> int:
-    """Largest integer whose `degree`-th power does not exceed the positive `value` (Newton's method)."""
-    guess = 1 << -(-value.bit_length() // degree)
-    while True:
-        better = ((degree - 1) * guess + value // guess ** (degree - 1)) // degree
-        if better >= guess:
-            return guess
-        guess = better
+def _flat_offsets(offsets: tuple[Offset, ...], shape: tuple[int, ...]) -> NDArray[np.intp]:
+    return _flat(np.array(offsets, dtype=np.intp).T, shape)
 
 
-@lru_cache(maxsize=1 << 14)
-def _neighbours(shape: tuple[int, ...], phase: int) -> tuple[tuple[int, Slices], ...]:
-    """(feature, positions in the padded subband) of the neighbours that are known."""
-    here = phase_slices(shape, phase)
-    return tuple((feature, _shifted(here, shape, offset)) for feature, offset in known_offsets(phase))
+def _box(padded: Whole) -> Whole:
+    """Sums over 3 x 3 x 3 places, where there is a place on every side; zero on the rim."""
+    for axis in range(3):
+        line = np.moveaxis(padded, axis, 0)
+        total = np.zeros_like(line)
+        total[1:-1] = line[:-2] + line[1:-1] + line[2:]
+        padded = np.moveaxis(total, 0, axis)
+    return np.ascontiguousarray(padded)
 
 
-@lru_cache(maxsize=1 << 14)
-def _reference_places(shape: tuple[int, ...], phase: int) -> tuple[tuple[int, Slices], ...]:
-    """(feature, positions in the padded reference): the same coefficient and its six neighbours."""
-    here = phase_slices(shape, phase)
-    around = [offset for offset in _OFFSETS if _distance(offset) == 1]
-    return (
-        (_REFERENCE, _shifted(here, shape, (0, 0, 0))),
-        *((_REFERENCE_AROUND, _shifted(here, shape, offset)) for offset in around),
-    )
+def _class(offset: Offset) -> int:
+    """Which signed sum of `prediction` a neighbour counts in."""
+    axes = [axis for axis, d in enumerate(offset) if d]
+    return axes[0] if len(axes) == 1 else 6 if len(axes) == 3 else 2 + sum(axes)
 
 
-def _distance(offset: tuple[int, ...]) -> int:
-    """Along how many axes a neighbour lies away."""
-    return sum(map(abs, offset))
+@lru_cache(maxsize=len(PHASES))
+def _signed_classes(phase: int) -> Whole:
+    """[REFERENCE, known neighbours]: which neighbours a signed sum adds."""
+    known = known_neighbours(phase)
+    matrix = np.zeros((REFERENCE, len(known)), dtype=np.float32)
+    matrix[[_class(offset) for offset in known], np.arange(len(known))] = 1
+    return matrix
 
 
-def _shifted(here: Slices, shape: tuple[int, ...], offset: tuple[int, ...]) -> Slices:
-    """The phase's positions moved by `offset`, in an array with one value of padding on every side."""
-    return tuple(slice(s.start + 1 + d, size + 1 + d, 2) for s, size, d in zip(here, shape, offset, strict=True))
+@lru_cache(maxsize=len(PHASES))
+def _pair_numbers(phase: int) -> list[int]:
+    return sorted({_pair(offset) for offset in known_neighbours(phase)})
+
+
+@lru_cache(maxsize=4 * len(PHASES))
+def _pairs(phase: int, linear: tuple[int, ...]) -> Whole:
+    """[pairs and, last, the expected magnitude; known neighbours]: what their magnitudes add to."""
+    known, numbers = known_neighbours(phase), _pair_numbers(phase)
+    matrix = np.zeros((len(numbers) + 1, len(known)), dtype=np.float32)
+    for column, offset in enumerate(known):
+        away = distance(offset)
+        feature = next(axis for axis, d in enumerate(offset) if d) if away == 1 else away + 1
+        matrix[numbers.index(_pair(offset)), column] = 1
+        matrix[-1, column] = linear[feature]
+    return matrix
+
+
+def _pair(offset: Offset) -> int:
+    return PAIRS.index(max(offset, tuple(-d for d in offset)))
+
+
+_STAR: tuple[Offset, ...] = ((0, 0, 0), *(o for axis in _AXES for o in (axis, tuple(-d for d in axis))))
+_STAR_SUMS = np.array(
+    [[1, 0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1, 1]], dtype=np.float32
+)

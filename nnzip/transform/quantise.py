@@ -15,7 +15,7 @@ from nnzip.archive import entropy
 from nnzip.transform.bands import Bands
 from nnzip.transform.coefficients import CodingPlan, Coefficients, plan_coding
 
-DEAD_ZONE = 0.58
+DEAD_ZONE = 0.54
 """Magnitudes below this many steps become zero before the optimisation; all others start from the nearest integer."""
 
 LAGRANGIAN = 0.13
@@ -34,15 +34,15 @@ def quantise(
     magnitudes = np.abs(values)
     rounded = np.rint(np.minimum(magnitudes, np.float32(LARGEST_MAGNITUDE))).astype(np.int32)
     rounded[magnitudes < DEAD_ZONE] = 0
-    first = plan_coding(_with_sign(rounded, values), bands, reference)
-    bits = entropy.code_lengths().astype(np.float32)
-    candidates = rounded > 0
-    larger = np.minimum(rounded[candidates], entropy.MAX_MAGNITUDE)
-    tables = first.tables[candidates]
-    saved = bits[tables, larger] - bits[tables, larger - 1]
+    candidates = np.nonzero(rounded)
+    kept = _with_sign(rounded[candidates], values[candidates])
+    chosen = np.zeros(values.shape, dtype=np.int32)
+    chosen[candidates] = kept
+    plan = plan_coding(chosen, bands, reference)
+    coding = plan.offsets[candidates], plan.tables[candidates], plan.classes[candidates]
+    saved = _bits(kept, *coding) - _bits(kept - np.sign(kept), *coding)
     away = magnitudes[candidates] - rounded[candidates]  # error of keeping m; that of m - 1 is away + 1
-    rounded[candidates] -= (2 * away + 1 < LAGRANGIAN * saved).astype(np.int32)
-    chosen = _with_sign(rounded, values)
+    chosen[candidates] = np.where(2 * away + 1 < LAGRANGIAN * saved, kept - np.sign(kept), kept)
     return chosen, plan_coding(chosen, bands, reference)
 
 
@@ -60,8 +60,19 @@ def dequantise(quantised: Coefficients, shifts: tuple[float, float]) -> NDArray[
     """Values moved by `shifts` (of magnitude 1, of more) to the centroids of their quantisation cells."""
     signed = quantised.astype(np.float32)
     magnitudes = np.abs(signed)
-    offsets = np.array([0.0, *shifts], dtype=np.float32)[np.minimum(magnitudes, 2).astype(np.intp)]
-    return np.copysign(magnitudes + offsets, signed)
+    magnitudes += np.array([0.0, *shifts], dtype=np.float32).take(np.minimum(magnitudes, 2).astype(np.uint8))
+    return np.copysign(magnitudes, signed, out=magnitudes)
+
+
+def _bits(
+    symbols: NDArray[np.int32], offsets: NDArray[np.int16], tables: NDArray[np.uint8], classes: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """What symbols [n] would cost as the plan codes them."""
+    rest = symbols - offsets
+    lengths, signs = entropy.rest_lengths()
+    towards = np.where(rest < 0, entropy.SIGN_CLASSES - 1 - classes, classes)
+    bits: NDArray[np.float32] = lengths[tables, np.minimum(np.abs(rest), entropy.MAX_MAGNITUDE)]
+    return bits + np.where(rest == 0, np.float32(0), signs[towards])
 
 
 def _with_sign(magnitudes: NDArray[np.int32], values: NDArray[np.float32]) -> Coefficients:

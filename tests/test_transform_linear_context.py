@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nnzip.archive.entropy import TABLES
-from nnzip.transform import context
-from nnzip.transform.context_weights import FRACTION_BITS, WEIGHTS
+from nnzip.transform import linear_context as context
+from nnzip.transform import phases
+from nnzip.transform.linear_weights import FRACTION_BITS, WEIGHTS
 
 Integers = NDArray[np.int32]
 
@@ -27,11 +28,11 @@ def expected_magnitudes(
         inside = all(0 <= p < n for p, n in zip(place, array.shape, strict=True))
         return int(array[place]) if inside else 0
 
-    order = {parity: number for number, parity in enumerate(context.PHASES)}
+    order = {parity: number for number, parity in enumerate(phases.PHASES)}
     weights = WEIGHTS[reference is not None][parent_count > 0][phase]
     found = {}
     for place in product(*map(range, magnitudes.shape)):
-        if tuple(p % 2 for p in place) != context.PHASES[phase]:
+        if tuple(p % 2 for p in place) != phases.PHASES[phase]:
             continue
         total = 0
         for offset in product((-1, 0, 1), repeat=3):
@@ -64,7 +65,7 @@ def random(shape: tuple[int, ...], seed: int = 0, largest: int = 9) -> Integers:
     st.tuples(st.integers(1, 6), st.integers(1, 7), st.integers(1, 8)),
     st.integers(0, 3),
     st.booleans(),
-    st.sampled_from((1, 30, context.LARGEST)),
+    st.sampled_from((1, 30, phases.LARGEST)),
 )
 @settings(max_examples=60, deadline=None)
 def test_tables_equal_a_plain_computation(
@@ -75,7 +76,7 @@ def test_tables_equal_a_plain_computation(
     padded = np.zeros([n + 2 for n in shape], dtype=np.int32)
     padded_reference = None if reference is None else np.pad(reference, 1)
     for phase in range(8):
-        here = context.phase_slices(shape, phase)
+        here = phases.phase_slices(shape, phase)
         expected = expected_magnitudes(magnitudes, parents, parent_count, reference, phase)
         found = context.phase_tables(padded, parents, parent_count, padded_reference, phase)
         assert found.dtype == np.uint8
@@ -93,7 +94,7 @@ def test_a_phase_sees_only_earlier_phases(phase: int) -> None:
     shape = (6, 6, 6)
     before, after = np.zeros((8, 8, 8), dtype=np.int32), np.zeros((8, 8, 8), dtype=np.int32)
     for number in range(8):
-        here = context.phase_slices(shape, number)
+        here = phases.phase_slices(shape, number)
         values = random(before[1:-1, 1:-1, 1:-1][here].shape, number)
         before[1:-1, 1:-1, 1:-1][here] = values
         after[1:-1, 1:-1, 1:-1][here] = values if number < phase else 500
@@ -115,7 +116,7 @@ def test_phases_tile_a_subband() -> None:
     for shape in ((1, 1, 1), (1, 5, 4), (3, 2, 7)):
         covered = np.zeros(shape, dtype=int)
         for phase in range(8):
-            covered[context.phase_slices(shape, phase)] += 1
+            covered[phases.phase_slices(shape, phase)] += 1
         assert (covered == 1).all()
 
 
@@ -126,7 +127,7 @@ def test_no_sum_can_overflow() -> None:
             neighbours[feature] += 1
         neighbours[5], neighbours[6], neighbours[7] = 3 * has_parents, has_reference, 6 * has_reference
         weights = WEIGHTS[has_reference][has_parents][phase]
-        total = sum(n * w for n, w in zip(neighbours, weights, strict=True)) * context.LARGEST
+        total = sum(n * w for n, w in zip(neighbours, weights, strict=True)) * phases.LARGEST
         assert total < 2**31
         assert all(w == 0 for n, w in zip(neighbours, weights, strict=True) if n == 0)
 
@@ -150,5 +151,5 @@ def test_floor_root(value: int, degree: int, root: int) -> None:
 
 def test_the_model_never_changes() -> None:
     """Weights and boundaries are part of the format: archives would no longer decode."""
-    content = repr((FRACTION_BITS, WEIGHTS, context.PHASES, context.table_boundaries().tolist()))
+    content = repr((FRACTION_BITS, WEIGHTS, phases.PHASES, context.table_boundaries().tolist()))
     assert hashlib.sha256(content.encode()).hexdigest()[:16] == "efa90b3fa8024020"

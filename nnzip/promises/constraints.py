@@ -1,0 +1,147 @@
+"""Promises about one variable: how each narrows the allowed values, and whether decoded values keep it.
+
+Narrowing happens while a tile is coded, before it is corrected; checking afterwards on what the reader decodes, by
+other arithmetic.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnzip.promises.intervals import Intervals, Points, next_above, next_below, not_above, not_below
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Values [time, lat, lon] of one channel of a variable from the time step `start` of the record; NaN: missing."""
+
+    channel: int
+    start: int
+    original: Values
+
+
+Inside = Callable[[Part], Points]
+"""Where a part is concerned: bool in its shape; False where values are missing."""
+
+COMPARE: dict[str, Callable[[Values, float], Points]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How many points (or blocks) a promise concerned and how many break it.
+
+    `tightest`: the largest error as a share of the tolerance promised; 0 for promises without a tolerance.
+    """
+
+    points: int = 0
+    violations: int = 0
+    tightest: float = 0.0
+
+    def __add__(self, other: Kept) -> Kept:
+        return Kept(self.points + other.points, self.violations + other.violations, max(self.tightest, other.tightest))
+
+
+class Check(Protocol):
+    """Counts what breaks a promise, part by part: every channel's parts in the order of time, without gaps."""
+
+    def add(self, part: Part, decoded: Values) -> None:
+        """`decoded`: numbers of the output type in the shape of the part."""
+
+    @property
+    def kept(self) -> Kept:
+        """All parts added so far."""
+
+
+class Constraint(Protocol):
+    """A promise about one variable."""
+
+    def narrow(self, allowed: Intervals, part: Part, decoded: Values, guard: float) -> None:
+        """Narrow `allowed`, knowing what a part decodes to before corrections, within `guard`."""
+
+    def checker(self) -> Check:
+        """A check that has seen nothing yet."""
+
+
+class PointCheck:
+    """The check of a promise that looks at every point alone."""
+
+    def __init__(self, check: Callable[[Part, Values], Kept]) -> None:
+        self._check, self.kept = check, Kept()
+
+    def add(self, part: Part, decoded: Values) -> None:
+        self.kept += self._check(part, decoded)
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """At most `tolerance` of error inside."""
+
+    tolerance: float
+    inside: Inside
+
+    def narrow(self, allowed: Intervals, part: Part, decoded: Values, guard: float) -> None:
+        allowed.tighten(part.original, self.tolerance, self.inside(part))
+
+    def checker(self) -> Check:
+        return PointCheck(self._check)
+
+    def _check(self, part: Part, decoded: Values) -> Kept:
+        inside = self.inside(part)
+        errors = np.abs(decoded[inside] - part.original[inside])
+        largest = float(errors.max(initial=0.0))
+        return Kept(errors.size, int((errors > self.tolerance).sum()), largest / self.tolerance)
+
+
+@dataclass(frozen=True)
+class SameSide:
+    """Every point is on its side of `threshold`, whether that is compared in float64 or in the output type."""
+
+    comparison: str
+    threshold: float
+    dtype: str
+
+    def narrow(self, allowed: Intervals, part: Part, decoded: Values, guard: float) -> None:
+        for threshold, concerned in self._thresholds(part.original):
+            fulfilled = COMPARE[self.comparison](part.original, threshold)
+            above, below = fulfilled & concerned, ~fulfilled & concerned
+            if "<" in self.comparison:
+                above, below = below, above
+            limit = np.asarray(threshold, dtype=np.float64)
+            if self.comparison in (">", "<="):  # the threshold itself is below
+                allowed.raise_low(next_above(limit, self.dtype), above)
+                allowed.cap_high(not_above(limit, self.dtype), below)
+            else:
+                allowed.raise_low(not_below(limit, self.dtype), above)
+                allowed.cap_high(next_below(limit, self.dtype), below)
+
+    def checker(self) -> Check:
+        return PointCheck(self._check)
+
+    def _check(self, part: Part, decoded: Values) -> Kept:
+        compare = COMPARE[self.comparison]
+        wrong = np.zeros(decoded.shape, dtype=np.bool_)
+        for threshold, concerned in self._thresholds(part.original):
+            wrong |= (compare(part.original, threshold) != compare(decoded, threshold)) & concerned
+        return Kept(int(compare(part.original, self.threshold).sum()), int(wrong.sum()))
+
+    def _thresholds(self, original: Values) -> list[tuple[float, Points]]:
+        """The threshold as users may compare it, and the points where they can: `array > 0.1` rounds 0.1 to the type
+        of the array, `array > numpy.float64(0.1)` does not."""
+        rounded = float(np.dtype(self.dtype).type(self.threshold))
+        finite = np.isfinite(original)
+        if rounded == self.threshold:
+            return [(self.threshold, finite)]
+        return [(self.threshold, finite), (rounded, original == original.astype(self.dtype))]

@@ -1,0 +1,104 @@
+"""The context model of one channel: subband after subband and phase after phase, for encoder and decoder alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnzip.archive.entropy import SIGN_CLASSES
+from nnzip.transform import prediction
+from nnzip.transform.bands import Bands, Place
+from nnzip.transform.context import Batch, Integers, Surroundings, halvings
+from nnzip.transform.context_network import shipped_network
+from nnzip.transform.phases import PHASES, phase_size
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PhaseContexts:
+    """For every coefficient of a phase, flat: what is taken off it, the table of the rest (0: silent) and the class of
+    its sign."""
+
+    offsets: NDArray[np.int16]
+    tables: NDArray[np.uint8]
+    classes: NDArray[np.uint8]
+
+
+class Network(Protocol):
+    """What the context network does (`context_network.ContextNetwork`)."""
+
+    def evaluate(self, batch: Batch, constants: tuple[int, ...], phase: int) -> tuple[Bytes, Bytes]:
+        """Tables and classes of a batch."""
+
+
+class ChannelContexts:
+    """`reference`: coefficients of another channel in the same layout, or None."""
+
+    def __init__(
+        self, shape: tuple[int, ...], bands: Bands, reference: Integers | None, network: Network | None = None
+    ) -> None:
+        self._shape, self._bands, self._reference = shape, bands, reference
+        self._network = network or shipped_network()
+        self._learnt: dict[tuple[tuple[int, int], ...], list[prediction.Equations]] = {}
+
+    def enter(self, number: int, values: Integers) -> SubbandContexts:
+        """The next subband that is not empty; `values`: all coefficients, of which earlier subbands are looked at."""
+        band = self._bands[number]
+        priors = [prediction.no_equations() for _ in PHASES]
+        for parent in band.parents:
+            for prior, found in zip(priors, self._learnt.get(_key(parent), ()), strict=False):
+                prior += found
+        learnt = [prior >> prediction.FORGET_BITS for prior in priors]
+        self._learnt[_key(band.where)] = learnt
+        surroundings = Surroundings(values, self._reference, band, halvings(self._shape, band))
+        return SubbandContexts(surroundings, priors, learnt, self._network)
+
+
+class SubbandContexts:
+    """Look at a phase, then put its coefficients; phases in their order."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        priors: list[prediction.Equations],
+        learnt: list[prediction.Equations],
+        network: Network,
+    ) -> None:
+        self._surroundings, self._network = surroundings, network
+        self._priors, self._learnt = priors, learnt
+        self._within = prediction.no_equations()  # serves where the parents have none
+        self._phase = -1
+        self._batches: list[Batch] = []
+
+    def look(self, phase: int) -> PhaseContexts:
+        """What the model says about every coefficient of the phase."""
+        size = phase_size(self._surroundings.shape, phase)
+        offsets = np.zeros(size, dtype=np.int16)
+        tables = np.zeros(size, dtype=np.uint8)
+        classes = np.full(size, SIGN_CLASSES // 2, dtype=np.uint8)
+        prior = self._priors[phase]
+        weights, left = prediction.solve(prior if prior[-1, -1] else self._within)
+        self._phase, self._batches = phase, []
+        for batch in self._surroundings.batches(phase, weights):
+            offsets[batch.places] = batch.offsets
+            constants = (*self._surroundings.constants, left)
+            tables[batch.places], classes[batch.places] = self._network.evaluate(batch, constants, phase)
+            self._batches.append(batch)
+        return PhaseContexts(offsets, tables, classes)
+
+    def put(self, values: Integers) -> None:
+        """The coefficients of the phase just looked at."""
+        flat = values.ravel()
+        for batch in self._batches:
+            own = prediction.equations(batch.sums, flat[batch.places])
+            self._learnt[self._phase] += own
+            self._within += prediction.of_the_reference(own)
+        self._surroundings.put(self._phase, values)
+
+
+def _key(place: Place) -> tuple[tuple[int, int], ...]:
+    return tuple((part.start, part.stop) for part in place)

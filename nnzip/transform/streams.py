@@ -1,0 +1,26 @@
+"""Which reader a payload's coefficient streams need: the context model that they were coded with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nnzip.errors import CorruptArchiveError
+from nnzip.transform.bands import Bands
+from nnzip.transform.coefficients import Coefficients, decode_coefficients
+from nnzip.transform.linear_coefficients import decode_linear
+
+Reader = Callable[[bytes, tuple[int, ...], Bands, Coefficients | None], Coefficients]
+"""(stream, shape, subbands, coefficients of the reference) -> coefficients; raises CorruptArchiveError."""
+
+CONTEXT = 2
+"""The context model of the streams that are written."""
+
+READERS: dict[int, Reader] = {1: decode_linear, CONTEXT: decode_coefficients}
+"""1: the linear rule of format 1, also where a payload names none; 2: prediction and network."""
+
+
+def reader(context: int) -> Reader:
+    """The reader for a payload that names this context model."""
+    if context not in READERS:
+        raise CorruptArchiveError(f"a payload names the context model {context}; there are {sorted(READERS)}")
+    return READERS[context]
