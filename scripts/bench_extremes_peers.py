@@ -4,7 +4,7 @@
     pip install hdf5plugin h5py numcodecs-wasm-ebcc
     python scripts/bench_extremes_peers.py ../shared/data extremes_peers.json
 
-SPERR runs at the rate of every ratio, SZ3 at the bound that gave its file in peers.json, EBCC at its bounds there;
+SPERR runs at the rate of every ratio, SZ3 at the bound that gave its file in peers.json, EBCC at its loosest bound;
 every level by itself, bytes of payload alone. Bytes and errors agree with peers.json (EBCC's where that has the whole
 case).
 """
@@ -25,6 +25,8 @@ from bench_extremes import CHOSEN, STORMS, PeerRuns, Run, storm_of
 from bench_measure import measure
 from bench_peers import PeerCase, read_peers
 from numpy.typing import NDArray
+
+_EBCC_BOUND = "1e-02*range"  # under its tighter ones EBCC reaches ratios of 4 to 17, far from those compared here
 
 Field = NDArray[np.float32]
 Coder = Callable[[Field], tuple[int, Field]]
@@ -55,7 +57,7 @@ def coders(peer: PeerCase) -> Iterator[tuple[str, Coder]]:
         if row.codec == "sz3" and row.target is not None:
             yield f"SZ3 {row.target:g}", hdf5(hdf5plugin.SZ3(absolute=row.max))
     for row in peer.bound:
-        if row.codec == "ebcc":
+        if row.codec == "ebcc" and row.label == _EBCC_BOUND:
             yield f"EBCC {row.label}", numcodec(Ebcc(residual="absolute", error=row.bound))
 
 

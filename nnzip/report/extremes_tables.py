@@ -109,7 +109,9 @@ def notes(found: ExtremeScores) -> list[str]:
 
 
 def promised(check: Check) -> str:
-    return "none" if check.promised == 0 else f"≤\u00a0{numbers.quantity(check.promised, check.units, 4)}"
+    if check.promised == 0:
+        return "no violation" if check.units.startswith("of ") else "none"
+    return f"≤\u00a0{numbers.quantity(check.promised, check.units, 4)}"
 
 
 def measured(check: Check) -> str:
