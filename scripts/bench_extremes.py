@@ -59,96 +59,158 @@ class Run(msgspec.Struct, frozen=True):
 
 
 Results = dict[str, dict[str, dict[str, Run]]]
-"""Runs by case, ratio ("300") and variant."""
+"""Runs by case, target (a ratio, "300", or a size, "30467 bytes") and variant."""
+
+PeerRuns = dict[str, dict[str, Run]]
+"""Runs of bench_extremes_peers.py by case and codec with target ("SPERR 300", "EBCC 1e-02*range")."""
 
 
 def main() -> int:
     """Run what was asked for and is not there yet, print the tables, write the files."""
     options = _parse()
     peers = read_peers(options.data)
+    theirs = msgspec.json.decode(options.peers.read_bytes(), type=PeerRuns) if options.peers is not None else {}
     results: Results = {}
     if options.resume and options.json is not None and options.json.exists():
         results = msgspec.json.decode(options.json.read_bytes(), type=Results)
     for name in options.cases.split(","):
-        for ratio in options.ratios.split(","):
-            done = results.setdefault(name, {}).setdefault(ratio, {})
+        for target in [*options.ratios.split(","), *_sizes(theirs.get(name, {}))]:
+            done = results.setdefault(name, {}).setdefault(target, {})
             for variant, arguments in options.variants.items():
                 if variant not in done:
                     settings = {"effort": options.effort, **arguments}
-                    done[variant] = _run(name, float(ratio), settings, peers[name], options.data)
-                    print(f"{name} {ratio} {variant}: {done[variant]}", file=sys.stderr, flush=True)
+                    done[variant] = _run(name, target, settings, peers[name], options.data)
+                    print(f"{name} {target} {variant}: {done[variant]}", file=sys.stderr, flush=True)
                     if options.json is not None:
                         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    text = "\n".join(table.markdown() for table in tables(results, peers))
+    text = "\n".join(table.markdown() for table in tables(results, peers, theirs))
     print(text)
     if options.markdown is not None:
         _insert(options.markdown, text)
     return 0
 
 
-def tables(results: Results, peers: dict[str, PeerCase]) -> list[Table]:
+def tables(results: Results, peers: dict[str, PeerCase], theirs: PeerRuns) -> list[Table]:
     """Tail RMSE and largest error of every case beside the peers, and the storms."""
     variants = list(dict.fromkeys(v for runs in results.values() for found in runs.values() for v in found))
     found = [
-        _error_table(results, peers, variants, "tail_rmse", "RMSE above the 99th percentile, at equal bytes"),
-        _error_table(results, peers, variants, "max", "Largest error, at equal bytes"),
-        _storm_table(results),
+        _ratio_table(results, peers, variants, "tail_rmse", "RMSE above the 99th percentile, at equal bytes"),
+        _ratio_table(results, peers, variants, "max", "Largest error, at equal bytes"),
+        _ebcc_table(results, theirs, variants),
+        _storm_table(results, theirs),
     ]
     return [table for table in found if table.rows]
 
 
-def _error_table(
+def _ratio_table(
     results: Results, peers: dict[str, PeerCase], variants: list[str], attribute: str, title: str
 ) -> Table:
     """Errors in the case's units; the best one of a row is bold."""
     rows = []
     for name, runs in results.items():
-        for ratio, found in runs.items():
+        for ratio, found in _at_ratios(runs).items():
             errors = [getattr(found[v].errors, attribute) if v in found else None for v in variants]
             for codecs in FAMILIES.values():
                 row = ratio_row(peers[name], codecs, float(ratio))
                 errors.append(None if row is None else getattr(row, attribute))
-            best = min(error for error in errors if error is not None)
-            cells = ["–" if e is None else f"**{e:.3g}**" if e == best else f"{e:.3g}" for e in errors]
-            theirs = errors[len(variants) + list(FAMILIES).index("SPERR")]
-            shares = ["–" if e is None or theirs is None else f"{e / theirs:.2f}" for e in errors[: len(variants)]]
+            sperr = errors[len(variants) + list(FAMILIES).index("SPERR")]
+            shares = ["–" if e is None or sperr is None else f"{e / sperr:.2f}" for e in errors[: len(variants)]]
             size = next(iter(found.values())).bytes
-            rows.append((f"{name} [{peers[name].units or 'K'}]", ratio, f"{size:,}", *cells, *shares))
+            rows.append((f"{name} [{_units(peers[name])}]", ratio, f"{size:,}", *_best_bold(errors), *shares))
     ours = [_title(v) for v in variants]
     return Table(title, ("case", "ratio", "bytes", *ours, *FAMILIES, *(f"{o} / SPERR" for o in ours)), rows)
 
 
-def _storm_table(results: Results) -> Table:
+def _ebcc_table(results: Results, theirs: PeerRuns, variants: list[str]) -> Table:
+    """Both errors at the sizes of EBCC's files."""
+    rows = []
+    for name, peer_runs in theirs.items():
+        for label, ebcc in _ebcc(peer_runs).items():
+            found = results.get(name, {}).get(_size(ebcc), {})
+            if found:
+                pairs = [
+                    [getattr(found[v].errors, key) if v in found else None for v in variants]
+                    + [getattr(ebcc.errors, key)]
+                    for key in ("tail_rmse", "max")
+                ]
+                cells = [cell for errors in pairs for cell in _best_bold(errors)]
+                rows.append((name, label.removeprefix("EBCC "), f"{ebcc.bytes:,}", *cells))
+    heads = [f"{what}, {who}" for what in ("tail", "max") for who in (*map(_title, variants), "EBCC")]
+    return Table("Tail RMSE and largest error at the sizes of EBCC's files", ("case", "bound", "bytes", *heads), rows)
+
+
+def _storm_table(results: Results, theirs: PeerRuns) -> Table:
     rows = []
     for name, runs in results.items():
-        for ratio, found in runs.items():
-            for variant, run in found.items():
-                if run.storm is not None:
-                    s = run.storm
-                    day = (_km(s.displacement), "–" if s.depth_ratio is None else f"{100 * (s.depth_ratio - 1):+.1f} %")
-                    share = "–" if s.largest_depth_error is None else f"{100 * s.largest_depth_error:.1f} %"
-                    rows.append((name, ratio, _title(variant), *day, _km(s.largest_displacement), share, str(s.lost)))
+        peer_runs = theirs.get(name, {})
+        for target, found in runs.items():
+            named = {_title(variant): run for variant, run in found.items()}
+            named |= {
+                label.split()[0]: run
+                for label, run in peer_runs.items()
+                if label.split()[1] == target or (label.startswith("EBCC") and _size(run) == target)
+            }
+            rows += [
+                (name, target, who, f"{run.bytes:,}", *_storm_cells(run.storm))
+                for who, run in named.items()
+                if run.storm is not None
+            ]
     heads = (f"displacement {STORM_DAY}", "depth error", "largest displacement", "largest depth error", "days lost")
-    return Table("The storm's centre", ("case", "ratio", "mode", *heads), rows)
+    return Table("The storm's centre", ("case", "target", "codec", "bytes", *heads), rows)
 
 
-def _run(name: str, ratio: float, arguments: dict[str, Any], peer: PeerCase, data: Path) -> Run:
+def _storm_cells(storm: Storm) -> tuple[str, ...]:
+    depth = "–" if storm.depth_ratio is None else f"{100 * (storm.depth_ratio - 1):+.1f} %"
+    largest = "–" if storm.largest_depth_error is None else f"{100 * storm.largest_depth_error:.1f} %"
+    return _km(storm.displacement), depth, _km(storm.largest_displacement), largest, str(storm.lost)
+
+
+def _at_ratios(runs: dict[str, dict[str, Run]]) -> dict[str, dict[str, Run]]:
+    return {target: found for target, found in runs.items() if not target.endswith(" bytes")}
+
+
+def _ebcc(runs: dict[str, Run]) -> dict[str, Run]:
+    return {label: run for label, run in runs.items() if label.startswith("EBCC")}
+
+
+def _size(run: Run) -> str:
+    return f"{run.bytes} bytes"
+
+
+def _sizes(runs: dict[str, Run]) -> list[str]:
+    """Targets of the sizes of EBCC's files."""
+    return [_size(run) for run in _ebcc(runs).values()]
+
+
+def _best_bold(errors: list[float | None]) -> list[str]:
+    best = min((error for error in errors if error is not None), default=None)
+    return ["–" if e is None else f"**{e:.3g}**" if e == best else f"{e:.3g}" for e in errors]
+
+
+def _units(peer: PeerCase) -> str:
+    return peer.units.split()[0] if peer.units else "K"
+
+
+def _run(name: str, wanted: str, arguments: dict[str, Any], peer: PeerCase, data: Path) -> Run:
     import nnzip
 
     case = CASES[name]
     dataset = open_case(case, data)
+    number, _, unit = wanted.partition(" ")
+    target = nnzip.Target(size_bytes=int(number)) if unit else nnzip.Target(ratio=float(number))
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        done = nnzip.compress(dataset, Path(folder) / "case.nnz", nnzip.Target(ratio=ratio), **arguments)
+        done = nnzip.compress(dataset, Path(folder) / "case.nnz", target, **arguments)
         seconds = time.perf_counter() - started
         with nnzip.open_archive(done.path) as archive:
             decoded = archive.dataset()[list(dataset.data_vars)].load()
     errors = measure(channels(dataset, case), channels(decoded, case), latitudes(dataset), peer.p99)
-    storm = _storm(dataset, decoded, STORMS[name]) if name in STORMS else None
+    storm = storm_of(dataset, decoded, STORMS[name]) if name in STORMS else None
     return Run(done.file_bytes, errors, seconds, storm)
 
 
-def _storm(original: xr.Dataset, decoded: xr.Dataset, text: str) -> Storm:
+def storm_of(original: xr.Dataset, decoded: xr.Dataset, text: str) -> Storm:
+    """The storm of an event in original and decoded data."""
     from nnzip.events import event_scores, parse_event
 
     scores = event_scores(original, decoded, parse_event(text))
@@ -192,6 +254,9 @@ def _parse() -> argparse.Namespace:
         help="a further column: keyword arguments of nnzip.compress as JSON; may be repeated",
     )
     parser.add_argument("--no-plain", action="store_true", help="without the column that has no such arguments")
+    parser.add_argument(
+        "--peers", type=Path, help="what bench_extremes_peers.py wrote: adds EBCC, and the peers' storms"
+    )
     parser.add_argument("--json", type=Path, help="write the results here, after every run")
     parser.add_argument("--resume", action="store_true", help="keep the runs that the --json file holds already")
     parser.add_argument("--markdown", type=Path, help="write the tables here, between the marks if it has them")

@@ -77,7 +77,7 @@ def test_a_broken_promise_is_loud(storm: Path, tmp_path: Path, nnzip: Nnzip) -> 
         (data + 1).assign_attrs(data.attrs).to_netcdf(tmp_path / "other.nc")
     result = nnzip("evaluate", tmp_path / "other.nc", storm / "bound.nnz", "--variables", "tp")
     assert "BROKEN" in result.stdout
-    assert "a promise is broken, or this is not the original: bound.nnz: largest |error| of tp is" in result.stderr
+    assert "a promise is broken, or this is not the original: bound.nnz, tp: largest |error|: measured" in result.stderr
 
 
 @pytest.mark.parametrize(

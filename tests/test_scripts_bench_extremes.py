@@ -31,12 +31,16 @@ def _peer(shape: list[int], low: float, high: float, p99: float) -> PeerCase:
 def test_errors_stand_beside_the_peers_and_the_best_is_bold() -> None:
     storm = Storm(0.0, 0.98, 111.0, 0.04, 1, 111.0)
     runs = {"plain": Run(1000, _errors(1.0, 2.0), 3.0, storm), "tails": Run(1001, _errors(0.5, 4.0), 3.0)}
-    found = tables({"matthew_z500": {"100": runs}}, {"matthew_z500": _peer([1], 0, 1, 0.5)})
-    tail, largest, centre = found
+    ebcc, sperr = Run(777, _errors(0.9, 8.0), 0.0, storm), Run(990, _errors(2.0, 3.0), 0.0, storm)
+    results = {"matthew_z500": {"100": runs, "777 bytes": {"plain": Run(770, _errors(1.1, 7.0), 1.0, storm)}}}
+    theirs = {"matthew_z500": {"SPERR 100": sperr, "EBCC 1e-02*range": ebcc}}
+    tail, largest, beside, centre = tables(results, {"matthew_z500": _peer([1], 0, 1, 0.5)}, theirs)
     assert tail.columns == ("case", "ratio", "bytes", "nnzip", "nnzip, tails", "SZ3", "SPERR", *tail.columns[7:])
     assert tail.rows[0][3:] == ("1", "**0.5**", "4", "2", "0.50", "0.25")
     assert largest.rows[0][3:7] == ("2", "4", "**1.5**", "3")
-    assert centre.rows[0][2:] == ("nnzip", "0 km", "-2.0 %", "111 km", "4.0 %", "1")
+    assert beside.rows == [("matthew_z500", "1e-02*range", "777", "1.1", "–", "**0.9**", "**7**", "–", "8")]
+    assert centre.rows[0][2:] == ("nnzip", "1,000", "0 km", "-2.0 %", "111 km", "4.0 %", "1")
+    assert [row[1:3] for row in centre.rows[1:]] == [("100", "SPERR"), ("777 bytes", "nnzip"), ("777 bytes", "EBCC")]
 
 
 def test_a_run_from_the_file_to_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +67,7 @@ def test_a_run_from_the_file_to_the_tables(tmp_path: Path, monkeypatch: pytest.M
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text
-    assert "| matthew_z500 | 2 | nnzip, again | 0 km |" in text
+    assert "| matthew_z500 | 2 | nnzip, again |" in text
     runs = json.loads(kept.read_text())["matthew_z500"]["2"]
     assert set(runs) == {"plain", "again"}
     assert runs["plain"]["storm"]["lost"] == 0

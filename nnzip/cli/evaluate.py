@@ -151,7 +151,8 @@ def _compare(
             found[scores.name] = extreme_scores(original[scores.name], aligned[scores.name], scores)
             if progress is not None:
                 progress(share + (1 - share) * (number + 1) / len(evaluation.variables))
-    checks = () if opened.manifest is None else check_promises(opened.manifest, evaluation.variables)
+    manifest = opened.manifest
+    checks = () if manifest is None else check_promises(original, opened.dataset, manifest, evaluation.variables)
     return Compared(opened.name, opened.dataset, evaluation, checks, found, followed)
 
 

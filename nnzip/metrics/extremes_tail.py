@@ -64,7 +64,9 @@ def tail_max_error(
 
 
 def beyond(array: xr.DataArray, threshold: xr.DataArray, quantile: float) -> xr.DataArray:
-    """True in the tail: strictly above the threshold for quantiles from 0.5 up, strictly below for those under it."""
+    """True in the tail: strictly above the float64 threshold for quantiles from 0.5 up, strictly below for those under
+    it.
+    """
     return array > threshold if quantile >= 0.5 else array < threshold
 
 
@@ -101,7 +103,7 @@ def _tail_error(
     """e in the tail, NaN elsewhere."""
     if threshold is None:
         threshold = percentile(original, quantile, dims=dims)
-    return error_of(original, decoded).where(beyond(original.astype(np.float64), threshold, quantile))
+    return error_of(original, decoded).where(beyond(original, threshold, quantile))
 
 
 def _percentiles(values: NDArray[np.floating[Any]], *, quantiles: Floats, axes: int) -> Floats:

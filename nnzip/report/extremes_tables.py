@@ -109,11 +109,15 @@ def notes(found: ExtremeScores) -> list[str]:
 
 
 def promised(check: Check) -> str:
-    return "none" if check.promised == 0 else f"≤\u00a0{numbers.quantity(check.promised, check.units, 4)}"
+    if check.promised == 0:
+        return "no violation" if check.units.startswith("of ") else "none"
+    return f"≤\u00a0{numbers.quantity(check.promised, check.units, 4)}"
 
 
 def measured(check: Check) -> str:
-    return "none" if check.measured == 0 and check.promised == 0 else numbers.quantity(check.measured, check.units, 4)
+    if check.promised == 0:
+        return f"{numbers.count(round(check.measured)) if check.measured else 'none'} {check.units}"
+    return numbers.quantity(check.measured, check.units, 4)
 
 
 def kilometres(distance: float | None) -> str:
