@@ -5,10 +5,9 @@ large, the value itself is stored. The decoder needs no intervals, so they may d
 intervals are much narrower than others' (a tighter tolerance at extremes) go into a block of their own, with a smaller
 unit.
 
-The points of a block are coded in raster order over [channel, time, lat, lon] as the gap to the previous one, with the
-sign of m: the symbol sign * (1 + (gap - 1) >> s) under a table per chunk of symbols, and the s low bits of gap - 1 as
-they are; then |m| - 1 of all points under one table. (Format 1 has one block, and writes |m| - 1 as that many zeros
-after the point's symbol.)
+The points of a block are coded in raster order over [channel, time, lat, lon] as the gap to the previous one: the s low
+bits of gap - 1 as they are, what is above them under a table per chunk of symbols; then the signs of m as bits, and
+|m| - 1 of all points under one table. (Format 1 has one block, whose symbols carry the sign of m; |m| - 1 zeros follow.)
 """
 
 from __future__ import annotations
@@ -216,9 +215,9 @@ def _pack(
 ) -> bytes:
     gaps = np.diff(positions, prepend=-1)
     low_bits = _low_bits(gaps)
-    symbols = (np.sign(multiples) * (1 + ((gaps - 1) >> low_bits))).astype(np.int32)
+    symbols = _folded((gaps - 1) >> low_bits)
     tables = _fit_tables(symbols)
-    further = (np.abs(multiples) - 1).astype(np.int32)
+    further = _folded(np.abs(multiples) - 1)
     table = entropy.best_table(further)
     fixes = entropy.encode_chunks(
         [
@@ -227,7 +226,7 @@ def _pack(
             (further, np.full(further.size, table, dtype=np.uint8)),
         ]
     )
-    low = _pack_low(gaps - 1, low_bits)
+    low = _pack_low(gaps - 1, low_bits) + np.packbits(multiples < 0).tobytes()
     exact_gaps = np.diff(exact, prepend=-1)
     literal_bits = int(exact_gaps.max(initial=1)).bit_length()
     header = CorrectionsHeader(
@@ -248,26 +247,39 @@ def _pack(
 def _unpack_fixes(header: CorrectionsHeader, data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions and multiples of the fixes."""
     low_bytes = -(-header.fixes * header.low_bits // 8)
+    sign_bytes = 0 if header.table is None else -(-header.fixes // 8)
     low = _unpack_low(data[:low_bytes], header.fixes, header.low_bits)
-    decoder = entropy.SymbolDecoder(data[low_bytes:])
+    signs = 1 - 2 * _unpack_low(data[low_bytes : low_bytes + sign_bytes], header.fixes if sign_bytes else 0, 1)
+    decoder = entropy.SymbolDecoder(data[low_bytes + sign_bytes :])
     tables = _FIRST_TABLE + np.cumsum(decoder.decode(_side(-(-header.symbols // _CHUNK))), dtype=np.int64)
     if tables.size and not 0 <= tables.min() <= tables.max() < entropy.TABLES:
         raise CorruptArchiveError(
             f"the corrections ask for table {tables.max()} of {entropy.TABLES}: the payload is damaged"
         )
     symbols = decoder.decode(_spread(tables, header.symbols)).astype(np.int64)
-    firsts = np.flatnonzero(symbols)
-    if firsts.size != header.fixes or (symbols.size and not symbols[0]):
-        raise CorruptArchiveError("the corrections' signs and gaps do not match: the payload is damaged")
     if header.table is None:
+        firsts = np.flatnonzero(symbols)
+        if firsts.size != header.fixes or (symbols.size and not symbols[0]):
+            raise CorruptArchiveError("the corrections' signs and gaps do not match: the payload is damaged")
+        signs, high = np.sign(symbols[firsts]), np.abs(symbols[firsts]) - 1
         magnitudes = np.diff(firsts, append=symbols.size)
     else:
-        magnitudes = 1 + decoder.decode(np.full(header.fixes, header.table, dtype=np.uint8)).astype(np.int64)
-        if magnitudes.size and not 1 <= magnitudes.min() <= magnitudes.max() <= _MOST_UNITS:
+        magnitudes = 1 + _unfolded(decoder.decode(np.full(header.fixes, header.table, dtype=np.uint8)))
+        if magnitudes.max(initial=1) > _MOST_UNITS:
             raise CorruptArchiveError(f"a correction of {magnitudes.max()} units: the payload is damaged")
+        high = _unfolded(symbols)
     decoder.finish()
-    gaps = ((np.abs(symbols[firsts]) - 1) << header.low_bits) + low + 1
-    return np.cumsum(gaps) - 1, np.sign(symbols[firsts]) * magnitudes
+    return np.cumsum((high << header.low_bits) + low + 1) - 1, signs * magnitudes
+
+
+def _folded(values: NDArray[np.int64]) -> NDArray[np.int32]:
+    """0, 1, 2, 3, 4 ... as 0, -1, 1, -2, 2 ...: the tables are symmetric about zero."""
+    return np.where(values % 2, -(values + 1) // 2, values // 2).astype(np.int32)
+
+
+def _unfolded(symbols: NDArray[np.integer]) -> NDArray[np.int64]:
+    values = symbols.astype(np.int64)
+    return np.where(values < 0, -2 * values - 1, 2 * values)
 
 
 def _unpack_literals(header: CorrectionsHeader, data: bytes) -> tuple[NDArray[np.int64], Values]:
@@ -322,8 +334,8 @@ def _check(header: CorrectionsHeader, channels: int, values: int) -> None:
     problems = (
         len(header.units) != channels or not np.isfinite(header.units).all(),
         not 0 <= header.fixes <= values or not 0 <= header.literals <= values,
-        not header.fixes <= header.symbols <= (_MOST_UNITS if header.table is None else 1) * header.fixes,
-        header.table is not None and not 0 <= header.table < entropy.TABLES,
+        not header.fixes <= header.symbols <= _MOST_UNITS * header.fixes,
+        header.table is not None and (not 0 <= header.table < entropy.TABLES or header.symbols != header.fixes),
         header.fix_bytes < 0,
         not 0 <= header.low_bits <= 40 or not 1 <= header.literal_bits <= 41,
     )
