@@ -246,8 +246,8 @@ class _Corrector:
         self._original, self._start, self._base = original, start, base
         self._limits, self._promise = limits, promise
         bounds = np.full(len(original), promise.bound)
-        self._encoder = CorrectionsEncoder(bounds, original[0].size)
-        self._plain = CorrectionsEncoder(bounds, original[0].size)
+        _, times, rows, columns = original.shape
+        self._encoder, self._plain = (CorrectionsEncoder(bounds, (times, rows, columns)) for _ in range(2))
 
     def visit(self, channel: int, detail: NDArray[np.floating]) -> None:
         """What a channel's stream decodes to."""

@@ -8,7 +8,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnzip.data.selection import bbox_indices, parse_bbox, selected_longitudes, subset
+from nnzip.data.selection import bbox_indices, inside_box, parse_bbox, selected_longitudes, subset
 from nnzip.errors import UsageError
 
 LAT = np.arange(90.0, -91.0, -10.0)
@@ -79,6 +79,27 @@ def test_columns_are_those_inside(west: float, width: float, first: float, desce
     assert sorted(columns) == sorted(np.flatnonzero(offset <= width + 1e-4))
     steps = np.diff(selected_longitudes(longitude, columns, bbox))
     assert ((steps < 0) if descending else (steps > 0)).all()
+
+
+@settings(max_examples=50)
+@given(st.floats(-360, 360), st.floats(0, 400), st.sampled_from([0.0, -180.0]))
+def test_inside_a_box_in_any_convention(west: float, width: float, first: float) -> None:
+    latitude, longitude = np.linspace(90, -90, 19), first + np.arange(0, 361, 10.0)  # the seam column twice
+    found = inside_box(latitude, longitude, parse_bbox((-25, 40, west, west + width)))
+    offset = (longitude - west + 1e-4) % 360 - 1e-4
+    columns = offset <= (360 if width >= 360 else width % 360) + 1e-4
+    if not columns.any():  # between two columns: the nearest one
+        assert found.any(axis=0).sum() == 1
+        return
+    expected = ((latitude >= -25) & (latitude <= 40))[:, None] & columns
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_inside_a_curvilinear_box_are_points_not_rectangles() -> None:
+    latitude, longitude = np.meshgrid(np.linspace(50, 40, 6), np.linspace(0, 10, 6), indexing="ij")
+    latitude = latitude + 0.5 * longitude
+    found = inside_box(latitude, longitude, parse_bbox("46,52,2,8"))
+    np.testing.assert_array_equal(found, (latitude >= 46) & (latitude <= 52) & (longitude >= 2) & (longitude <= 8))
 
 
 def test_curvilinear_area_is_a_rectangle_of_rows_and_columns() -> None:

@@ -31,7 +31,7 @@ def within(
     original: Values, decoded: Values, low: Values, high: Values, bounds: Values, guard: float = 0.0
 ) -> tuple[bytes, Values]:
     """The payload, given time by time, and the corrected values."""
-    encoder = CorrectionsEncoder(bounds, original[0].size)
+    encoder = CorrectionsEncoder(bounds, shape_of(original))
     for channel, time in np.ndindex(original.shape[:2]):
         place = (channel, time)
         start = time * original[0, 0].size
@@ -40,8 +40,13 @@ def within(
     return data, corrected(data, decoded)
 
 
+def shape_of(values: Values) -> tuple[int, int, int]:
+    _, times, rows, columns = values.shape
+    return times, rows, columns
+
+
 def corrected(data: bytes, decoded: Values) -> Values:
-    found, values = decode_corrections(data, len(decoded), decoded[0].size), decoded.copy()
+    found, values = decode_corrections(data, len(decoded), shape_of(decoded)), decoded.copy()
     for channel, target in enumerate(values):
         found.apply(channel, target)
     return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import xarray as xr
@@ -31,10 +32,7 @@ def convert_value(number: float, unit: str, variable: xr.DataArray) -> float:
 
 
 def _convert(numbers: tuple[float, ...], unit: str, variable: xr.DataArray) -> list[float]:
-    import pint
-
-    units = str(variable.attrs.get("units", ""))
-    registry: Any = pint.UnitRegistry()
+    units, registry = str(variable.attrs.get("units", "")), _registry()
     try:
         own, other = (registry.parse_units(_spelled(text)) for text in (units, unit))
         return [float(registry.Quantity(number, other).to(own).magnitude) for number in numbers]
@@ -42,6 +40,13 @@ def _convert(numbers: tuple[float, ...], unit: str, variable: xr.DataArray) -> l
         raise UsageError(
             f"{numbers[-1]:g} {unit} of {variable.name} cannot be expressed in its units, {units or 'none'}: use those"
         ) from error
+
+
+@lru_cache(maxsize=1)
+def _registry() -> Any:
+    import pint
+
+    return pint.UnitRegistry()
 
 
 def _spelled(units: str) -> str:

@@ -4,36 +4,38 @@ A point outside its interval gets a whole multiple m of a unit added; where no m
 large, the value itself is stored. The decoder needs no intervals, so they may differ from point to point. Points whose
 intervals are much narrower than others' (a tighter tolerance at extremes) go into a block of their own, with a smaller
 unit.
-
-The points of a block are coded in raster order over [channel, time, lat, lon] as the gap to the previous one, with the
-sign of m: the symbol sign * (1 + (gap - 1) >> s) under a table per chunk of symbols, and the s low bits of gap - 1 as
-they are; then |m| - 1 of all points under one table. (Format 1 has one block, and writes |m| - 1 as that many zeros
-after the point's symbol.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.archive import entropy
+from nnzip.detail.fixes import (
+    MOST_UNITS,
+    FixesCoding,
+    Points,
+    Shape,
+    decode_fixes,
+    encode_fixes,
+    pack_bits,
+    unpack_bits,
+)
 from nnzip.errors import CorruptArchiveError
 
 UNIT = 1.5
 """Largest correction in units of the bound: leaves at most the bound of errors up to 2.5 bounds."""
 
-_MOST_UNITS = 64
 _WIDEST = 2.0  # bounds: how wide the interval is that the bound alone allows
 _ALIKE = 0.4  # intervals narrower than this share of a block's widest go into the next block
 _BLOCKS = 4
 _FEWEST = 6  # points that a further block pays for; fewer are stored as values
-_CHUNK = 48  # symbols that share a table
-_FIRST_TABLE, _SIDE_TABLE = 60, 46  # where differences of tables start, and the table that codes them
-_LARGEST_SYMBOL = 512  # mean symbols beyond this cost escapes: drop low bits until they are smaller
 
 Values = NDArray[np.float64]
 Limits = NDArray[np.floating]
@@ -42,7 +44,7 @@ Limits = NDArray[np.floating]
 class CorrectionsHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Counts and sizes of the two streams, fixes and literals; `units` float64 [channel] in the data's units.
 
-    `table` codes |m| - 1; format 1, which has zeros among the symbols instead, lacks it.
+    The last three fields, which format 1 lacks, are those of `FixesCoding`.
     """
 
     units: list[float]
@@ -53,18 +55,24 @@ class CorrectionsHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unk
     literals: int
     literal_bits: int
     table: int | None = None
+    cap: int = 0
+    volumes: list[int] = []
+
+    @property
+    def coding(self) -> FixesCoding:
+        return FixesCoding(self.symbols, self.low_bits, self.table, self.cap, self.volumes)
 
 
 class CorrectionsEncoder:
     """Collects the points of a tile that are outside their intervals, part by part in raster order, and codes them.
 
-    `bounds` [channel] is the scale of the corrections; `channel_size` is the number of values of a channel. Cost: a few
-    passes over the values; memory a few parts and the corrections.
+    `bounds` [channel] is the scale of the corrections, `shape` (times, latitudes, longitudes). Cost: a few passes over
+    the values, and what `encode_fixes` takes; memory a few parts and the corrections.
     """
 
-    def __init__(self, bounds: Values, channel_size: int) -> None:
-        self._bounds = bounds
-        self._size = channel_size
+    def __init__(self, bounds: Values, shape: Shape) -> None:
+        self._bounds, self._shape = bounds, shape
+        self._size = prod(shape)
         self._wrong: list[tuple[NDArray[np.int64], Values, Values, Values, Values]] = []
 
     def add(
@@ -110,7 +118,7 @@ class CorrectionsEncoder:
             literals = exact if not payload else exact[:0]
             if members.size or literals.size:
                 fixes = positions[members], multiples[members]
-                payload += _pack(unit * self._bounds, *fixes, positions[literals], stored[literals])
+                payload += _pack(unit * self._bounds, fixes, self._shape, positions[literals], stored[literals])
         return payload
 
 
@@ -135,9 +143,9 @@ def _fewest(before: Values, limits: tuple[Values, Values], units: Values) -> NDA
     """The multiples of `units` of least magnitude that lead into the limits, 0 where none does."""
     low, high = limits
     steps = np.where(before < low, np.ceil((low - before) / units), np.floor((high - before) / units))
-    multiples = np.clip(steps, -_MOST_UNITS - 1, _MOST_UNITS + 1).astype(np.int64)
+    multiples = np.clip(steps, -MOST_UNITS - 1, MOST_UNITS + 1).astype(np.int64)
     fixed = before + multiples * units
-    inside = (fixed >= low) & (fixed <= high) & (np.abs(multiples) <= _MOST_UNITS)
+    inside = (fixed >= low) & (fixed <= high) & (np.abs(multiples) <= MOST_UNITS)
     return np.where(inside, multiples, 0)
 
 
@@ -163,19 +171,19 @@ class Corrections:
         flat[self.literal_positions[part] - channel * self.size] = self.literals[part]
 
 
-def decode_corrections(data: bytes, channels: int, channel_size: int) -> Corrections:
+def decode_corrections(data: bytes, channels: int, shape: Shape) -> Corrections:
     """Inverse of `CorrectionsEncoder.encode`. Raises CorruptArchiveError when `data` do not fit."""
     fixes = [(np.zeros(0, dtype=np.int64), np.zeros(0))]
     literals = [(np.zeros(0, dtype=np.int64), np.zeros(0))]
     while data:
-        data = _decode_block(data, channels, channel_size, fixes, literals)
-    return Corrections(channel_size, *_in_order(fixes), *_in_order(literals))
+        data = _decode_block(data, channels, shape, fixes, literals)
+    return Corrections(prod(shape), *_in_order(fixes), *_in_order(literals))
 
 
 def _decode_block(
     data: bytes,
     channels: int,
-    channel_size: int,
+    shape: Shape,
     fixes: list[tuple[NDArray[np.int64], Values]],
     literals: list[tuple[NDArray[np.int64], Values]],
 ) -> bytes:
@@ -185,16 +193,16 @@ def _decode_block(
         header = msgspec.msgpack.decode(data[4 : 4 + length], type=CorrectionsHeader)
     except msgspec.MsgspecError as error:
         raise CorruptArchiveError(f"the corrections' header cannot be read: {error}") from error
-    values = channels * channel_size
+    values = channels * prod(shape)
     _check(header, channels, values)
     body = data[4 + length :]
     end = header.fix_bytes - (-header.literals * header.literal_bits // 8) + 8 * header.literals
-    positions, multiples = _unpack_fixes(header, body[: header.fix_bytes])
+    positions, multiples = decode_fixes(header.coding, header.fixes, body[: header.fix_bytes], channels, shape)
     literal_positions, literal_values = _unpack_literals(header, body[header.fix_bytes : end])
     for found in (positions, literal_positions):
         if found.size and (found[-1] >= values or found[0] < 0):
             raise CorruptArchiveError(f"a correction at point {found[-1]} of {values}: the payload is damaged")
-    fixes.append((positions, multiples * np.array(header.units)[positions // channel_size]))
+    fixes.append((positions, multiples * np.array(header.units)[positions // prod(shape)]))
     literals.append((literal_positions, literal_values))
     return body[end:]
 
@@ -211,119 +219,45 @@ def _part(positions: NDArray[np.int64], channel: int, size: int) -> slice:
     return slice(*np.searchsorted(positions, (channel * size, (channel + 1) * size)).tolist())
 
 
-def _pack(
-    units: Values, positions: NDArray[np.int64], multiples: NDArray[np.int64], exact: NDArray[np.int64], values: Values
-) -> bytes:
-    gaps = np.diff(positions, prepend=-1)
-    low_bits = _low_bits(gaps)
-    symbols = (np.sign(multiples) * (1 + ((gaps - 1) >> low_bits))).astype(np.int32)
-    tables = _fit_tables(symbols)
-    further = (np.abs(multiples) - 1).astype(np.int32)
-    table = entropy.best_table(further)
-    fixes = entropy.encode_chunks(
-        [
-            (np.diff(tables, prepend=_FIRST_TABLE).astype(np.int32), _side(tables.size)),
-            (symbols, _spread(tables, symbols.size)),
-            (further, np.full(further.size, table, dtype=np.uint8)),
-        ]
-    )
-    low = _pack_low(gaps - 1, low_bits)
+def _pack(units: Values, fixes: Points, shape: Shape, exact: NDArray[np.int64], values: Values) -> bytes:
+    coding, data = encode_fixes(fixes, len(units), shape)
     exact_gaps = np.diff(exact, prepend=-1)
     literal_bits = int(exact_gaps.max(initial=1)).bit_length()
     header = CorrectionsHeader(
         units=units.tolist(),
-        fixes=positions.size,
-        symbols=symbols.size,
-        low_bits=low_bits,
-        fix_bytes=len(fixes) + len(low),
+        fixes=fixes[0].size,
+        symbols=coding.symbols,
+        low_bits=coding.low_bits,
+        fix_bytes=len(data),
         literals=exact.size,
         literal_bits=literal_bits,
-        table=table,
+        table=coding.table,
+        cap=coding.cap,
+        volumes=list(coding.volumes),
     )
     encoded = msgspec.msgpack.encode(header)
-    literals = _pack_low(exact_gaps, literal_bits) + values.astype("<f8").tobytes()
-    return b"".join((len(encoded).to_bytes(4, "little"), encoded, low, fixes, literals))
-
-
-def _unpack_fixes(header: CorrectionsHeader, data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions and multiples of the fixes."""
-    low_bytes = -(-header.fixes * header.low_bits // 8)
-    low = _unpack_low(data[:low_bytes], header.fixes, header.low_bits)
-    decoder = entropy.SymbolDecoder(data[low_bytes:])
-    tables = _FIRST_TABLE + np.cumsum(decoder.decode(_side(-(-header.symbols // _CHUNK))), dtype=np.int64)
-    if tables.size and not 0 <= tables.min() <= tables.max() < entropy.TABLES:
-        raise CorruptArchiveError(
-            f"the corrections ask for table {tables.max()} of {entropy.TABLES}: the payload is damaged"
-        )
-    symbols = decoder.decode(_spread(tables, header.symbols)).astype(np.int64)
-    firsts = np.flatnonzero(symbols)
-    if firsts.size != header.fixes or (symbols.size and not symbols[0]):
-        raise CorruptArchiveError("the corrections' signs and gaps do not match: the payload is damaged")
-    if header.table is None:
-        magnitudes = np.diff(firsts, append=symbols.size)
-    else:
-        magnitudes = 1 + decoder.decode(np.full(header.fixes, header.table, dtype=np.uint8)).astype(np.int64)
-        if magnitudes.size and not 1 <= magnitudes.min() <= magnitudes.max() <= _MOST_UNITS:
-            raise CorruptArchiveError(f"a correction of {magnitudes.max()} units: the payload is damaged")
-    decoder.finish()
-    gaps = ((np.abs(symbols[firsts]) - 1) << header.low_bits) + low + 1
-    return np.cumsum(gaps) - 1, np.sign(symbols[firsts]) * magnitudes
+    literals = pack_bits(exact_gaps, literal_bits) + values.astype("<f8").tobytes()
+    return b"".join((len(encoded).to_bytes(4, "little"), encoded, data, literals))
 
 
 def _unpack_literals(header: CorrectionsHeader, data: bytes) -> tuple[NDArray[np.int64], Values]:
     gap_bytes = -(-header.literals * header.literal_bits // 8)
-    gaps = _unpack_low(data[:gap_bytes], header.literals, header.literal_bits)
+    gaps = unpack_bits(data[:gap_bytes], header.literals, header.literal_bits)
     values = np.frombuffer(data[gap_bytes:], dtype="<f8")
     if values.size != header.literals or not np.isfinite(values).all():
         raise CorruptArchiveError("the corrections' values are not those declared: the payload is damaged")
     return np.cumsum(gaps) - 1, values
 
 
-def _fit_tables(symbols: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The best table of every chunk of `_CHUNK` symbols: corrections are dense in some places and rare in
-    others."""
-    magnitudes = np.minimum(np.abs(symbols), entropy.MAX_MAGNITUDE)
-    padded = np.pad(magnitudes, (0, -magnitudes.size % _CHUNK), mode="edge").reshape(-1, _CHUNK)
-    lengths = entropy.code_lengths().astype(np.float32)
-    costs = np.stack([lengths[table][padded].sum(axis=1) for table in range(entropy.TABLES)])
-    tables: NDArray[np.int64] = costs.argmin(axis=0)
-    return tables
-
-
-def _spread(tables: NDArray[np.int64], count: int) -> NDArray[np.uint8]:
-    """The table of every symbol."""
-    return np.repeat(tables, _CHUNK)[:count].astype(np.uint8)
-
-
-def _side(count: int) -> NDArray[np.uint8]:
-    return np.full(count, _SIDE_TABLE, dtype=np.uint8)
-
-
-def _low_bits(gaps: NDArray[np.int64]) -> int:
-    """How many low bits are stored as they are, so that symbols stay small enough for the tables."""
-    mean = float(gaps.mean()) if gaps.size else 1.0
-    return max(int(np.ceil(np.log2(mean / _LARGEST_SYMBOL))), 0) if mean > 0 else 0
-
-
-def _pack_low(values: NDArray[np.int64], bits: int) -> bytes:
-    """The low `bits` bits of every value, most significant first, packed."""
-    planes = (values[:, None] >> np.arange(bits - 1, -1, -1)) & 1
-    return np.packbits(planes.astype(np.uint8)).tobytes()
-
-
-def _unpack_low(data: bytes, count: int, bits: int) -> NDArray[np.int64]:
-    planes = np.unpackbits(np.frombuffer(data, dtype=np.uint8), count=count * bits).reshape(count, bits)
-    weights = np.int64(1) << np.arange(bits - 1, -1, -1, dtype=np.int64)
-    result: NDArray[np.int64] = planes.astype(np.int64) @ weights
-    return result
-
-
 def _check(header: CorrectionsHeader, channels: int, values: int) -> None:
     problems = (
         len(header.units) != channels or not np.isfinite(header.units).all(),
         not 0 <= header.fixes <= values or not 0 <= header.literals <= values,
-        not header.fixes <= header.symbols <= (_MOST_UNITS if header.table is None else 1) * header.fixes,
+        header.cap == 0 and not header.fixes <= header.symbols <= MOST_UNITS * header.fixes,
+        header.table is not None and header.symbols != (0 if header.cap else header.fixes),
         header.table is not None and not 0 <= header.table < entropy.TABLES,
+        not 0 <= header.cap <= MOST_UNITS or len(header.volumes) != (channels if header.cap else 0),
+        min(header.volumes, default=0) < 0 or sum(header.volumes) > header.fix_bytes,
         header.fix_bytes < 0,
         not 0 <= header.low_bits <= 40 or not 1 <= header.literal_bits <= 41,
     )

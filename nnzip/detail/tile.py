@@ -27,9 +27,9 @@ def decode_tile(
     `base`: the field [time, lat, lon] of a channel in the data's units; None: there is no field. Raises
     CorruptArchiveError. Memory: the result and about ten times a channel.
     """
-    channels, *shape = detail.header.shape
-    fixes = decode_corrections(corrections, channels, int(np.prod(shape)))
-    decoded = np.empty((channels, *shape), dtype=dtype)
+    channels, times, rows, columns = detail.header.shape
+    fixes = decode_corrections(corrections, channels, (times, rows, columns))
+    decoded = np.empty(detail.header.shape, dtype=dtype)
     for channel, values in enumerate(detail.channels()):
         limits = detail.limits[:, channel]
         under = base(channel) if base is not None and not detail.absolute else float(detail.means[channel])

@@ -80,6 +80,8 @@ def check_requests(dataset: xr.Dataset, groups: Sequence[Group], requests: Seque
             raise UsageError(_unknown(dataset, request, list(targets)))
         if isinstance(request, ExceedanceSet | ThresholdTolerance):
             targets[request.variable].number(request.threshold)
+        if isinstance(request, RegionTolerance) and isinstance(request.where, str):
+            targets[request.variable or next(iter(targets))].mask(request.where)
 
 
 class _UnsuitableError(Exception):
@@ -157,7 +159,7 @@ class _Target:
         return BlockPeaks(blocks, self._read, largest=request.largest, dtype=self.layout.dtype)
 
     def _region(self, where: Box | str) -> Inside:
-        mask = self._mask(where) if isinstance(where, str) else self._box(where)
+        mask = self.mask(where) if isinstance(where, str) else self._box(where)
 
         def inside(part: Part) -> Points:
             return np.isfinite(part.original) & mask(slice(part.start, part.start + len(part.original)))
@@ -176,7 +178,7 @@ class _Target:
             raise _UnsuitableError("has no degrees, so no region can be cut out")
         return lambda times: found
 
-    def _mask(self, name: str) -> Callable[[slice], Points]:
+    def mask(self, name: str) -> Callable[[slice], Points]:
         if name not in self.dataset.variables:
             known = ", ".join(map(str, self.dataset.data_vars))
             raise UsageError(f"there is no mask variable {name!r} for a region: there are {known}")
