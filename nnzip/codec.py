@@ -31,7 +31,7 @@ from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.describe import describe, survey
 from nnzip.errors import UsageError, VerificationError
-from nnzip.extremes import Extremes, require_variables, tail_options
+from nnzip.extremes import Extremes, parse_extremes, require_variables, tail_options
 from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.metrics.accumulate import ErrorStatistics
@@ -110,7 +110,7 @@ def compress(
     device: str = "auto",
     with_field: bool = True,
     promises: Sequence[Request | str] = (),
-    extremes: Sequence[Extremes] = (),
+    extremes: Sequence[Extremes | str] = (),
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
@@ -119,25 +119,26 @@ def compress(
 
     `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive;
     `promises` go beyond the bounds, as objects or text such as "extremes p99:0.1" (promises/requests.py);
-    `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size. Raises
-    UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
-    values), UnavailableError (no such device), VerificationError (a bound does not hold) and ResourceError; then
-    nothing is written. Reads the data twice. Cost on one core: about 5 s per million values; memory about 4 times the
-    float32 data of a segment (budget.SEGMENT_VALUES).
+    `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size, as objects or
+    text such as "p99:0.1" (extremes.py). Raises UsageError (unknown variable, impossible target, output exists),
+    InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a bound
+    does not hold) and ResourceError; then nothing is written. Reads the data twice. Cost on one core: about 5 s per
+    million values; memory about 4 times the float32 data of a segment (budget.SEGMENT_VALUES).
     """
     started = clock.monotonic()
     if extremes and not target.limits_size:
         raise UsageError("extremes go with a ratio or a size: with a bound, promise them a share of it (promises)")
     options = _fit_options(effort, seed, device)
     requests = _requests(promises, target)
+    tails = [parse_extremes(kept) if isinstance(kept, str) else kept for kept in extremes]
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, variables)
         check_requests(dataset, groups, requests)
-        require_variables(extremes, groups)
+        require_variables(tails, groups)
         surveys = [survey(dataset, group) for group in groups]
         bounds = {} if target.max_error is None else promise(dataset, groups, surveys, target.max_error, requests)
         rmse = rmse_targets(dataset, groups, surveys, target)
-        configuration = _configuration(target, effort, seed, extremes)
+        configuration = _configuration(target, effort, seed, tails)
         manifest, arrays = describe(dataset, groups, surveys, lossless, bounds, configuration)
         if arrays:
             writer.add(ARRAYS_MEMBER, arrays)
@@ -158,7 +159,7 @@ def compress(
                 grid = group_grid(group)
                 part = (data, grid.times(segment.start, segment.stop), group, (index, number), segment)
                 seconds = None if time_budget is None else time_budget * finite / max(values, 1)
-                limited = replace(options, seconds=seconds, tails=tail_options(extremes, group))
+                limited = replace(options, seconds=seconds, tails=tail_options(tails, group))
                 report = reports.for_segment(group, data.size)
                 if target.limits_size:
                     coded = code_within_budget(*part, allowance.share(finite), limited, report)

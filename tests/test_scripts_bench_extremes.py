@@ -32,9 +32,10 @@ def test_errors_stand_beside_the_peers_and_the_best_is_bold() -> None:
     storm = Storm(0.0, 0.98, 111.0, 0.04, 1, 111.0)
     runs = {"plain": Run(1000, _errors(1.0, 2.0), 3.0, storm), "tails": Run(1001, _errors(0.5, 4.0), 3.0)}
     found = tables({"matthew_z500": {"100": runs}}, {"matthew_z500": _peer([1], 0, 1, 0.5)})
-    tail, largest, centre = found
+    tail, every, largest, centre = found
     assert tail.columns == ("case", "ratio", "bytes", "nnzip", "nnzip, tails", "SZ3", "SPERR", *tail.columns[7:])
     assert tail.rows[0][3:] == ("1", "**0.5**", "4", "2", "0.50", "0.25")
+    assert every.rows[0][3:7] == ("**1**", "**1**", "**1**", "**1**")
     assert largest.rows[0][3:7] == ("2", "4", "**1.5**", "3")
     assert centre.rows[0][2:] == ("nnzip", "0 km", "-2.0 %", "111 km", "4.0 %", "1")
 
