@@ -52,7 +52,7 @@ def compress(
     device: str = "auto",
     with_field: bool = True,
     promises: Sequence[Request | str] = (),
-    extremes: Sequence[Extremes] = (),
+    extremes: Sequence[Extremes | str] = (),
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
@@ -61,11 +61,11 @@ def compress(
 
     `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive;
     `promises` go beyond the bounds, as objects or text such as "extremes p99:0.1" (promises/requests.py);
-    `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size. Raises
-    UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
-    values), UnavailableError (no such device), VerificationError (a bound does not hold) and ResourceError; then
-    nothing is written. Reads the data twice. Cost on one core: about 5 s per million values; memory about 4 times the
-    float32 data of a segment (budget.SEGMENT_VALUES).
+    `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size, as objects or
+    text such as "p99:0.1" (extremes.py). Raises UsageError (unknown variable, impossible target, output exists),
+    InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a bound
+    does not hold) and ResourceError; then nothing is written. Reads the data twice. Cost on one core: about 5 s per
+    million values; memory about 4 times the float32 data of a segment (budget.SEGMENT_VALUES).
     """
     started = clock.monotonic()
     options = _fit_options(effort, seed, device)

@@ -17,7 +17,7 @@ from nnzip.comparison import area_weights
 from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError
-from nnzip.extremes import Extremes, require_variables, tail_options
+from nnzip.extremes import Extremes, parse_extremes, require_variables, tail_options
 from nnzip.field.axes import SourceGrid
 from nnzip.field.fit import FitOptions, Report
 from nnzip.promise import promise, require_bounds, require_rmse, rmse_targets
@@ -40,9 +40,9 @@ class Wishes:
 
     @classmethod
     def of(
-        cls, target: Target, promises: Sequence[Request | str], extremes: Sequence[Extremes], with_field: bool
+        cls, target: Target, promises: Sequence[Request | str], extremes: Sequence[Extremes | str], with_field: bool
     ) -> Wishes:
-        """With promises as objects or as text."""
+        """With promises and extremes as objects or as text."""
         if extremes and not target.limits_size:
             raise UsageError("extremes go with a ratio or a size: with a bound, promise them a share of it (promises)")
         requests = [parse_promise(request) if isinstance(request, str) else request for request in promises]
@@ -51,7 +51,8 @@ class Wishes:
                 f"{str(requests[0])!r} needs an error bound: ask for a largest error (--max-error) instead of another "
                 "target, which bounds nothing"
             )
-        return cls(target, requests, extremes, with_field)
+        tails = [parse_extremes(kept) if isinstance(kept, str) else kept for kept in extremes]
+        return cls(target, requests, tails, with_field)
 
     def check(self, dataset: xr.Dataset, groups: Sequence[Group]) -> None:
         """Raise UsageError for variables and units that do not fit, before the data are read."""

@@ -91,10 +91,11 @@ def main() -> int:
 
 
 def tables(results: Results, peers: dict[str, PeerCase], theirs: PeerRuns) -> list[Table]:
-    """Tail RMSE and largest error of every case beside the peers, and the storms."""
+    """Tail RMSE, overall RMSE and largest error of every case beside the peers, and the storms."""
     variants = list(dict.fromkeys(v for runs in results.values() for found in runs.values() for v in found))
     found = [
         _ratio_table(results, peers, variants, "tail_rmse", "RMSE above the 99th percentile, at equal bytes"),
+        _ratio_table(results, peers, variants, "rmse", "RMSE of all values, at equal bytes"),
         _ratio_table(results, peers, variants, "max", "Largest error, at equal bytes"),
         _ebcc_table(results, theirs, variants),
         _storm_table(results, theirs),

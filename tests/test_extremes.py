@@ -110,8 +110,8 @@ def test_extremes_have_smaller_errors_at_the_same_size(tmp_path: Path, nnzip: Nn
 
 def test_extremes_need_a_ratio_or_a_size(weather: Path, tmp_path: Path, nnzip: Nnzip) -> None:
     output = tmp_path / "weather.nnz"
-    result = nnzip("compress", weather, "-o", output, "--extremes", "p99", code=2)
-    assert "--ratio or --size" in result.stderr
+    result = nnzip("compress", weather, "-o", output, "--rmse", "0.1%", "--extremes", "p99", code=2)
+    assert "extremes go with a ratio or a size" in result.stderr
     result = nnzip("compress", weather, "-o", output, "--ratio", 20, "--extremes", "99", code=2)
     assert "write it as p99" in result.stderr
     assert not output.exists()

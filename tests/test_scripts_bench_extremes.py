@@ -34,9 +34,11 @@ def test_errors_stand_beside_the_peers_and_the_best_is_bold() -> None:
     ebcc, sperr = Run(777, _errors(0.9, 8.0), 0.0, storm), Run(990, _errors(2.0, 3.0), 0.0, storm)
     results = {"matthew_z500": {"100": runs, "777 bytes": {"plain": Run(770, _errors(1.1, 7.0), 1.0, storm)}}}
     theirs = {"matthew_z500": {"SPERR 100": sperr, "EBCC 1e-02*range": ebcc}}
-    tail, largest, beside, centre = tables(results, {"matthew_z500": _peer([1], 0, 1, 0.5)}, theirs)
+    found = tables(results, {"matthew_z500": _peer([1], 0, 1, 0.5)}, theirs)
+    tail, every, largest, beside, centre = found
     assert tail.columns == ("case", "ratio", "bytes", "nnzip", "nnzip, tails", "SZ3", "SPERR", *tail.columns[7:])
     assert tail.rows[0][3:] == ("1", "**0.5**", "4", "2", "0.50", "0.25")
+    assert every.rows[0][3:7] == ("**1**", "**1**", "**1**", "**1**")
     assert largest.rows[0][3:7] == ("2", "4", "**1.5**", "3")
     assert beside.rows == [("matthew_z500", "1e-02*range", "777", "1.1", "–", "**0.9**", "**7**", "–", "8")]
     assert centre.rows[0][2:] == ("nnzip", "1,000", "0 km", "-2.0 %", "111 km", "4.0 %", "1")

@@ -150,7 +150,7 @@ def _beyond(
     values: Values, sign: int, start: Numbers, width: Numbers
 ) -> tuple[tuple[NDArray[np.intp], ...], Numbers, Numbers, Numbers]:
     """Where `sign * values` exceed the start of their row, by how much, that start, and the width there."""
-    places = np.nonzero(sign * values > start)
+    places = np.nonzero(values > start if sign > 0 else values < -start)
     from_there = start[places[1], 0]
     return places, sign * values[places].astype(np.float64) - from_there, from_there, width[places[1], 0]
 
