@@ -105,7 +105,7 @@ def compress_bounded(
         field = read_field(payload, grid, group.channels, options.device)
         payload += record_probes(field, np.repeat([b.guard for b in bounds], runs), len(payload))
     details, corrections, promised = [], [], [0] * len(bounds)
-    coders = [_VariableCoder(grid, promise) for promise in bounds]
+    coders = [_VariableCoder(grid, promise, options.device) for promise in bounds]
     rows, columns = (np.arange(n, dtype=np.float64) for n in grid.shape[1:])
     ranges = tiles(values.shape[1], grid.shape[1] * grid.shape[2])
     for number, (start, stop) in enumerate(ranges):
@@ -149,8 +149,8 @@ class _VariableCoder:
     """Codes the tiles of one variable; the first tile decides the coding, the depth in time and the step for
     all."""
 
-    def __init__(self, grid: SourceGrid, promise: Bounds) -> None:
-        self._grid, self._promise = grid, promise
+    def __init__(self, grid: SourceGrid, promise: Bounds, device: torch.device) -> None:
+        self._grid, self._promise, self._device = grid, promise, device
         self._multiple: float | None = None  # step of the wavelet in bounds
         self._interpolates: bool | None = None
         self._time_depth: int | None = None
@@ -190,7 +190,8 @@ class _VariableCoder:
         residual = torch.empty(original.shape, dtype=torch.float32)
         for channel, target in enumerate(residual):
             target.copy_(torch.from_numpy(original[channel] - under(channel)))
-        residual = fill_missing(residual.nan_to_num_(nan=0.0), torch.from_numpy(np.isnan(original)))
+        missing = torch.from_numpy(np.isnan(original)).to(self._device)
+        residual = fill_missing(residual.to(self._device).nan_to_num_(nan=0.0), missing)
         depths = self._depths(residual)
 
         def coded(multiple: float) -> _Coded:
@@ -224,7 +225,7 @@ class _VariableCoder:
             sizes = {}
             for depth in sorted({0, deepest // 2, deepest}):
                 coefficients = wavelet.forward(residual[:1], (depth, *spatial), self._grid.periodic)
-                sizes[depth] = RateModel(coefficients.numpy()).bytes(_MULTIPLES[1] * self._promise.bound)
+                sizes[depth] = RateModel(coefficients.cpu().numpy()).bytes(_MULTIPLES[1] * self._promise.bound)
             self._time_depth = min(sizes, key=lambda depth: sizes[depth])
         return (min(self._time_depth, deepest), *spatial)
 

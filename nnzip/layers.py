@@ -152,6 +152,7 @@ class LayerDecoder:
         """A whole decoded tile of a variable, in its output type."""
         from nnzip.detail.payload import read_detail
         from nnzip.detail.tile import decode_tile
+        from nnzip.field.device import memory_errors
 
         entry, grid = self._entry(group, segment), self._grids[group]
         layout, channels = self._groups[group].parts()[variable]
@@ -159,15 +160,18 @@ class LayerDecoder:
         whole = [np.arange(n, dtype=np.float64) for n in grid.shape[1:]]
         positions = (np.arange(start, stop, dtype=np.float64), whole[0], whole[1])
 
+        def base(channel: int) -> Values:
+            return self._base(group, segment, channels.start + channel, positions)
+
         def read() -> NDArray[Any]:
             shape = (layout.channels, stop - start, *grid.shape[1:])
             detail = read_detail(self._layer_bytes(group, entry.detail[member]), shape, grid.periodic)
             corrections = self._reader.read(entry.corrections[member]) if entry.corrections[member] else b""
-            if entry.field is None:
-                return decode_tile(detail, corrections, None, layout.dtype)
-            return decode_tile(
-                detail, corrections, lambda c: self._base(group, segment, channels.start + c, positions), layout.dtype
-            )
+            needs_field = entry.field is not None and not detail.absolute
+            if needs_field:
+                self.field(group, segment)  # first, as it may find that the device drifts
+            with memory_errors():
+                return decode_tile(detail, corrections, base if needs_field else None, layout.dtype, self.device())
 
         found: NDArray[Any] = self._tiles.get((group, segment, member), read)
         return found

@@ -13,6 +13,7 @@ from nnzip.bounded import Bounds, compress_bounded
 from nnzip.budget import tiles
 from nnzip.data.grouping import Group
 from nnzip.field.axes import SourceGrid
+from nnzip.field.device import memory_errors
 from nnzip.field.fit import FitOptions, Report, fit_field
 from nnzip.field.quality import fit_field_to_rmse
 
@@ -39,6 +40,7 @@ def field_name(group: int, segment: int) -> str:
     return f"f{group}.{segment}"
 
 
+@memory_errors()
 def code_within_budget(
     values: NDArray[np.floating],
     grid: SourceGrid,
@@ -74,6 +76,7 @@ def code_to_rmse(
     return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload})
 
 
+@memory_errors()
 def code_within_bounds(
     values: NDArray[np.floating],
     grid: SourceGrid,

@@ -79,7 +79,7 @@ def test_version_is_the_package_s() -> None:
 
 def test_module_runs_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "nnzip", "--help"], capture_output=True, text=True, check=True)
-    for command in ("sample", "download", "compress", "decompress", "evaluate", "info", "sweep", "verify"):
+    for command in ("sample", "download", "compress", "decompress", "evaluate", "info", "sweep", "verify", "doctor"):
         assert command in done.stdout
 
 

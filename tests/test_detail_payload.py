@@ -44,7 +44,7 @@ def interpolation_of(values: NDArray[np.float64], step: float) -> tuple[bytes, N
 
 
 def decoded_channels(detail: Detail) -> NDArray[np.floating]:
-    return np.stack(list(detail.channels()))
+    return np.stack(list(detail.channels(torch.device("cpu"))))
 
 
 @settings(max_examples=25, deadline=None)
@@ -88,7 +88,7 @@ def test_values_stay_within_the_limits_of_the_data() -> None:
     assert seen.min() < 0
     detail = read_detail(data, rain.shape, FLAGS)
     assert compose(seen[0], 0.0, detail.limits[:, 0]).min() == 0
-    assert decode_tile(detail, b"", lambda _: np.zeros(rain.shape[1:]), "float32").min() == 0
+    assert decode_tile(detail, b"", lambda _: np.zeros(rain.shape[1:]), "float32", torch.device("cpu")).min() == 0
 
 
 def test_too_large_values_for_integers_are_refused() -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from nnzip import __version__
-from nnzip.cli import compress, decompress, download, evaluate, info, sample, sweep, verify
+from nnzip.cli import compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
 
 app = typer.Typer(
     name="nnzip",
@@ -49,6 +49,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("sweep")(sweep.sweep)
 app.command("info")(info.info)
 app.command("verify")(verify.verify)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:

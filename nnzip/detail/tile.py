@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nnzip.detail.corrections import decode_corrections
@@ -20,7 +21,7 @@ def compose(detail: NDArray[np.floating], base: Values | float, limits: Values) 
 
 
 def decode_tile(
-    detail: Detail, corrections: bytes, base: Callable[[int], Values] | None, dtype: str
+    detail: Detail, corrections: bytes, base: Callable[[int], Values] | None, dtype: str, device: torch.device
 ) -> NDArray[np.floating]:
     """Values [channel, time, lat, lon] of a variable's tile in its output type.
 
@@ -30,7 +31,7 @@ def decode_tile(
     channels, times, rows, columns = detail.header.shape
     fixes = decode_corrections(corrections, channels, (times, rows, columns))
     decoded = np.empty(detail.header.shape, dtype=dtype)
-    for channel, values in enumerate(detail.channels()):
+    for channel, values in enumerate(detail.channels(device)):
         limits = detail.limits[:, channel]
         under = base(channel) if base is not None and not detail.absolute else float(detail.means[channel])
         complete = compose(values, under, limits)

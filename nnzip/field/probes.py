@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nnzip.errors import NnzipWarning
 from nnzip.field.axes import SourceGrid
-from nnzip.field.device import CPU
+from nnzip.field.device import CPU, memory_errors
 from nnzip.field.model import Field
 from nnzip.field.payload import MOST_PROBES, read_field
 
@@ -50,10 +50,11 @@ def read_checked_field(
 ) -> tuple[Field, torch.device]:
     """The field of a payload and the device it is on: `device`, or the processor where that one drifts too far.
 
-    Warns (NnzipWarning) of drift beyond the guards. Raises CorruptArchiveError as `read_field`.
+    Warns (NnzipWarning) of drift beyond the guards. Raises CorruptArchiveError as `read_field`, and ResourceError.
     """
-    field = read_field(data, grid, guards.size, device)
-    found = drift(field, guards)
+    with memory_errors():
+        field = read_field(data, grid, guards.size, device)
+        found = drift(field, guards)
     if found > ALARM and device != CPU:
         warnings.warn(
             f"{device} decodes the field {found:.1f} times the guard of the bounds away from what was compressed: "
