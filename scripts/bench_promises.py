@@ -61,7 +61,7 @@ PROMISE_CASES = {
     ),
     "med_u10": _case("med_u10", "", *TAILS, "preserve u10 > 10 m/s", "preserve-maxima month", "region 35,42,0,10:0.1"),
     "eastasia_u": _case(
-        "eastasia_u", "", *TAILS, "preserve u > 20 m/s", "preserve-maxima day", "region 15,30,125,140:0.1"
+        "eastasia_u", "", *TAILS, "preserve u > 20 m/s", "preserve-maxima day", "region 15,30,100,115:0.1"
     ),
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ from nnzip.detail.fixes import (
     unpack_bits,
 )
 from nnzip.errors import CorruptArchiveError
+from nnzip.transform.streams import CONTEXT
 
 UNIT = 1.5
 """Largest correction in units of the bound: leaves at most the bound of errors up to 2.5 bounds."""
@@ -44,7 +45,7 @@ Limits = NDArray[np.floating]
 class CorrectionsHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Counts and sizes of the two streams, fixes and literals; `units` float64 [channel] in the data's units.
 
-    The last three fields, which format 1 lacks, are those of `FixesCoding`.
+    The fields after `literal_bits`, which format 1 lacks, are those of `FixesCoding`.
     """
 
     units: list[float]
@@ -57,10 +58,11 @@ class CorrectionsHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unk
     table: int | None = None
     cap: int = 0
     volumes: list[int] = []
+    context: int = CONTEXT
 
     @property
     def coding(self) -> FixesCoding:
-        return FixesCoding(self.symbols, self.low_bits, self.table, self.cap, self.volumes)
+        return FixesCoding(self.symbols, self.low_bits, self.table, self.cap, self.volumes, self.context)
 
 
 class CorrectionsEncoder:
@@ -234,6 +236,7 @@ def _pack(units: Values, fixes: Points, shape: Shape, exact: NDArray[np.int64], 
         table=coding.table,
         cap=coding.cap,
         volumes=list(coding.volumes),
+        context=coding.context,
     )
     encoded = msgspec.msgpack.encode(header)
     literals = pack_bits(exact_gaps, literal_bits) + values.astype("<f8").tobytes()

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from nnzip.archive import entropy
 from nnzip.errors import CorruptArchiveError
 from nnzip.transform.bands import Subband
-from nnzip.transform.coefficients import Coefficients, decode_coefficients, encode_coefficients, plan_coding
+from nnzip.transform.coefficients import Coefficients, encode_coefficients, plan_coding
+from nnzip.transform.streams import CONTEXT, reader
 
 MOST_UNITS = 64
 _CAPS = (1, MOST_UNITS)  # 1: far more points than their magnitudes foretell; otherwise magnitudes are alike
@@ -39,7 +40,8 @@ Points = tuple[NDArray[np.int64], NDArray[np.int64]]
 class FixesCoding:
     """How fixes are coded: gaps where `cap` is 0, with `symbols` and `low_bits`; else volumes of so many bytes each.
 
-    `table` codes what is left of the magnitudes; None in format 1.
+    `table` codes what is left of the magnitudes; None in format 1. `context`: the context model of the volumes
+    (transform/streams.py).
     """
 
     symbols: int
@@ -47,6 +49,7 @@ class FixesCoding:
     table: int | None
     cap: int
     volumes: Sequence[int]
+    context: int = CONTEXT
 
 
 def encode_fixes(points: Points, channels: int, shape: Shape) -> tuple[FixesCoding, bytes]:
@@ -128,9 +131,10 @@ def _encode_volumes(points: Points, channels: int, shape: Shape, cap: int) -> tu
 
 def _decode_volumes(coding: FixesCoding, fixes: int, data: bytes, channels: int, shape: Shape) -> Points:
     positions, multiples, start = [], [], 0
+    decode = reader(coding.context)
     previous: Coefficients | None = None
     for channel, size in enumerate(coding.volumes):
-        previous = decode_coefficients(data[start : start + size], shape, _bands(shape), previous)
+        previous = decode(data[start : start + size], shape, _bands(shape), previous)
         found = np.flatnonzero(previous)
         positions.append(found + channel * previous.size)
         multiples.append(previous.reshape(-1)[found].astype(np.int64))
@@ -162,7 +166,7 @@ def _channel_parts(positions: NDArray[np.int64], channels: int, shape: Shape) ->
 
 def _bands(shape: Shape) -> tuple[Subband, ...]:
     """The whole volume as one subband."""
-    return (Subband(tuple(slice(0, size) for size in shape), ()),)
+    return (Subband(tuple(slice(0, size) for size in shape), (), ()),)
 
 
 def _check_magnitudes(magnitudes: NDArray[np.int64]) -> None:
