@@ -16,6 +16,7 @@ import nnzip
 from nnzip.field import selftest
 from nnzip.field.backend import describe_error, tinycudann_problem, training_backend
 from nnzip.field.device import CPU, cuda_problem
+from nnzip.field.payload import read_field
 from nnzip.promise import GUARD
 
 _GRID = (8, 24, 48)  # of the self-test: times, rows, columns
@@ -178,7 +179,8 @@ def _test(device: torch.device) -> SelfTest:
         each = selftest.example(*_GRID)
         found = selftest.drift_of(each, device)
         backend = training_backend(selftest.training_shapes(each), device)
-        decoded, trained = selftest.decoding_rate(each, device), selftest.training_rate(each, device, backend, steps=20)
+        field = selftest.untrained_network(each, read_field(each.payload, each.grid, each.channels, device))
+        decoded, trained = selftest.decoding_rate(field), selftest.training_rate(each, device, backend, steps=20)
     except Exception as error:
         return SelfTest(device.type, "torch", 0.0, 0.0, float("inf"), describe_error(error))
     wrong = None if found <= GUARD else f"it drifts by {found:.2g} of the range; bounds leave {GUARD:.2g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 import torch
@@ -39,9 +40,9 @@ class Example:
 
 def example(times: int, rows: int, columns: int) -> Example:
     """Waves that travel round a globe with a daily cycle, and some noise; two channels. Always the same."""
-    hours = 3600.0 * np.arange(times)
+    hours = np.arange(times, dtype=np.float64) * 3600
     latitude, longitude = np.linspace(90, -90, rows), np.arange(columns) * 360 / columns
-    grid = source_grid(hours, latitude, longitude, (True, True, True))
+    grid = source_grid(hours, np.asarray(latitude), longitude, (True, True, True))
     generator = np.random.default_rng(0)
     angle = np.deg2rad(longitude)[None, None] + hours[:, None, None] * (2 * np.pi / 86400)
     north = np.cos(np.deg2rad(latitude))[None, :, None]
@@ -69,19 +70,17 @@ def drift_of(each: Example, device: torch.device) -> float:
     decoded = []
     for where, dtype in ((CPU, torch.float64), (device, torch.float32)):
         field = untrained_network(each, read_field(each.payload, each.grid, each.channels, where, dtype))
-        decoded.append(field.evaluate(*_vertices(each.grid)))
+        decoded.append(field.evaluate(*vertices(each.grid)))
     reference, found = decoded
     ranges = np.ptp(reference, axis=(1, 2, 3))
     return float((np.abs(found - reference).max(axis=(1, 2, 3)) / ranges).max())
 
 
-def decoding_rate(each: Example, device: torch.device) -> float:
-    """Points per second and channel that a field with a network is evaluated at on its own grid, with the result in the
-    processor's memory."""
-    field = untrained_network(each, read_field(each.payload, each.grid, each.channels, device))
-    positions = _vertices(each.grid)
-    seconds = _fastest(lambda: field.standardised(*positions), device)
-    return each.values.size / seconds
+def decoding_rate(field: Field) -> float:
+    """Values per second that a field is evaluated at on its own grid, until they are in the processor's memory."""
+    positions = vertices(field.grid)
+    values = len(field.features) * prod(field.grid.shape)
+    return values / fastest(lambda: field.standardised(*positions), field.features.device)
 
 
 def training_rate(each: Example, device: torch.device, backend: Backend, steps: int = _STEPS) -> float:
@@ -93,7 +92,7 @@ def training_rate(each: Example, device: torch.device, backend: Backend, steps: 
     targets, weights = 0.1 * points[: each.channels].abs(), torch.ones(4 * batch, device=device)
     started = [weight.to(device) for weight in network.initial_weights(shapes, generator)]
     training = Training(steps, batch, backend=backend)
-    seconds = _fastest(lambda: train_network(started, points, targets, weights, training, lambda *_: None), device)
+    seconds = fastest(lambda: train_network(started, points, targets, weights, training, lambda *_: None), device)
     return steps * batch / seconds
 
 
@@ -103,13 +102,14 @@ def training_shapes(each: Example) -> list[tuple[int, int]]:
     return network.layer_shapes(inputs, each.channels, (network.hidden_width(each.channels),) * _HIDDEN)
 
 
-def _vertices(grid: SourceGrid) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def vertices(grid: SourceGrid) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Positions of the source points."""
     times, rows, columns = (np.arange(n, dtype=np.float64) for n in grid.shape)
     return times, rows, columns
 
 
-def _fastest(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of the fastest of a few runs, after one that does not count."""
+def fastest(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the fastest of a few runs on `device`, after one that does not count."""
     seconds = []
     for _ in range(_REPEATS + 1):
         started = time.perf_counter()
