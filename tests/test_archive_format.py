@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from nnzip.archive.entropy import TABLES, encode, encode_chunks
+from nnzip.archive.entropy import TABLES, Magnitudes, Signs, encode, encode_chunks
 from nnzip.archive.mask import encode_mask
 
 
@@ -82,6 +82,48 @@ def read_symbols(stream: Stream, tables: list[int]) -> list[int]:
         magnitude = len(table(tables[position])) - 1 + e
         symbols[position] = -magnitude if c % 2 else magnitude
     return symbols
+
+
+def read_magnitudes(stream: Stream, tables: list[int]) -> list[int]:
+    magnitudes = [0] * len(tables)
+    escaped = []
+    for position in sorted(range(len(tables)), key=lambda i: tables[i]):
+        zero, *others, escape = table(tables[position])
+        magnitudes[position] = stream.take([zero, *(2 * f for f in others), escape])
+        if magnitudes[position] == len(others) + 1:
+            escaped.append(position)
+    lengths = [stream.uniform(33) for _ in escaped]
+    excess = [1 << (b - 1) if b else 0 for b in lengths]
+    for shift in (0, 16):
+        for i, b in enumerate(lengths):
+            bits = min(max(b - 1 - shift, 0), 16)
+            if bits:
+                excess[i] += stream.uniform(1 << bits) << shift
+    for position, e in zip(escaped, excess, strict=True):
+        magnitudes[position] += e
+    return magnitudes
+
+
+def read_signs(stream: Stream, classes: list[int]) -> list[int]:
+    signs = []
+    for c in classes:
+        q = 2 * (c - 12) + 40
+        odds = (1073741824, 1276901417, 1518500250, 1805811301)[q % 4] << (q // 4)
+        positive = ((odds << 24) // (2**40 + odds)) // 256 * 256
+        signs.append(2 * stream.take([2**24 - positive, positive]) - 1)
+    return signs
+
+
+def test_magnitudes_and_signs() -> None:
+    rng = np.random.default_rng(1)
+    values = np.abs(np.rint(rng.laplace(0, 1000, 200))).astype(np.int64)
+    values[:3] = 2**32 - 1, 0, 2**31
+    tables, classes = rng.integers(0, TABLES, 200).astype(np.uint8), rng.integers(0, 25, 200).astype(np.uint8)
+    positive = rng.random(200) < 0.5
+    stream = Stream(encode_chunks([Magnitudes(values, tables), Signs(positive, classes)]))
+    assert read_magnitudes(stream, tables.tolist()) == values.tolist()
+    assert read_signs(stream, classes.tolist()) == np.where(positive, 1, -1).tolist()
+    assert (stream.state, stream.words) == (1, [])
 
 
 @pytest.mark.parametrize("scale", [0.05, 1, 30, 1e5])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise, product
-from math import ceil, cos, isqrt, pi, radians, sin, sqrt
+from math import cos, isqrt, pi, radians, sin, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import nnzip
 from nnzip.field.axes import SourceGrid
 from nnzip.field.fit import FitOptions, fit_field
 from nnzip.field.payload import read_field
 from nnzip.field.tails import TailOptions
 from nnzip.transform import linear_weights as context_weights
+from tests.context_oracle import PHASES, Box, NetworkCoefficients, bands_of, slices, subbands
 from tests.field_examples import make_grid, smooth, vertices
 from tests.test_archive_format import Stream, read_symbols
 from tests.test_field_payload import CHANNELS, GRID, PAYLOAD
 
 Array = NDArray[np.float64]
-Box = tuple[tuple[int, int], ...]
 FORMAT = (Path(__file__).parents[1] / "docs" / "format.md").read_text(encoding="utf-8")
-PHASES = ("000", "111", "011", "100", "101", "010", "110", "001")
 
 
 def weights_of_the_document() -> dict[tuple[bool, bool, str], list[int]]:
@@ -51,29 +51,8 @@ def boundary(n: int) -> int:
 BOUNDARIES = [boundary(n) for n in range(2, 72)]
 
 
-def bands_of(n: int, depth: int) -> list[tuple[int, int]]:
-    sizes = [n]
-    for _ in range(depth):
-        sizes.append(ceil(sizes[-1] / 2))
-    return [(0, sizes[-1]), *((sizes[i + 1], sizes[i]) for i in reversed(range(depth)))]
-
-
-def subbands(shape: tuple[int, ...], depths: tuple[int, ...]) -> list[tuple[Box, list[Box]]]:
-    axes = [bands_of(n, d) for n, d in zip(shape, depths, strict=True)]
-    found = []
-    for numbers in sorted(product(*(range(len(axis)) for axis in axes)), key=lambda k: (sum(k), k)):
-        box = tuple(axis[k] for axis, k in zip(axes, numbers, strict=True))
-        parents = []
-        for a, k in enumerate(numbers):
-            if k >= 2:
-                parents.append(tuple(axes[a][k - 1] if i == a else box[i] for i in range(3)))
-        if all(stop > start for start, stop in box):
-            found.append((box, parents))
-    return found
-
-
-class Coefficients:
-    """Reads one coefficient stream."""
+class LinearCoefficients:
+    """Reads one coefficient stream of context model 1."""
 
     def __init__(self, data: bytes, shape: tuple[int, ...], depths: tuple[int, ...], reference: Any) -> None:
         self.values = np.zeros(shape, dtype=object)
@@ -81,7 +60,8 @@ class Coefficients:
         self.stream = Stream(data)
         self.corrections = [t + d for t, d in enumerate(read_symbols(self.stream, [32] * 72))]
         silent = [24, 24]
-        for box, parents in subbands(shape, depths):
+        for box, numbered in subbands(shape, depths):
+            parents = [parent for _, parent in numbered]
             empty = bool(parents) and not any(self.values[slices(parent)].any() for parent in parents)
             if read_symbols(self.stream, [28 if empty else 46])[0]:
                 silent = [before + d for before, d in zip(silent, read_symbols(self.stream, [46, 46]), strict=True)]
@@ -123,10 +103,6 @@ class Coefficients:
         if parents:
             products[5] //= len(parents)
         return sum(products)
-
-
-def slices(box: Box) -> tuple[slice, ...]:
-    return tuple(slice(start, stop) for start, stop in box)
 
 
 def join(low: Array, high: Array, periodic: bool) -> Array:
@@ -225,7 +201,8 @@ def decode(data: bytes, grid: SourceGrid) -> Array:
     """Values [channel, time, lat, lon] of a payload at the vertices."""
     length = int.from_bytes(data[:4], "little")
     header = msgspec.msgpack.decode(data[4 : 4 + length])
-    shape, runs, depths, step, statistics, shifts, cycles, hidden, exponents, tables, sizes, _, stretches = header
+    shape, runs, depths, step, statistics, shifts, cycles, hidden, exponents, tables, sizes, *context = header
+    stretches = context.pop() if len(context) > 1 else []
     ends = np.cumsum([4 + length, *sizes]).tolist()
     streams = iter([data[start:stop] for start, stop in pairwise(ends)])
     channels, times, rows, columns = shape
@@ -233,15 +210,22 @@ def decode(data: bytes, grid: SourceGrid) -> Array:
     firsts = set(np.cumsum([0, *runs]).tolist())
     row_weights = np.array([max(sqrt(max(cos(radians(y)), 0)), 0.4) for y in grid.latitude.values])
     features, maps, reference = [], [], None
+    assert context in ([], [1], [2])
+
+    def coefficients(shape: tuple[int, ...], depths: tuple[int, ...], reference: Any) -> Any:
+        if context == [2]:
+            return NetworkCoefficients(next(streams), shape, depths, reference, WEIGHTS).values
+        return LinearCoefficients(next(streams), shape, depths, reference).values
+
     for channel in range(channels):
         if cycles:
             spatial = (0, depths[1], depths[2])
-            stored = Coefficients(next(streams), (len(cycles), rows, columns), spatial, None).values
+            stored = coefficients((len(cycles), rows, columns), spatial, None)
             norms = np.array([sqrt(times if index == 0 else times / 2) for index in cycles])
             inverted = inverse(stored.astype(float) * step / norms[:, None, None], spatial, grid.periodic)
             maps.append(inverted / row_weights[:, None])
         reference = None if channel in firsts else reference
-        reference = Coefficients(next(streams), (times, rows, columns), tuple(depths), reference).values
+        reference = coefficients((times, rows, columns), tuple(depths), reference)
         q = reference.astype(float)
         moved = np.sign(q) * (np.abs(q) + np.where(np.abs(q) == 1, shift[channel, 0], shift[channel, 1])) * step
         features.append(levels(moved, tuple(depths), grid.periodic, 3 if hidden else 1))
@@ -276,6 +260,17 @@ def test_a_field_decodes_as_the_document_says() -> None:
     found = read_field(PAYLOAD, GRID, CHANNELS, torch.device("cpu")).evaluate(*vertices(GRID))
     expected = decode(PAYLOAD, GRID)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * expected.std())
+
+
+def test_a_field_of_format_1_decodes_as_the_document_says() -> None:
+    with nnzip.open_archive(Path(__file__).parent / "golden" / "format1-ratio.nnz") as archive:
+        entry = archive.manifest.groups[0]
+        member = entry.segments[0].field
+        assert member is not None
+        end = None if entry.mask is None or entry.mask.member != member else entry.mask.offset
+        grid, payload = archive.grids[0], archive.reader.read(member)[:end]
+        found = read_field(payload, grid, archive.groups[0].channels, torch.device("cpu")).evaluate(*vertices(grid))
+    np.testing.assert_allclose(found, decode(payload, grid), rtol=0, atol=2e-5 * found.std())
 
 
 @pytest.mark.parametrize("whole_globe", [False, True])

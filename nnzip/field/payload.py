@@ -247,11 +247,12 @@ def _read_channels(header: FieldHeader, streams: Iterator[bytes]) -> Iterator[Qu
     decode = reader(header.context)
     previous: Coefficients | None = None
     map_shape = (len(header.cycles), *header.shape[2:])
+    map_bands = wavelet_bands(map_shape, header.spatial_depths) if header.cycles else ()
     bands = wavelet_bands(header.shape[1:], header.depths)
     for reference, (one, more) in zip(references(header.runs), shifts.tolist(), strict=True):
         maps = np.zeros(map_shape, dtype=np.int32)
         if header.cycles:
-            maps = decode(next(streams), map_shape, wavelet_bands(map_shape, header.spatial_depths))
+            maps = decode(next(streams), map_shape, map_bands, None)
         context = None if reference is None else previous
         previous = decode(next(streams), header.shape[1:], bands, context)
         yield QuantisedChannel(maps, previous, (one, more))

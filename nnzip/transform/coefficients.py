@@ -77,7 +77,7 @@ def plan_coding(coefficients: Coefficients, bands: Bands, reference: Coefficient
             tables[where][here] = found.tables.reshape(shape)
             classes[where][here] = found.classes.reshape(shape)
             subband.put(coefficients[where][here])
-    rest = coefficients - offsets.astype(np.int64)
+    rest = coefficients.astype(np.int64) - offsets
     corrections = _fit_corrections(rest, tables)
     silent = _fit_silent(rest, tables, bands, occupied)
     _fill_in(tables, corrections, silent, bands)
@@ -99,15 +99,11 @@ def encode_coefficients(coefficients: Coefficients, bands: Bands, plan: CodingPl
         chunks += side
         for phase in range(len(PHASES)) if silent.any() else ():
             here = phase_slices(band.shape, phase)
-            symbols, offsets, tables, classes = (
-                array[band.where][here].ravel() for array in (coefficients, plan.offsets, plan.tables, plan.classes)
-            )
-            rest = symbols - offsets.astype(np.int64)
+            rest = (coefficients[band.where][here].astype(np.int64) - plan.offsets[band.where][here]).ravel()
             signed = rest != 0
-            chunks += [
-                entropy.Magnitudes(np.abs(rest), tables),
-                entropy.Signs(rest[signed] > 0, classes[signed]),
-            ]
+            classes = plan.classes[band.where][here].ravel()[signed]
+            chunks.append(entropy.Magnitudes(np.abs(rest), plan.tables[band.where][here].ravel()))
+            chunks.append(entropy.Signs(rest[signed] > 0, classes))
     return entropy.encode_chunks(chunks)
 
 

@@ -8,9 +8,10 @@ their neighbours, and the same place in another channel already coded. Where all
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ _EXPECTED, _PARENTS, _AROUND_PARENTS, _REFERENCE, _REFERENCE_BOX, _PREDICTED, _F
     len(PAIRS) + k for k in (0, 1, 4, 7, 11, 12, 13)
 )
 _EXPECTED_BITS = 6  # of the weights' 12 fraction bits, those that are kept
-_ROUND_UP = 1434  # a prediction is taken off from 0.65 on, in units of 2^-12
+_ROUND_UP = 45  # a prediction is taken off from 0.65 on, in units of 2^-7
 _ONE = 1 << FRACTION_BITS
 _AXES: tuple[Offset, ...] = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 
@@ -84,9 +85,12 @@ class Surroundings:
         self._reference: Whole | None = None
         if reference is not None and reference[band.where].any():
             self._reference = np.pad(capped(reference[band.where]), 1).astype(np.float32)
-            self._box = _box(np.abs(self._reference))[1:-1, 1:-1, 1:-1]
+            self._box = _box(np.abs(self._reference))
             self._marked |= self._box > 0
-        self._weights = WEIGHTS[reference is not None][bool(band.parents)]
+        self._linear = [
+            tuple(weight >> _EXPECTED_BITS for weight in weights)
+            for weights in WEIGHTS[reference is not None][bool(band.parents)]
+        ]
         self._parent_count = len(band.parents)
         self.constants = (
             *(16 * min(count, 7) for count in halvings),
@@ -97,18 +101,10 @@ class Surroundings:
 
     def batches(self, phase: int, weights: NDArray[np.int64]) -> Iterator[Batch]:
         """All places of the phase that are not silent; `weights` [INPUTS] of the prediction."""
-        known = known_neighbours(phase)
         marked = self._marked[phase_slices(self.shape, phase)]
-        if not marked.size:
-            return
-        heard = np.flatnonzero(marked | self._near(phase) if known else marked)
-        if not heard.size:
-            return
-        starts = np.array(PHASES[phase])
+        heard = np.flatnonzero(marked | self._near(phase) if known_neighbours(phase) else marked)
         for start in range(0, heard.size, BATCH):
-            places = heard[start : start + BATCH]
-            position = np.stack(np.unravel_index(places, marked.shape)) * 2 + starts[:, None]
-            yield self._batch(places, position, phase, weights)
+            yield self._batch(heard[start : start + BATCH], marked.shape, phase, weights)
 
     def put(self, phase: int, values: Integers) -> None:
         """The coefficients of a phase, which later ones see."""
@@ -128,46 +124,52 @@ class Surroundings:
         return found
 
     def _batch(
-        self, places: NDArray[np.intp], position: NDArray[np.intp], phase: int, weights: NDArray[np.int64]
+        self, places: NDArray[np.intp], lattice: tuple[int, ...], phase: int, weights: NDArray[np.int64]
     ) -> Batch:
-        linear = [weight >> _EXPECTED_BITS for weight in self._weights[phase]]
-        base = _flat(position + 1, self._padded.shape)
+        position = [2 * p + parity for p, parity in zip(np.unravel_index(places, lattice), PHASES[phase], strict=True)]
+        numbers, linear = self._numbers(phase), self._linear[phase]
+        rows = np.empty((numbers.size, places.size), dtype=np.float32)
         sums = np.zeros((INPUTS, places.size), dtype=np.float32)
-        expected = np.zeros(places.size, dtype=np.float32)
-        numbers: list[int] = []
-        magnitudes: list[Whole] = []
-        if known_neighbours(phase):
-            around = _flat_offsets(known_neighbours(phase), self._padded.shape)
-            signed = self._padded.ravel().take(around[:, None] + base)
-            sums[:REFERENCE] = _signed_classes(phase) @ signed
-            *pairs, expected = _pairs(phase, tuple(linear)) @ np.abs(signed)
-            numbers += _pair_numbers(phase)
-            magnitudes += pairs
+        base = _flat(position, self._padded.shape) + _flat((1, 1, 1), self._padded.shape)
+        count = len(_pair_numbers(phase))
+        if count:
+            signed = self._padded.take(base + _neighbour_steps(phase, self._padded.shape))
+            np.matmul(_signed_classes(phase), signed, out=sums[:REFERENCE])
+            np.matmul(_pairs(phase, linear), np.abs(signed, out=signed), out=rows[: count + 1])
+            expected = rows[count]
+        else:
+            expected = rows[0]
+            expected[...] = 0
+        row = count + 1
         for parent in self._parents:
-            own, near = parent.at(position)
-            expected = expected + own * np.float32(linear[5] // self._parent_count)
-            numbers += [_PARENTS + parent.axis, _AROUND_PARENTS + parent.axis]
-            magnitudes += [own, near]
+            own, rows[row + 1] = parent.at(position)
+            rows[row] = own
+            expected += own * np.float32(linear[5] // self._parent_count)
+            row += 2
         if self._reference is not None:
-            around = _flat_offsets(_STAR, self._padded.shape)
-            signed = self._reference.ravel().take(around[:, None] + base)
-            sums[REFERENCE:] = _STAR_SUMS @ signed
-            star = _STAR_SUMS @ np.abs(signed)
-            expected = expected + star[0] * np.float32(linear[6]) + star[1:].sum(axis=0) * np.float32(linear[7])
-            numbers += range(_REFERENCE, _REFERENCE + 5)
-            magnitudes += [*star, self._box.ravel().take(_flat(position, self.shape))]
-        predicted = weights.astype(np.float64) @ sums
+            signed = self._reference.take(base + _star_steps(self._padded.shape))
+            np.matmul(_STAR_SUMS, signed, out=sums[REFERENCE:])
+            star = rows[row : row + 4]
+            np.matmul(_STAR_SUMS, np.abs(signed, out=signed), out=star)
+            expected += np.array([linear[6], linear[7], linear[7], linear[7]], dtype=np.float32) @ star
+            rows[row + 4] = self._box.take(_flat(position, self.shape))
+        predicted = weights.astype(np.float32) @ sums
         size = np.abs(predicted)
-        offsets = np.minimum(np.floor((size + _ROUND_UP) / _ONE), LARGEST)
-        fraction = np.clip(size - offsets * _ONE + _ROUND_UP, 0, _ONE - 1)
-        numbers += [_EXPECTED, _PREDICTED]
-        magnitudes += [expected, np.floor(np.minimum(size, LARGEST * _ONE) / 16).astype(np.float32)]
-        rows = np.empty((len(numbers) + 1, places.size), dtype=np.float32)
-        rows[:-1] = logarithm(np.stack(magnitudes))
-        np.floor(fraction / 32, out=rows[-1], casting="same_kind")
-        directions = np.where(predicted < 0, -1, 1).astype(np.int32)
-        taken = directions * offsets.astype(np.int32)
-        return Batch(places, np.array([*numbers, _FRACTION]), rows, sums, taken, directions)
+        offsets = np.minimum(np.floor((size + _ROUND_UP) * np.float32(1 / _ONE)), LARGEST)
+        rows[-2] = size
+        logarithms(rows[:-1])
+        np.minimum(size - offsets * _ONE + _ROUND_UP, _ONE - 1, out=rows[-1])
+        directions = np.where(predicted < 0, np.int32(-1), np.int32(1))
+        return Batch(places, numbers, rows, sums, directions * offsets.astype(np.int32), directions)
+
+    def _numbers(self, phase: int) -> NDArray[np.intp]:
+        """Which inputs the rows of a batch are."""
+        found = [*_pair_numbers(phase), _EXPECTED]
+        for parent in self._parents:
+            found += [_PARENTS + parent.axis, _AROUND_PARENTS + parent.axis]
+        if self._reference is not None:
+            found += range(_REFERENCE, _REFERENCE_BOX + 1)
+        return np.array([*found, _PREDICTED, _FRACTION])
 
 
 class _Parent:
@@ -177,18 +179,18 @@ class _Parent:
         self.axis = axis
         self.any = bool(values.any())
         self._magnitudes = np.abs(values).astype(np.float32)
-        self._around = _box(np.pad(self._magnitudes, 1))[1:-1, 1:-1, 1:-1] if self.any else self._magnitudes
+        self._around = _box(np.pad(self._magnitudes, 1)) if self.any else self._magnitudes
         self._maps = [np.array(parent_positions(*sizes)) for sizes in zip(shape, values.shape, strict=True)]
 
     def occupied(self) -> NDArray[np.bool_]:
         """Where the parent is not zero [subband]."""
-        return (self._magnitudes > 0)[np.ix_(*self._maps)]
+        found: NDArray[np.bool_] = (self._magnitudes > 0)[np.ix_(*self._maps)]
+        return found
 
-    def at(self, position: NDArray[np.intp]) -> tuple[Whole, Whole]:
-        """Own magnitude and the sum around it, for positions [3, n] in the subband."""
-        there = np.stack([m[p] for m, p in zip(self._maps, position, strict=True)])
-        flat = _flat(there, self._magnitudes.shape)
-        return self._magnitudes.ravel().take(flat), self._around.ravel().take(flat)
+    def at(self, position: Sequence[NDArray[np.intp]]) -> tuple[Whole, Whole]:
+        """Own magnitude and the sum around it, for positions in the subband."""
+        flat = _flat([m.take(p) for m, p in zip(self._maps, position, strict=True)], self._magnitudes.shape)
+        return self._magnitudes.take(flat), self._around.take(flat)
 
 
 def halvings(shape: tuple[int, ...], band: Subband) -> tuple[int, int, int]:
@@ -204,34 +206,45 @@ def halvings(shape: tuple[int, ...], band: Subband) -> tuple[int, int, int]:
 
 def capped(values: Integers) -> Integers:
     """Within -LARGEST and LARGEST."""
-    return np.clip(values, -LARGEST, LARGEST)
+    return np.minimum(np.maximum(values, -LARGEST), LARGEST)
 
 
-def logarithm(values: Whole) -> Whole:
-    """8 log2(1 + x) of whole numbers below 2^24 - 1, linear between powers of two and rounded down.
+def logarithms(values: Whole) -> None:
+    """x becomes 8 log2(1 + x), linear between powers of two and rounded down, for whole numbers below 2^24 - 1.
 
     The bits of a float32 are that logarithm, times 2^20.
     """
-    bits = (values + np.float32(1)).view(np.int32)
-    return ((bits >> 20) - (127 << 3)).astype(np.float32)
+    values += np.float32(1)
+    bits = values.view(np.int32)
+    bits >>= 20
+    np.subtract(bits, 127 << 3, out=values, casting="unsafe")
 
 
-def _flat(position: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.intp]:
-    return np.asarray((position[0] * shape[1] + position[1]) * shape[2] + position[2])
+def _flat(position: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    return (position[0] * shape[1] + position[1]) * shape[2] + position[2]
 
 
-def _flat_offsets(offsets: tuple[Offset, ...], shape: tuple[int, ...]) -> NDArray[np.intp]:
-    return _flat(np.array(offsets, dtype=np.intp).T, shape)
+@lru_cache(maxsize=1 << 12)
+def _neighbour_steps(phase: int, shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """From a place to its known neighbours, in a flat array [neighbour, 1]."""
+    return np.array([[_flat(offset, shape)] for offset in known_neighbours(phase)], dtype=np.intp)
+
+
+@lru_cache(maxsize=1 << 10)
+def _star_steps(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """From a place to itself and its six nearest neighbours, in a flat array [7, 1]."""
+    return np.array([[_flat(offset, shape)] for offset in _STAR], dtype=np.intp)
 
 
 def _box(padded: Whole) -> Whole:
-    """Sums over 3 x 3 x 3 places, where there is a place on every side; zero on the rim."""
-    for axis in range(3):
-        line = np.moveaxis(padded, axis, 0)
-        total = np.zeros_like(line)
-        total[1:-1] = line[:-2] + line[1:-1] + line[2:]
-        padded = np.moveaxis(total, 0, axis)
-    return np.ascontiguousarray(padded)
+    """Sums over 3 x 3 x 3 places [without the padding]."""
+    rows = padded[:-2] + padded[1:-1]
+    rows += padded[2:]
+    columns = rows[:, :-2] + rows[:, 1:-1]
+    columns += rows[:, 2:]
+    box = columns[:, :, :-2] + columns[:, :, 1:-1]
+    box += columns[:, :, 2:]
+    return np.asarray(box)
 
 
 def _class(offset: Offset) -> int:

@@ -24,6 +24,8 @@ OUTPUTS = 2
 SHIFTS = (4, 6, 9, 10)
 """Halvings after the first and second layer, and of the two outputs: table, and class of the sign."""
 
+_OUTPUT_SCALES = np.array([[2.0 ** -SHIFTS[2]], [2.0 ** -SHIFTS[3]]], dtype=np.float32)
+
 WEIGHTS_FILE = Path(__file__).with_name("context_network.npz")
 
 
@@ -43,11 +45,14 @@ class ContextNetwork:
         shared = self.biases[0][phase] + first[phase][:, ROWS:] @ np.array(constants, dtype=np.float32)
         hidden = _activation(first[phase][:, batch.numbers] @ batch.rows + shared[:, None], SHIFTS[0])
         hidden = _activation(second @ hidden + self.biases[1][:, None], SHIFTS[1])
-        table, sign = third @ hidden + self.biases[2][:, None]
-        tables = np.clip(np.floor(table * np.float32(2.0 ** -SHIFTS[2])), 1, TABLES - 1)
-        towards = np.floor(sign * np.float32(2.0 ** -SHIFTS[3])) * batch.directions
+        outputs = third @ hidden + self.biases[2][:, None]
+        outputs *= _OUTPUT_SCALES
+        table, sign = np.floor(outputs, out=outputs)
         middle = SIGN_CLASSES // 2
-        return tables.astype(np.uint8), (np.clip(towards, -middle, middle) + middle).astype(np.uint8)
+        sign *= batch.directions
+        return _within(table, 1, TABLES - 1).astype(np.uint8), (_within(sign, -middle, middle) + middle).astype(
+            np.uint8
+        )
 
 
 @lru_cache(maxsize=1)
@@ -63,5 +68,10 @@ def shipped_network() -> ContextNetwork:
 def _activation(sums: Whole, shift: int) -> Whole:
     """Halved, rounded down, within 0 and 255; in place."""
     sums *= np.float32(2.0**-shift)
-    np.floor(sums, out=sums)
-    return np.clip(sums, 0, 255, out=sums)
+    return _within(np.floor(sums, out=sums), 0, 255)
+
+
+def _within(values: Whole, low: int, high: int) -> Whole:
+    """In place."""
+    np.maximum(values, np.float32(low), out=values)
+    return np.minimum(values, np.float32(high), out=values)

@@ -20,8 +20,13 @@ longitude); in all three; the reference at the same position, and its neighbours
 REFERENCE = 7
 """The first of the sums over the reference."""
 
-FRACTION_BITS = 12
-"""Weights are in units of 2^-12."""
+FRACTION_BITS = 7
+"""Weights are in units of 2^-7: their products with sums of capped magnitudes add to less than 2^24."""
+
+LARGEST_WEIGHT = 496
+
+SAMPLES = 1 << 12
+"""A phase with more places than that is thinned out for its equations."""
 
 FORGET_BITS = 2
 """A subband hands on to finer ones its own equations and a quarter of what its parents handed on."""
@@ -29,7 +34,6 @@ FORGET_BITS = 2
 _RIDGE = 1 << 11
 _PIVOT_BITS = 30
 _FACTOR_BITS = 20
-_LARGEST_WEIGHT = 4 << FRACTION_BITS
 _NEUTRAL = 64
 
 Equations = NDArray[np.int64]
@@ -48,12 +52,14 @@ def equations(sums: NDArray[np.float32], values: NDArray[np.int32]) -> Equations
     others. Exact: sums of whole numbers below 2^53.
     """
     size = np.abs(sums).sum(axis=0) + np.float32(1)
-    exponents = np.maximum((size.view(np.int32) >> 23) - 127 - 3, 0)
-    scale = np.ldexp(np.float32(16), -exponents)
+    exponents = (size.view(np.int32) >> 23) - (127 + 3)
+    scale = np.ldexp(np.float32(16), -np.maximum(exponents, 0))
     rows = np.empty((INPUTS + 1, values.size))
-    np.floor(sums * scale, out=rows[:-1])
-    np.floor(np.clip(values, -LARGEST, LARGEST) * scale, out=rows[-1])
-    np.clip(rows[-1], -1024, 1024, out=rows[-1])
+    rows[:-1] = sums
+    rows[-1] = np.minimum(np.maximum(values, -LARGEST), LARGEST)
+    rows *= scale
+    np.floor(rows, out=rows)
+    rows[-1] = np.minimum(np.maximum(rows[-1], -1024), 1024)
     return np.asarray(rows @ rows.T).astype(np.int64)
 
 
@@ -67,36 +73,22 @@ def of_the_reference(own: Equations) -> Equations:
 def solve(prior: Equations) -> tuple[NDArray[np.int64], int]:
     """Weights [INPUTS], and how much of the coefficients' energy they leave: 0 to 127, 64 for all of it.
 
-    Gauss-Jordan elimination of the ridge regression in fixed point.
+    Gauss-Jordan elimination of the ridge regression in fixed point; what is left of the last diagonal element is the
+    energy that is not foretold.
     """
     weights = np.zeros(INPUTS, dtype=np.int64)
-    energy = int(prior[-1, -1])
-    used = np.flatnonzero(prior.diagonal()[:-1])
-    if not used.size or not energy:
+    used = np.flatnonzero(prior.diagonal())
+    if used.size < 2 or used[-1] != INPUTS:
         return weights, _NEUTRAL
-    system = prior[np.ix_(used, [*used, INPUTS])]
-    np.einsum("ii->i", system[:, :-1])[...] += _RIDGE
-    full = system.copy()
-    spare = _PIVOT_BITS - int(max(system.max(), energy)).bit_length()
+    system = prior[np.ix_(used, used)]
+    np.einsum("ii->i", system)[:-1] += _RIDGE
+    spare = _PIVOT_BITS - int(system.max()).bit_length()
     system = system << spare if spare >= 0 else system >> -spare
-    for column in range(used.size):
-        pivot = max(int(system[column, column]), 1)
-        factors = (system[:, column] << _FACTOR_BITS) // pivot
+    energy = max(int(system[-1, -1]), 1)
+    for column in range(used.size - 1):
+        factors = (system[:, column] << _FACTOR_BITS) // max(int(system[column, column]), 1)
         factors[column] = 0
         system -= (factors[:, None] * system[column]) >> _FACTOR_BITS
-    pivots = np.maximum(system.diagonal(), 1)
-    found = np.clip((system[:, -1] << FRACTION_BITS) // pivots, -_LARGEST_WEIGHT, _LARGEST_WEIGHT)
-    weights[used] = found
-    return weights, _left(full, found, energy)
-
-
-def _left(full: Equations, weights: NDArray[np.int64], energy: int) -> int:
-    exact = [int(weight) for weight in weights]
-    with_target = sum(weight * int(value) for weight, value in zip(exact, full[:, -1], strict=True))
-    explained = sum(
-        first * second * int(value)
-        for first, row in zip(exact, full, strict=True)
-        for second, value in zip(exact, row[:-1], strict=True)
-    )
-    rest = (energy << 2 * FRACTION_BITS) - (with_target << (FRACTION_BITS + 1)) + explained
-    return min(max((_NEUTRAL * rest) // (energy << 2 * FRACTION_BITS), 0), 127)
+    found = (system[:-1, -1] << FRACTION_BITS) // np.maximum(system.diagonal()[:-1], 1)
+    weights[used[:-1]] = np.minimum(np.maximum(found, -LARGEST_WEIGHT), LARGEST_WEIGHT)
+    return weights, min(max(_NEUTRAL * int(system[-1, -1]) // energy, 0), 127)
