@@ -115,7 +115,7 @@ def compress_bounded(
             coded = coder.encode(values[part, start:stop], first + start, under)
             details.append(coded.detail)
             corrections.append(coded.corrections)
-            promised[variable] += len(coded.corrections) - coded.bound_alone()
+            promised[variable] += coded.promised()
         report("coding", 0.4 + 0.6 * (number + 1) / len(ranges), None, None)
     return Layers(payload, details, corrections, promised)
 
@@ -138,7 +138,7 @@ class _Base:
 class _Coded:
     detail: bytes
     corrections: bytes
-    bound_alone: Callable[[], int]  # bytes of the corrections without further promises
+    promised: Callable[[], int]  # bytes of the corrections that promises beyond the bound take
 
     @property
     def bytes(self) -> int:
@@ -177,7 +177,7 @@ class _VariableCoder:
             detail = encode_interpolation(_filled(original), float(step), limits, corrections.visit)
         except OverflowError:
             return None
-        return _Coded(detail, corrections.encode(), corrections.bound_alone)
+        return _Coded(detail, corrections.encode(), corrections.promised)
 
     def _best_wavelet(self, original: NDArray[np.floating], start: int, base: _Base | None) -> _Coded:
         """The step that makes detail plus corrections smallest: from the first multiple on, while it gets
@@ -199,7 +199,7 @@ class _VariableCoder:
             step = multiple * self._promise.bound
             periodic = self._grid.periodic
             detail = encode_wavelet(residual, step, depths, periodic, _limits(original), means, corrections.visit)
-            return _Coded(detail, corrections.encode(), corrections.bound_alone)
+            return _Coded(detail, corrections.encode(), corrections.promised)
 
         if self._multiple is not None:
             return coded(self._multiple)
@@ -278,9 +278,9 @@ class _Corrector:
         """The payload."""
         return self._encoder.encode()
 
-    def bound_alone(self) -> int:
-        """Bytes that the payload would have without promises beyond the bound."""
-        return len((self._plain if self._promise.promises else self._encoder).encode())
+    def promised(self) -> int:
+        """Bytes of the payload that promises beyond the bound take."""
+        return len(self._encoder.encode()) - len(self._plain.encode()) if self._promise.promises else 0
 
 
 def _time_parts(shape: Sequence[int], breaks: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -67,7 +67,7 @@ def test_promises_are_shown(promised: tuple[Path, str], nnzip: Nnzip) -> None:
         (["--preserve-maxima", "week"], "no blocks 'week'"),
         (["--region", "10,35:0.5"], "is not south,north,west,east"),
         (["--region", "lsm:0.5"], "no mask variable 'lsm'"),
-        (["--ratio", "20", "--extremes", "p99:0.1"], "needs an error bound"),
+        (["--ratio", "20", "--preserve", "t2m > 300"], "needs an error bound"),
         (["--variables", "msl", "--preserve", "t2m > 0"], "not among the variables compressed, msl"),
     ],
 )

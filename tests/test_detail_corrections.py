@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from nnzip.detail import fixes
 from nnzip.detail.corrections import CorrectionsEncoder, decode_corrections
+from nnzip.detail.fixes import MOST_UNITS
 from nnzip.errors import CorruptArchiveError
 
 SHAPE = (2, 3, 4, 5)
@@ -129,10 +131,40 @@ def test_sparse_corrections_cost_about_their_entropy() -> None:
     assert len(data) < 1.08 * entropy + 60
 
 
-def test_damage_is_reported() -> None:
+def test_clustered_fixes_cost_less_than_their_gaps() -> None:
+    generator = np.random.default_rng(6)
+    shape = (24, 40, 40)
+    places = np.broadcast_to(generator.random((40, 40)) < 0.03, (2, *shape))  # at the same places for long
+    positions = np.flatnonzero(places & (generator.random(places.shape) < 0.7))
+    points = positions, generator.choice([-1, 1], positions.size)
+    coding, data = fixes.encode_fixes(points, 2, shape)
+    assert coding.cap > 0
+    assert len(data) < 0.9 * len(fixes._encode_gaps(points)[1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.001, 0.05, 0.9]), st.sampled_from([1, 3, MOST_UNITS]))
+def test_every_coding_of_fixes_is_inverted(seed: int, density: float, most: int) -> None:
+    generator = np.random.default_rng(seed)
+    shape = (5, 7, 11)
+    positions = np.flatnonzero(generator.random(2 * 5 * 7 * 11) < density)
+    multiples = generator.integers(1, most + 1, positions.size) * generator.choice([-1, 1], positions.size)
+    for cap in (0, 1, 2, MOST_UNITS):
+        coded = (
+            fixes._encode_volumes((positions, multiples), 2, shape, cap)
+            if cap
+            else fixes._encode_gaps((positions, multiples))
+        )
+        found = fixes.decode_fixes(coded[0], positions.size, coded[1], 2, shape)
+        np.testing.assert_array_equal(found[0], positions)
+        np.testing.assert_array_equal(found[1], multiples)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_damage_is_reported(scale: float) -> None:
     generator = np.random.default_rng(4)
     original = np.zeros((1, 4, 50, 50))
-    decoded = generator.normal(size=original.shape)
+    decoded = generator.normal(scale=scale, size=original.shape)  # few corrections, and many
     data, _ = encoded(original, decoded, np.ones(original.shape), np.ones(1))
     with pytest.raises(CorruptArchiveError):
         corrected(data[:-5], decoded)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import nnzip
+from nnzip import bounded, budget
 from nnzip.errors import NnzipError, UsageError, VerificationError
 from nnzip.promises.constraints import Tolerance
 from nnzip.promises.requests import COMPARISONS
@@ -111,6 +112,26 @@ def test_every_promise_holds_at_once(
         xr.testing.assert_equal(first, second)
     if kind == "rain":
         assert float(y.min()) >= 0
+
+
+@pytest.mark.parametrize("parts", [(7, 3, 2), (9, 9, 1), (40, 5, 5)])
+@pytest.mark.parametrize("kind", ["noise", "ties", "missing"])
+def test_blocks_across_segments_tiles_and_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, parts: tuple[int, int, int]
+) -> None:
+    original = dataset(field(kind, (40, 5, 8), 2))
+    segment, tile, together = (40 * times for times in parts)
+    monkeypatch.setattr(budget, "SEGMENT_VALUES", segment)
+    monkeypatch.setattr(budget, "TILE_VALUES", tile)
+    monkeypatch.setattr(bounded, "_BLOCK_VALUES", together)
+    promises = ["preserve-maxima day", "preserve-minima month", "extremes p80:0.2", "preserve-maxima year"]
+    back = decoded(original, tmp_path / "a.nnz", promises)
+    x, y = (v["x"] for v in (original, back))
+    for period, side in (("1D", xr.DataArray.idxmax), ("1MS", xr.DataArray.idxmin), ("1YS", xr.DataArray.idxmax)):
+        first, second = (v.resample(time=period).map(side, args=("time",)) for v in (x, y))
+        xr.testing.assert_equal(first, second)
+    with nnzip.open_archive(tmp_path / "a.nnz") as archive:
+        assert len(archive.manifest.groups[0].segments) == -(-40 // parts[0])
 
 
 def test_rain_stays_rain(tmp_path: Path) -> None:

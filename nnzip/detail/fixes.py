@@ -25,7 +25,7 @@ from nnzip.transform.coefficients import Coefficients, encode_coefficients, plan
 from nnzip.transform.streams import CONTEXT, reader
 
 MOST_UNITS = 64
-_CAPS = (1, MOST_UNITS)  # 1: far more points than their magnitudes foretell; otherwise magnitudes are alike
+_MOSTLY_ONE = 0.9  # share of single units from which on magnitudes are not worth cutting off
 _CHUNK = 48  # symbols that share a table
 _FIRST_TABLE, _SIDE_TABLE = 60, 46  # where differences of tables start, and the table that codes them
 _LARGEST_SYMBOL = 512  # mean symbols beyond this cost escapes: drop low bits until they are smaller
@@ -56,7 +56,8 @@ def encode_fixes(points: Points, channels: int, shape: Shape) -> tuple[FixesCodi
     """The smaller coding of fixes of a tile with `channels` of this `shape`. Cost: about 0.3 s per million values."""
     best = _encode_gaps(points)
     if channels * shape[0] * shape[1] * shape[2] <= _SPARSE * points[0].size:
-        for cap in _CAPS:
+        mostly_one = (np.abs(points[1]) == 1).mean() >= _MOSTLY_ONE
+        for cap in (MOST_UNITS,) if mostly_one else (1, MOST_UNITS):
             trial = _encode_volumes(points, channels, shape, cap)
             best = trial if len(trial[1]) < len(best[1]) else best
     return best
