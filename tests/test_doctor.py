@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,16 @@ SECRET = "12345678-abcd-secret"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home without keys, and a small self-test."""
     for name in ("CDSAPI_KEY", "CDSAPI_URL", "CDSAPI_RC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(doctor, "_GRID", (2, 8, 16))
     monkeypatch.setattr(selftest, "_REPEATS", 1)
-    return tmp_path
+    sys.modules.pop("tinycudann", None)
+    yield tmp_path
+    sys.modules.pop("tinycudann", None)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="describes a machine without a GPU")

@@ -9,7 +9,7 @@ import torch
 
 from nnzip.errors import ResourceError, UnavailableError
 from nnzip.field import device
-from nnzip.field.device import cuda_problem, exact_float32, in_blocks, memory_errors, resolve_device
+from nnzip.field.device import CPU, cuda_problem, exact_float32, in_blocks, memory_errors, resolve_device
 
 OLD_DRIVER = "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver.\nMore."
 
@@ -77,6 +77,28 @@ def test_products_are_exact_whatever_the_caller_allows() -> None:
                 assert torch.equal(left @ right, wanted)
             assert (left @ right).dtype == torch.bfloat16
         assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def precision() -> str:
+    """Of products on a GPU, as torch 2.9 and later call it, or of all products as earlier ones do."""
+    return getattr(torch.backends.cuda.matmul, "fp32_precision", None) or torch.get_float32_matmul_precision()
+
+
+def test_precision_is_put_back_by_the_last_thread_that_leaves() -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        allowed = precision()
+        first, second = exact_float32(CPU), exact_float32(CPU)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert precision() in ("ieee", "highest")
+        second.__exit__(None, None, None)
+        assert precision() == allowed
+        assert allowed in ("tf32", "medium")
     finally:
         torch.set_float32_matmul_precision(before)
 

@@ -116,7 +116,8 @@ def test_a_processor_that_drifts_says_so() -> None:
 
 
 def test_bounded_archives_have_probes_and_others_none(weather: Path, tmp_path: Path) -> None:
-    with nnzip.open_dataset(str(weather)) as dataset:
+    with nnzip.open_dataset(str(weather)) as opened:
+        dataset = opened[["t2m"]]
         nnzip.compress(dataset, tmp_path / "bound.nnz", nnzip.Target(max_error={None: "1%"}), effort="fast")
         nnzip.compress(dataset, tmp_path / "ratio.nnz", nnzip.Target(ratio=20), effort="fast")
     with nnzip.open_archive(tmp_path / "bound.nnz") as archive:
