@@ -1,4 +1,4 @@
-"""Weights of the context features, fitted by `scripts/fit_context_weights.py`; part of the format.
+"""Weights of the features of `linear_context` (format 1; format 2 takes one of its inputs from them); part of the format.
 
 WEIGHTS[has a reference][has parents][phase] holds one integer per feature (context.FEATURES), in units of
 2^-FRACTION_BITS.
