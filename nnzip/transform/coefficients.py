@@ -59,7 +59,7 @@ def plan_coding(coefficients: Coefficients, bands: Bands, reference: Coefficient
 
     `reference`: coefficients of another channel in the same layout, which the decoder has already. The expected size
     is within one per cent and a few bytes of that of `encode_coefficients`. Cost: about 0.3 us per coefficient that is
-    not silent, one core; memory about five times the coefficients.
+    not silent, one core, and 0.2 ms per phase of a subband; memory about five times the coefficients.
     """
     offsets = np.zeros(coefficients.shape, dtype=np.int16)
     tables = np.zeros(coefficients.shape, dtype=np.uint8)

@@ -1,6 +1,6 @@
-"""Weights of the context features, fitted by `scripts/fit_context_weights.py`; part of the format.
+"""Weights of the features of `linear_context` (format 1), one of whose sums format 2 uses too; part of the format.
 
-WEIGHTS[has a reference][has parents][phase] holds one integer per feature (context.FEATURES), in units of
+WEIGHTS[has a reference][has parents][phase] holds one integer per feature (linear_context.FEATURES), in units of
 2^-FRACTION_BITS.
 """
 
