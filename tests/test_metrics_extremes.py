@@ -55,7 +55,7 @@ def test_a_short_record_is_scored_and_says_what_it_does_not_allow() -> None:
 
 
 def test_a_long_record_has_percentiles_of_cells_return_levels_and_heat_waves() -> None:
-    original, decoded = _temperature(365 * 22)
+    original, decoded = (array.isel(lat=slice(3), lon=slice(4)) for array in _temperature(365 * 22))
     found = _scored(original, decoded)
     assert {tail.quantile for tail in found.tails if tail.scope == "cell"} == set(extremes.QUANTILES)
     assert all(tail.threshold is None for tail in found.tails if tail.scope == "cell")
@@ -65,7 +65,7 @@ def test_a_long_record_has_percentiles_of_cells_return_levels_and_heat_waves() -
     assert found.heat_wave_overlap is not None
     assert 0.4 < found.heat_wave_overlap < 1
     in_runs_of_three = 0.1 * (1 - 0.9**2 - 2 * 0.1 * 0.9**2)  # of independent days, one in ten of them hot
-    assert found.heat_wave_days == pytest.approx(365 * 22 * in_runs_of_three, rel=0.1)
+    assert found.heat_wave_days == pytest.approx(365 * 22 * in_runs_of_three, rel=0.15)
     assert found.notes == (f"a record of 22 years {TOO_SHORT}",)
 
 
