@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnzip.data.selection import bbox_indices, inside_box, parse_bbox, selected_longitudes, subset
@@ -64,6 +64,7 @@ def test_whole_circle_and_points_between() -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@example(west=161.0, width=19.0, first=0.0, descending=False)  # two columns, the seam between them
 @given(
     west=st.floats(-360, 360),
     width=st.floats(11, 359),

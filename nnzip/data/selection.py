@@ -93,7 +93,7 @@ def selected_longitudes(
     """Longitudes [columns] of a selection, continued across the seam so that they stay monotonic (same dtype)."""
     values: NDArray[Any] = longitude[columns]
     steps = np.diff(values)
-    if (steps > 0).all() or (steps < 0).all():
+    if ((steps > 0).all() or (steps < 0).all()) and (np.abs(steps) < 180).all():  # a larger step is the seam
         return values
     west = parse_bbox(bbox).west
     turns: NDArray[np.float64] = np.rint((west + _eastward(values.astype(np.float64), west) - values) / 360)
