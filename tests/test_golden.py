@@ -14,7 +14,10 @@ GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.nnz"))
 
 
 def test_there_are_golden_archives() -> None:
-    assert {path.stem for path in GOLDEN} >= {"format1-bound", "format1-ratio", "format1-tight"}
+    assert {path.stem for path in GOLDEN} >= {
+        *(f"format1-{name}" for name in ("bound", "ratio", "tight")),
+        *(f"format2-{name}" for name in ("bound", "promises", "ratio", "tails", "tight")),
+    }
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
