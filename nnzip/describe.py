@@ -25,7 +25,7 @@ from nnzip.archive.manifest import (
     SegmentEntry,
     Source,
 )
-from nnzip.archive.mask import encode_mask
+from nnzip.archive.mask import MaskEncoder
 from nnzip.bounded import Bounds
 from nnzip.budget import segments
 from nnzip.data.grouping import Group, VariableLayout, stack
@@ -58,10 +58,10 @@ class Survey:
 def survey(dataset: xr.Dataset, group: Group) -> Survey:
     """Read a group once, segment by segment.
 
-    Raises InputError for infinities. Memory: a segment, and a byte per value where any is missing.
+    Raises InputError for infinities. Memory: a segment, and the distinct maps of missing points.
     """
     channels, times, rows, columns = group.shape
-    parts, finite = [], []
+    masks, finite = MaskEncoder(), []
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     low, high = np.full(channels, np.inf), np.full(channels, -np.inf)
     ranges = tuple(segments(channels, times, rows * columns))
@@ -74,10 +74,10 @@ def survey(dataset: xr.Dataset, group: Group) -> Survey:
         high = np.maximum(high, np.where(missing, -np.inf, values).max(axis=(1, 2, 3)))
         digest.update(np.ascontiguousarray(values).data)
         finite.append(int(missing.size - missing.sum()))
-        parts.append(missing if missing.any() else np.broadcast_to(np.False_, missing.shape))
+        masks.add(missing)
     mask = b""
     if sum(finite) < prod(group.shape):
-        mask = encode_mask(np.concatenate(parts, axis=1), group_grid(group).longitude.periodic)
+        mask = masks.encode(group_grid(group).longitude.periodic)
     return Survey(mask, ranges, tuple(finite), low, high, digest.digest())
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from nnzip.archive.mask import decode_mask, decode_planes, encode_mask
+from nnzip.archive.mask import MaskEncoder, decode_mask, decode_planes, encode_mask
 from nnzip.errors import CorruptArchiveError
 
 Bits = NDArray[np.bool_]
@@ -138,3 +138,13 @@ def test_absurd_shapes_do_not_allocate() -> None:
 def test_empty_masks_are_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         encode_mask(np.zeros((0, 1, 2, 3), np.bool_))
+
+
+def test_pieces_in_time_make_the_same_bytes() -> None:
+    generator = np.random.default_rng(5)
+    planes = generator.random((3, 6, 7)) < 0.3
+    mask = planes[generator.integers(0, 3, (2, 9))]
+    encoder = MaskEncoder()
+    for start, stop in ((0, 2), (2, 3), (3, 9)):
+        encoder.add(mask[:, start:stop])
+    assert encoder.encode() == encode_mask(mask)

@@ -36,22 +36,51 @@ class Sharing(IntEnum):
 
 
 def encode_mask(mask: NDArray[np.bool_], periodic: bool = False) -> bytes:
-    """Code bool [channel, time, latitude, longitude], True where missing.
+    """Code bool [channel, time, latitude, longitude], True where missing; see `MaskEncoder`.
 
-    `periodic`: the last column is the first one's neighbour. Planes that repeat (constant in time, equal channels) are
-    stored once. Raises ValueError for other shapes and for masks without values.
+    Raises ValueError for other shapes and for masks without values.
     """
-    if mask.ndim != 4 or not mask.size:
-        raise ValueError(f"a mask of shape {mask.shape}; four dimensions and at least one value are needed")
-    planes, numbers = _distinct_planes(mask)
-    sharing, listed = _list_numbers(numbers)
-    recorder = Recorder()
-    _code_planes(planes, listed, periodic, recorder)
-    head = bytes([_PERIODIC * periodic + _SHARING * sharing])
-    if sharing is not Sharing.ALL:
-        packed = _deflate(np.diff(listed.ravel(), prepend=0).astype("<i4").tobytes())
-        head += varint(len(packed)) + packed
-    return head + recorder.to_bytes()
+    encoder = MaskEncoder()
+    encoder.add(mask)
+    return encoder.encode(periodic)
+
+
+class MaskEncoder:
+    """Codes a mask that comes piece by piece in time.
+
+    Planes that repeat (constant in time, equal channels) are stored once. Memory: the distinct planes.
+    """
+
+    def __init__(self) -> None:
+        self._planes: dict[bytes, NDArray[np.bool_]] = {}
+        self._keys: list[NDArray[np.object_]] = []
+
+    def add(self, mask: NDArray[np.bool_]) -> None:
+        """The next times of bool [channel, time, latitude, longitude], True where missing."""
+        if mask.ndim != 4 or not mask.size:
+            raise ValueError(f"a mask of shape {mask.shape}; four dimensions and at least one value are needed")
+        keys = np.empty(mask.shape[:2], dtype=np.object_)
+        for place in np.ndindex(keys.shape):
+            key = blake2b(np.packbits(mask[place]).data, digest_size=16).digest()
+            if key not in self._planes:
+                self._planes[key] = mask[place].copy()
+            keys[place] = key
+        self._keys.append(keys)
+
+    def encode(self, periodic: bool = False) -> bytes:
+        """Everything added. `periodic`: the last column is the first one's neighbour."""
+        keys = np.concatenate(self._keys, axis=1)
+        order = list(dict.fromkeys(keys.ravel().tolist()))  # of first use
+        number = {key: index for index, key in enumerate(order)}
+        numbers = np.array([number[key] for key in keys.ravel()], dtype=np.int64).reshape(keys.shape)
+        sharing, listed = _list_numbers(numbers)
+        recorder = Recorder()
+        _code_planes(np.stack([self._planes[key] for key in order]), listed, periodic, recorder)
+        head = bytes([_PERIODIC * periodic + _SHARING * sharing])
+        if sharing is not Sharing.ALL:
+            packed = _deflate(np.diff(listed.ravel(), prepend=0).astype("<i4").tobytes())
+            head += varint(len(packed)) + packed
+        return head + recorder.to_bytes()
 
 
 def decode_mask(data: bytes, shape: Shape) -> NDArray[np.bool_]:
@@ -91,22 +120,6 @@ def _code_planes(planes: NDArray[np.bool_], listed: NDArray[np.int64], periodic:
 
 
 # --- plane numbers ----------------------------------------------------------------------------------------------------
-
-
-def _distinct_planes(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Distinct planes in the order of first use, and the number of the plane at each (channel, time)."""
-    channels, times = mask.shape[:2]
-    known: dict[bytes, int] = {}
-    numbers = np.empty((channels, times), dtype=np.int64)
-    first: list[NDArray[np.bool_]] = []
-    for channel in range(channels):
-        for time in range(times):
-            plane = mask[channel, time]
-            number = known.setdefault(blake2b(np.packbits(plane).data, digest_size=16).digest(), len(known))
-            if number == len(first):
-                first.append(plane)
-            numbers[channel, time] = number
-    return np.stack(first), numbers
 
 
 def _list_numbers(numbers: NDArray[np.int64]) -> tuple[Sharing, NDArray[np.int64]]:
