@@ -141,6 +141,7 @@ def _remote_netcdf(url: str, ask: Callable[[Callable[[], Any]], Any]) -> Iterato
     try:
         import fsspec
         import h5netcdf  # noqa: F401
+        import h5py  # noqa: F401 (what h5netcdf reads with, but does not require)
     except ImportError as error:
         raise UnavailableError(f"NCAR's files need further packages: pip install 'nnzip[cloud]' ({error})") from error
     file = ask(lambda: fsspec.open(url, block_size=1 << 20).open())
