@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnzip.archive.arrays import ArrayStore
 from nnzip.archive.container import ArchiveWriter
@@ -19,6 +20,15 @@ from nnzip.archive.manifest import (
     SegmentEntry,
     Source,
 )
+from nnzip.archive.mask import MaskEncoder
+
+
+def encode_mask(mask: NDArray[np.bool_], periodic: bool = False) -> bytes:
+    """A whole mask [channel, time, latitude, longitude] at once."""
+    encoder = MaskEncoder()
+    encoder.add(mask)
+    return encoder.encode(periodic)
+
 
 FIELDS = {"f0": bytes(range(200)), "f1": bytes(range(100, 180))}
 

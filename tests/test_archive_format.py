@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnzip.archive.entropy import TABLES, Magnitudes, Signs, encode, encode_chunks
-from nnzip.archive.mask import encode_mask
+from tests.archive_examples import encode_mask
 
 
 class Stream:

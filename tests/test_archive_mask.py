@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from nnzip.archive.mask import MaskEncoder, decode_mask, decode_planes, encode_mask
+from nnzip.archive.mask import MaskEncoder, decode_mask, decode_planes
 from nnzip.errors import CorruptArchiveError
+from tests.archive_examples import encode_mask
 
 Bits = NDArray[np.bool_]
 

@@ -35,16 +35,6 @@ class Sharing(IntEnum):
     PER_BOTH = 3
 
 
-def encode_mask(mask: NDArray[np.bool_], periodic: bool = False) -> bytes:
-    """Code bool [channel, time, latitude, longitude], True where missing; see `MaskEncoder`.
-
-    Raises ValueError for other shapes and for masks without values.
-    """
-    encoder = MaskEncoder()
-    encoder.add(mask)
-    return encoder.encode(periodic)
-
-
 class MaskEncoder:
     """Codes a mask that comes piece by piece in time.
 
@@ -84,7 +74,7 @@ class MaskEncoder:
 
 
 def decode_mask(data: bytes, shape: Shape) -> NDArray[np.bool_]:
-    """Inverse of `encode_mask`: bool in `shape`, read-only where planes are shared. Raises CorruptArchiveError."""
+    """Inverse of `MaskEncoder`: bool in `shape`, read-only where planes are shared. Raises CorruptArchiveError."""
     planes, listed = decode_planes(data, shape)
     return np.broadcast_to(planes[listed], shape)
 
