@@ -115,7 +115,7 @@ def compress_bounded(
             coded = coder.encode(values[part, start:stop], first + start, under)
             details.append(coded.detail)
             corrections.append(coded.corrections)
-            promised[variable] += coded.promised()
+            promised[variable] += coded.promised
         report("coding", 0.4 + 0.6 * (number + 1) / len(ranges), None, None)
     return Layers(payload, details, corrections, promised)
 
@@ -136,13 +136,20 @@ class _Base:
 
 @dataclass(frozen=True)
 class _Coded:
+    """`plain`: bytes of the corrections without promises beyond the bound; None where there are none."""
+
     detail: bytes
     corrections: bytes
-    promised: Callable[[], int]  # bytes of the corrections that promises beyond the bound take
+    plain: Callable[[], int] | None
 
     @property
     def bytes(self) -> int:
         return len(self.detail) + len(self.corrections)
+
+    @property
+    def promised(self) -> int:
+        """Bytes of the corrections that promises beyond the bound take."""
+        return 0 if self.plain is None else len(self.corrections) - self.plain()
 
 
 class _VariableCoder:
@@ -170,14 +177,14 @@ class _VariableCoder:
     def _interpolation(self, original: NDArray[np.floating], start: int) -> _Coded | None:
         """None where no step keeps the bound (values too large for their integers)."""
         limits = _limits(original)
-        corrections = _Corrector(original, start, None, limits.astype(np.float64), self._promise)
+        corrections = _Corrector(original, start, None, limits, self._promise)
         largest = np.abs(limits).max() + self._promise.bound
         step = 2 * (self._promise.bound - self._promise.guard - np.spacing(largest.astype(self._promise.dtype)) / 2)
         try:
             detail = encode_interpolation(_filled(original), float(step), limits, corrections.visit)
         except OverflowError:
             return None
-        return _Coded(detail, corrections.encode(), corrections.promised)
+        return corrections.coded(detail)
 
     def _best_wavelet(self, original: NDArray[np.floating], start: int, base: _Base | None) -> _Coded:
         """The step that makes detail plus corrections smallest: from the first multiple on, while it gets
@@ -192,14 +199,14 @@ class _VariableCoder:
             target.copy_(torch.from_numpy(original[channel] - under(channel)))
         missing = torch.from_numpy(np.isnan(original)).to(self._device)
         residual = fill_missing(residual.to(self._device).nan_to_num_(nan=0.0), missing)
-        depths = self._depths(residual)
+        depths, limits = self._depths(residual), _limits(original)
 
         def coded(multiple: float) -> _Coded:
-            corrections = _Corrector(original, start, under, _limits(original).astype(np.float64), self._promise)
-            step = multiple * self._promise.bound
-            periodic = self._grid.periodic
-            detail = encode_wavelet(residual, step, depths, periodic, _limits(original), means, corrections.visit)
-            return _Coded(detail, corrections.encode(), corrections.promised)
+            corrections = _Corrector(original, start, under, limits, self._promise)
+            step, periodic = multiple * self._promise.bound, self._grid.periodic
+            return corrections.coded(
+                encode_wavelet(residual, step, depths, periodic, limits, means, corrections.visit)
+            )
 
         if self._multiple is not None:
             return coded(self._multiple)
@@ -241,11 +248,11 @@ class _Corrector:
         original: NDArray[np.floating],
         start: int,
         base: Callable[[int], Values | float] | None,
-        limits: Values,
+        limits: NDArray[np.float32],
         promise: Bounds,
     ) -> None:
         self._original, self._start, self._base = original, start, base
-        self._limits, self._promise = limits, promise
+        self._limits, self._promise = limits.astype(np.float64), promise
         bounds = np.full(len(original), promise.bound)
         _, times, rows, columns = original.shape
         self._encoder, self._plain = (CorrectionsEncoder(bounds, (times, rows, columns)) for _ in range(2))
@@ -274,13 +281,10 @@ class _Corrector:
         clamped = (unclamped <= limits[0] - guard) | (unclamped >= limits[1] + guard)
         self._encoder.add(*place, *allowed.beyond(limits), np.where(clamped, 0.0, guard))
 
-    def encode(self) -> bytes:
-        """The payload."""
-        return self._encoder.encode()
-
-    def promised(self) -> int:
-        """Bytes of the payload that promises beyond the bound take."""
-        return len(self._encoder.encode()) - len(self._plain.encode()) if self._promise.promises else 0
+    def coded(self, detail: bytes) -> _Coded:
+        """The detail that was visited, with its corrections."""
+        plain = (lambda: len(self._plain.encode())) if self._promise.promises else None
+        return _Coded(detail, self._encoder.encode(), plain)
 
 
 def _time_parts(shape: Sequence[int], breaks: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -28,6 +28,32 @@ GUARD = 2e-6
 _RMSE_ROUNDING = 1 + 1e-6  # sums in another order
 
 
+@dataclass(frozen=True)
+class _Span:
+    """Smallest and largest value of a variable, and its output type."""
+
+    low: float
+    high: float
+    dtype: str
+
+    @property
+    def range(self) -> float:
+        return self.high - self.low
+
+    @property
+    def largest(self) -> float:
+        """Largest magnitude."""
+        return max(abs(self.low), abs(self.high))
+
+
+def _spans(groups: Sequence[Group], surveys: Sequence[Survey]) -> dict[str, _Span]:
+    return {
+        layout.name: _Span(float(found.low[part].min()), float(found.high[part].max()), layout.dtype)
+        for group, found in zip(groups, surveys, strict=True)
+        for layout, part in group.parts()
+    }
+
+
 def promise(
     dataset: xr.Dataset,
     groups: Sequence[Group],
@@ -39,25 +65,20 @@ def promise(
 
     Raises UsageError for bounds and promises that cannot be kept, with the numbers. Percentiles read the data.
     """
-    ranges, largest, dtypes = {}, {}, {}
-    for group, found in zip(groups, surveys, strict=True):
-        for layout, part in group.parts():
-            low, high = float(found.low[part].min()), float(found.high[part].max())
-            ranges[layout.name] = high - low
-            largest[layout.name] = max(abs(low), abs(high))
-            dtypes[layout.name] = layout.dtype
+    spans = _spans(groups, surveys)
+    ranges = {name: span.range for name, span in spans.items()}
     bounds, precision = {}, {}
     for name, bound in resolve_bounds(dataset, ranges, wanted).items():
-        guard = GUARD * ranges[name]
-        rounding = float(np.spacing(np.array(largest[name] + bound, dtype=dtypes[name]))) / 2
+        guard, dtype = GUARD * ranges[name], spans[name].dtype
+        rounding = float(np.spacing(np.array(spans[name].largest + bound, dtype=dtype))) / 2
         if bound <= guard + rounding:
             units = units_of(dataset, name)
             raise UsageError(
                 f"the bound {bound:.4g} {units} of {name} cannot be promised: decoders on different machines may "
-                f"differ by {guard:.2g} {units} and {dtypes[name]} rounds by {rounding:.2g} {units}: ask for at least "
+                f"differ by {guard:.2g} {units} and {dtype} rounds by {rounding:.2g} {units}: ask for at least "
                 f"{1.01 * (guard + rounding):.3g} {units}, or keep the variable losslessly"
             )
-        bounds[name] = Bounds(bound, guard, dtypes[name])
+        bounds[name] = Bounds(bound, guard, dtype)
         precision[name] = Precision(bound, guard + rounding)
     promised = resolve(dataset, groups, requests, precision)
     return {name: replace(found, promises=promised[name]) for name, found in bounds.items()}
@@ -72,22 +93,19 @@ def rmse_targets(
     """
     if target.rmse is None and target.psnr is None:
         return {}
-    ranges, rounding = {}, {}
-    for group, found in zip(groups, surveys, strict=True):
-        for layout, part in group.parts():
-            low, high = float(found.low[part].min()), float(found.high[part].max())
-            ranges[layout.name] = high - low
-            rounding[layout.name] = float(np.spacing(np.float32(max(abs(low), abs(high)))))
+    spans = _spans(groups, surveys)
+    ranges = {name: span.range for name, span in spans.items()}
     if target.psnr is not None:
         share = 10 ** (-target.psnr / 20)
         rmse = {name: share * spread if spread > 0 else 1.0 for name, spread in ranges.items()}
     else:
         rmse = resolve_bounds(dataset, ranges, target.rmse, what="RMSE", with_defaults=False)
     for name, wanted in rmse.items():
-        if ranges[name] > 0 and wanted < rounding[name]:
+        rounding = float(np.spacing(np.float32(spans[name].largest)))
+        if ranges[name] > 0 and wanted < rounding:
             units = units_of(dataset, name)
             raise UsageError(
-                f"the RMSE {wanted:.3g} {units} of {name} is below float32's rounding, {rounding[name]:.2g} {units}: "
+                f"the RMSE {wanted:.3g} {units} of {name} is below float32's rounding, {rounding:.2g} {units}: "
                 "ask for more, or keep the variable losslessly"
             )
     return rmse
