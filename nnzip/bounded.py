@@ -177,11 +177,11 @@ class _VariableCoder:
     def _interpolation(self, original: NDArray[np.floating], start: int) -> _Coded | None:
         """None where no step keeps the bound (values too large for their integers)."""
         limits = _limits(original)
-        corrections = _Corrector(original, start, None, limits, self._promise)
+        corrections = _Corrector(original, start, None, limits, self._promise, self._device)
         largest = np.abs(limits).max() + self._promise.bound
         step = 2 * (self._promise.bound - self._promise.guard - np.spacing(largest.astype(self._promise.dtype)) / 2)
         try:
-            detail = encode_interpolation(_filled(original), float(step), limits, corrections.visit)
+            detail = encode_interpolation(_filled(original), float(step), limits, self._device, corrections.visit)
         except OverflowError:
             return None
         return corrections.coded(detail)
@@ -202,11 +202,9 @@ class _VariableCoder:
         depths, limits = self._depths(residual), _limits(original)
 
         def coded(multiple: float) -> _Coded:
-            corrections = _Corrector(original, start, under, limits, self._promise)
+            corrections = _Corrector(original, start, under, limits, self._promise, self._device)
             step, periodic = multiple * self._promise.bound, self._grid.periodic
-            return corrections.coded(
-                encode_wavelet(residual, step, depths, periodic, limits, means, corrections.visit)
-            )
+            return corrections.coded(encode_wavelet(residual, step, depths, periodic, limits, means, corrections.visit))
 
         if self._multiple is not None:
             return coded(self._multiple)
@@ -250,12 +248,13 @@ class _Corrector:
         base: Callable[[int], Values | float] | None,
         limits: NDArray[np.float32],
         promise: Bounds,
+        device: torch.device,
     ) -> None:
         self._original, self._start, self._base = original, start, base
         self._limits, self._promise = limits.astype(np.float64), promise
         bounds = np.full(len(original), promise.bound)
         _, times, rows, columns = original.shape
-        self._encoder, self._plain = (CorrectionsEncoder(bounds, (times, rows, columns)) for _ in range(2))
+        self._encoder, self._plain = (CorrectionsEncoder(bounds, (times, rows, columns), device) for _ in range(2))
 
     def visit(self, channel: int, detail: NDArray[np.floating]) -> None:
         """What a channel's stream decodes to."""

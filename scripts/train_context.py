@@ -24,9 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 import xarray as xr
 from context_training import Samples, size_of, train
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nnzip.data.grouping import plan_groups, stack
 from nnzip.data.opening import open_dataset
@@ -39,7 +41,7 @@ from nnzip.reader import group_grid
 from nnzip.transform import interpolation
 from nnzip.transform.bands import Bands, interpolation_bands
 from nnzip.transform.coefficients import plan_coding
-from nnzip.transform.context import CONSTANTS, ROWS, Batch, Integers
+from nnzip.transform.context import CONSTANTS, ROWS, Batch
 from nnzip.transform.context_model import ChannelContexts
 from nnzip.transform.phases import PHASES, phase_slices
 
@@ -118,16 +120,15 @@ def collect(dataset: xr.Dataset, rng: np.random.Generator) -> Iterator[tuple[str
         bands = interpolation_bands(values.shape[1:], order)
         for fraction in STEPS:
             symbols = [interpolation.forward(np.rint(c / fraction).astype(np.int64), order) for c in integers]
-            parts.setdefault(f"interpolated to {fraction}", []).extend(
-                _channels([s.astype(np.int32) for s in symbols], bands, runs, rng)
-            )
+            tensors = [torch.from_numpy(s.astype(np.int32)) for s in symbols]
+            parts.setdefault(f"interpolated to {fraction}", []).extend(_channels(tensors, bands, runs, rng))
     for label, found in parts.items():
         if found:
             yield label, Samples.joined(found).thinned(MOST_KEPT, rng)
 
 
 def _channels(
-    coded: Sequence[Integers], bands: Bands, runs: Sequence[int], rng: np.random.Generator
+    coded: Sequence[Tensor], bands: Bands, runs: Sequence[int], rng: np.random.Generator
 ) -> Iterator[Samples]:
     """Samples of the first four channels."""
     for coefficients, reference in list(zip(coded, references(runs), strict=True))[:4]:
@@ -137,24 +138,25 @@ def _channels(
 
 
 def _contexts(
-    coefficients: Integers, bands: Bands, reference: Integers | None, bits: float, rng: np.random.Generator
+    coefficients: Tensor, bands: Bands, reference: Tensor | None, bits: float, rng: np.random.Generator
 ) -> Iterator[Samples]:
     """What the coder asks the network about a channel, phase by phase."""
     recorder = _Recorder([])
-    contexts = ChannelContexts(coefficients.shape, bands, reference, recorder)
+    values = coefficients.numpy()
+    contexts = ChannelContexts(values.shape, bands, None if reference is None else reference.numpy(), recorder)
     for number, band in enumerate(bands):
-        if not coefficients[band.where].any():
+        if not values[band.where].any():
             continue
-        subband = contexts.enter(number, coefficients)
+        subband = contexts.enter(number, values)
         for phase in range(len(PHASES)):
-            values = coefficients[band.where][phase_slices(band.shape, phase)]
+            here = values[band.where][phase_slices(band.shape, phase)]
             subband.look(phase)
             for batch, inputs in recorder.asked:
-                rest = batch.directions * (values.ravel()[batch.places].astype(np.int64) - batch.offsets)
+                rest = batch.directions * (here.ravel()[batch.places] - batch.offsets)
                 yield Samples.of(inputs, rest, phase, bits).thinned(MOST_SAMPLES, rng)
                 bits = 0.0  # counted once
             recorder.asked.clear()
-            subband.put(values)
+            subband.put(here)
 
 
 def datasets(directories: Sequence[Path]) -> Iterator[tuple[str, xr.Dataset]]:

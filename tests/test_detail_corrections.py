@@ -13,6 +13,7 @@ from nnzip.detail import fixes
 from nnzip.detail.corrections import CorrectionsEncoder, decode_corrections
 from nnzip.detail.fixes import MOST_UNITS
 from nnzip.errors import CorruptArchiveError
+from nnzip.field.device import CPU
 
 SHAPE = (2, 3, 4, 5)
 Values = NDArray[np.float64]
@@ -33,7 +34,7 @@ def within(
     original: Values, decoded: Values, low: Values, high: Values, bounds: Values, guard: float = 0.0
 ) -> tuple[bytes, Values]:
     """The payload, given time by time, and the corrected values."""
-    encoder = CorrectionsEncoder(bounds, shape_of(original))
+    encoder = CorrectionsEncoder(bounds, shape_of(original), CPU)
     for channel, time in np.ndindex(original.shape[:2]):
         place = (channel, time)
         start = time * original[0, 0].size
@@ -48,7 +49,7 @@ def shape_of(values: Values) -> tuple[int, int, int]:
 
 
 def corrected(data: bytes, decoded: Values) -> Values:
-    found, values = decode_corrections(data, len(decoded), shape_of(decoded)), decoded.copy()
+    found, values = decode_corrections(data, len(decoded), shape_of(decoded), CPU), decoded.copy()
     for channel, target in enumerate(values):
         found.apply(channel, target)
     return values
@@ -137,7 +138,7 @@ def test_clustered_fixes_cost_less_than_their_gaps() -> None:
     places = np.broadcast_to(generator.random((40, 40)) < 0.03, (2, *shape))  # at the same places for long
     positions = np.flatnonzero(places & (generator.random(places.shape) < 0.7))
     points = positions, generator.choice([-1, 1], positions.size)
-    coding, data = fixes.encode_fixes(points, 2, shape)
+    coding, data = fixes.encode_fixes(points, 2, shape, CPU)
     assert coding.cap > 0
     assert len(data) < 0.9 * len(fixes._encode_gaps(points)[1])
 
@@ -151,11 +152,11 @@ def test_every_coding_of_fixes_is_inverted(seed: int, density: float, most: int)
     multiples = generator.integers(1, most + 1, positions.size) * generator.choice([-1, 1], positions.size)
     for cap in (0, 1, 2, MOST_UNITS):
         coded = (
-            fixes._encode_volumes((positions, multiples), 2, shape, cap)
+            fixes._encode_volumes((positions, multiples), 2, shape, cap, CPU)
             if cap
             else fixes._encode_gaps((positions, multiples))
         )
-        found = fixes.decode_fixes(coded[0], positions.size, coded[1], 2, shape)
+        found = fixes.decode_fixes(coded[0], positions.size, coded[1], 2, shape, CPU)
         np.testing.assert_array_equal(found[0], positions)
         np.testing.assert_array_equal(found[1], multiples)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nnzip.detail.payload import Detail, encode_interpolation, encode_wavelet, read_detail
 from nnzip.detail.tile import compose, decode_tile
 from nnzip.errors import CorruptArchiveError
+from nnzip.field.device import CPU
 from nnzip.transform.wavelet import max_depth
 
 FLAGS = (False, False, False)
@@ -40,7 +41,7 @@ def wavelet_of(values: NDArray[np.float64], step: float) -> tuple[bytes, NDArray
 def interpolation_of(values: NDArray[np.float64], step: float) -> tuple[bytes, NDArray[np.floating]]:
     """The payload, and what the encoder saw."""
     seen = np.empty(values.shape)
-    return encode_interpolation(values, step, limits(values), seen.__setitem__), seen
+    return encode_interpolation(values, step, limits(values), CPU, seen.__setitem__), seen
 
 
 def decoded_channels(detail: Detail) -> NDArray[np.floating]:

@@ -9,7 +9,8 @@ import torch
 
 from nnzip.errors import ResourceError, UnavailableError
 from nnzip.field import device
-from nnzip.field.device import CPU, cuda_problem, exact_float32, in_blocks, memory_errors, resolve_device
+from nnzip.field.device import CPU, cuda_problem, in_blocks, memory_errors, resolve_device
+from nnzip.transform.precision import exact_float32
 
 OLD_DRIVER = "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver.\nMore."
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import gpu_check
+import gpu_coding
 import pytest
 import torch
 
@@ -41,10 +42,10 @@ def test_everything_runs_on_a_processor(
     small = ("--resolution", "15", "--hours", "2", "--points", "2e4", "--output", str(output))
     assert run(monkeypatch, *small) == 0
     found = json.loads(output.read_text())
-    assert [check["passed"] for check in found["checks"]] == [True] * 8
-    assert {speed["what"].split(",")[0] for speed in found["speeds"]} >= {"training", "decoding", "compress"}
+    assert [check["passed"] for check in found["checks"]] == [True] * 9
+    assert {speed["what"].split(",")[0] for speed in found["speeds"]} >= {"training", "decoding", "coder", "compress"}
     assert all(speed["rate"] > 0 for speed in found["speeds"])
-    assert found["entropy_digest"] == gpu_check.entropy_digest()
+    assert found["entropy_digest"] == gpu_coding.entropy_digest()
     assert found["machine"]["tests"][0]["problem"] is None
     assert "decoding, into memory" in capsys.readouterr().out
 

@@ -17,6 +17,7 @@ from nnzip.transform import context
 from nnzip.transform.bands import wavelet_bands
 from nnzip.transform.context_network import ContextNetwork, shipped_network
 from nnzip.transform.phases import PHASES
+from tests.coefficient_examples import tensor
 from tests.test_transform_context import smooth
 
 INPUTS = context.ROWS + context.CONSTANTS
@@ -24,7 +25,7 @@ INPUTS = context.ROWS + context.CONSTANTS
 
 def samples(shape: tuple[int, ...] = (4, 40, 40)) -> context_training.Samples:
     bands = wavelet_bands(shape, (0, 2, 2))
-    coded = [smooth(shape), smooth(shape) + smooth(shape, 1, 2.0)]
+    coded = [tensor(smooth(shape)), tensor(smooth(shape) + smooth(shape, 1, 2.0))]
     parts = train_context._channels(coded, bands, [2], np.random.default_rng(0))
     return context_training.Samples.joined(list(parts))
 

@@ -9,14 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from nnzip.errors import CorruptArchiveError
 from nnzip.transform.bands import Bands, interpolation_bands, wavelet_bands
-from nnzip.transform.coefficients import decode_coefficients, encode_coefficients, plan_coding
 from nnzip.transform.wavelet import band_edges, max_depth
+from tests.coefficient_examples import Integers, decode, encode, plan
 
-Integers = NDArray[np.int32]
 EXTREMES = np.array([0, 0, 1, -1, 1023, -1024, 70_000, 2**31 - 1, -(2**31)], dtype=np.int32)
 
 
@@ -28,8 +26,8 @@ def sparse(shape: tuple[int, ...], scale: float, seed: int = 0) -> Integers:
 
 
 def round_trip(values: Integers, bands: Bands, reference: Integers | None = None) -> bytes:
-    data = encode_coefficients(values, bands, plan_coding(values, bands, reference))
-    decoded = decode_coefficients(data, values.shape, bands, reference)
+    data = encode(values, bands, reference)
+    decoded = decode(data, values.shape, bands, reference)
     assert decoded.dtype == np.int32
     np.testing.assert_array_equal(decoded, values)
     return data
@@ -93,18 +91,17 @@ def test_context_beats_independent_coding() -> None:
 def test_the_planned_size_is_the_size(shape: tuple[int, ...], scale: float) -> None:
     values = sparse(shape, scale)
     bands = wavelet_bands(shape, tuple(map(max_depth, shape)))
-    plan = plan_coding(values, bands)
-    assert plan.bytes == pytest.approx(len(encode_coefficients(values, bands, plan)), rel=0.01, abs=4)
+    assert plan(values, bands).bytes == pytest.approx(len(encode(values, bands)), rel=0.01, abs=4)
 
 
 def test_planned_tables_mark_empty_bands() -> None:
     values = np.zeros((1, 16, 16), dtype=np.int32)
     values[0, 2, 2] = 5
     bands = wavelet_bands(values.shape, (0, 1, 1))
-    plan = plan_coding(values, bands)
-    assert (plan.tables[bands[0].where] > 0).all()
-    assert not plan.tables[0, 8:].any()
-    assert plan.silent.astype(bool).any(axis=1).tolist() == [True, False, False, False]
+    found = plan(values, bands)
+    assert (found.tables[bands[0].where] > 0).all()
+    assert not found.tables[0, 8:].any()
+    assert found.silent.astype(bool).any(axis=1).tolist() == [True, False, False, False]
 
 
 def test_every_thread_count_gives_the_same_bytes() -> None:
@@ -132,7 +129,7 @@ def test_a_decoder_without_the_reference_notices() -> None:
     bands = wavelet_bands(values.shape, (0, 1, 1))
     data = round_trip(values, bands, sparse(values.shape, 1.0, 1))
     with pytest.raises(CorruptArchiveError):
-        decode_coefficients(data, values.shape, bands, None)
+        decode(data, values.shape, bands, None)
 
 
 DAMAGED_SHAPE = (4, 20, 20)
@@ -147,7 +144,7 @@ def test_a_changed_byte_is_an_error_or_other_integers(position: int, change: int
     data = bytearray(DAMAGED)
     data[position] ^= change
     try:
-        decoded = decode_coefficients(bytes(data), DAMAGED_SHAPE, DAMAGED_BANDS)
+        decoded = decode(bytes(data), DAMAGED_SHAPE, DAMAGED_BANDS)
     except CorruptArchiveError:
         return
     assert decoded.shape == DAMAGED_SHAPE
@@ -157,23 +154,23 @@ def test_a_changed_byte_is_an_error_or_other_integers(position: int, change: int
 @settings(max_examples=50, deadline=None)
 def test_a_truncated_stream_is_an_error(length: int) -> None:
     with pytest.raises(CorruptArchiveError):
-        decode_coefficients(DAMAGED[:length], DAMAGED_SHAPE, DAMAGED_BANDS)
+        decode(DAMAGED[:length], DAMAGED_SHAPE, DAMAGED_BANDS)
 
 
 @given(st.binary(max_size=300))
 @settings(max_examples=100, deadline=None)
 def test_noise_is_an_error_or_integers(data: bytes) -> None:
     try:
-        decode_coefficients(data, DAMAGED_SHAPE, DAMAGED_BANDS)
+        decode(data, DAMAGED_SHAPE, DAMAGED_BANDS)
     except CorruptArchiveError:
         return
 
 
 def test_trailing_bytes_and_a_wrong_shape_are_errors() -> None:
     with pytest.raises(CorruptArchiveError):
-        decode_coefficients(DAMAGED + b"\x01\x02\x03\x04\x05", DAMAGED_SHAPE, DAMAGED_BANDS)
+        decode(DAMAGED + b"\x01\x02\x03\x04\x05", DAMAGED_SHAPE, DAMAGED_BANDS)
     with pytest.raises(CorruptArchiveError):
-        decode_coefficients(DAMAGED, (4, 20, 21), wavelet_bands((4, 20, 21), (0, 1, 1)))
+        decode(DAMAGED, (4, 20, 21), wavelet_bands((4, 20, 21), (0, 1, 1)))
 
 
 def test_bands_follow_the_wavelet() -> None:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from nnzip.transform import context, context_network, prediction
-from nnzip.transform.bands import Bands, interpolation_bands, wavelet_bands
-from nnzip.transform.coefficients import decode_coefficients, encode_coefficients, plan_coding
+from nnzip.transform import arrays, context, context_network, prediction
+from nnzip.transform.bands import interpolation_bands, wavelet_bands
 from nnzip.transform.context_model import ChannelContexts
 from nnzip.transform.context_network import shipped_network
 from nnzip.transform.phases import PHASES, phase_slices
+from tests.coefficient_examples import Integers, decode, encode, tensor
 from tests.context_oracle import NetworkCoefficients
 from tests.test_field_format import WEIGHTS
-
-Integers = NDArray[np.int32]
 
 
 def smooth(shape: tuple[int, ...], seed: int = 0, scale: float = 6.0) -> Integers:
@@ -32,10 +30,6 @@ def smooth(shape: tuple[int, ...], seed: int = 0, scale: float = 6.0) -> Integer
     return np.rint(scale * values * loud).astype(np.int32)
 
 
-def encoded(values: Integers, bands: Bands, reference: Integers | None = None) -> bytes:
-    return encode_coefficients(values, bands, plan_coding(values, bands, reference))
-
-
 @pytest.mark.parametrize("with_reference", [False, True])
 @pytest.mark.parametrize(
     ("shape", "depths"), [((5, 18, 17), (0, 1, 1)), ((1, 9, 32), (0, 0, 2)), ((16, 8, 9), (1, 0, 0))]
@@ -44,7 +38,7 @@ def test_a_plain_reader_reads_the_same(shape: tuple[int, ...], depths: tuple[int
     """In Python integers, one coefficient at a time, from docs/format.md."""
     values = smooth(shape)
     reference = smooth(shape) + smooth(shape, 1, 2.0) if with_reference else None
-    data = encoded(values, wavelet_bands(shape, depths), reference)
+    data = encode(values, wavelet_bands(shape, depths), reference)
     found = NetworkCoefficients(data, shape, depths, reference, WEIGHTS).values
     np.testing.assert_array_equal(found.astype(np.int64), values)
 
@@ -58,13 +52,47 @@ def test_batches_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> N
         for threads, batch in ((1, 1 << 14), (2, 1000), (4, 129), (1, 1 << 20)):
             torch.set_num_threads(threads)
             monkeypatch.setattr(context, "BATCH", batch)
-            streams.add(encoded(values, bands, reference))
-            np.testing.assert_array_equal(
-                decode_coefficients(next(iter(streams)), values.shape, bands, reference), values
-            )
+            streams.add(encode(values, bands, reference))
+            np.testing.assert_array_equal(decode(next(iter(streams)), values.shape, bands, reference), values)
     finally:
         torch.set_num_threads(before)
     assert len(streams) == 1
+
+
+@pytest.fixture
+def on_tensors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What runs on a GPU, on the processor: torch instead of numpy."""
+
+    def forget() -> None:
+        for cache in (context._steps, context._signed_classes, context._pairs, context._star_sums, shipped_network):
+            cache.cache_clear()
+
+    forget()
+    monkeypatch.setattr(arrays, "NUMPY_DEVICES", frozenset())
+    yield
+    forget()
+
+
+@pytest.mark.parametrize("interpolation", [False, True])
+def test_the_code_of_a_gpu_gives_the_same_bytes(interpolation: bool, request: pytest.FixtureRequest) -> None:
+    shape = (6, 40, 41)
+    bands = interpolation_bands(shape, (2, 0, 1)) if interpolation else wavelet_bands(shape, (1, 2, 2))
+    values, reference = smooth(shape, scale=300.0 if interpolation else 6.0), smooth(shape, 1)
+    values[1, 2, 3], reference[4, 5, 6] = 2**31 - 1, -(2**31)
+    expected = encode(values, bands, reference), encode(values, bands)
+    request.getfixturevalue("on_tensors")
+    assert isinstance(arrays.as_array(tensor(values)), torch.Tensor)
+    assert (encode(values, bands, reference), encode(values, bands)) == expected
+    np.testing.assert_array_equal(decode(expected[0], shape, bands, reference), values)
+
+
+@pytest.mark.usefixtures("on_tensors")
+def test_a_plain_reader_reads_what_a_gpu_codes() -> None:
+    shape, depths = (5, 18, 17), (0, 1, 1)
+    values, reference = smooth(shape), smooth(shape, 1, 2.0)
+    data = encode(values, wavelet_bands(shape, depths), reference)
+    found = NetworkCoefficients(data, shape, depths, reference, WEIGHTS).values
+    np.testing.assert_array_equal(found.astype(np.int64), values)
 
 
 def test_phases_with_many_places_are_thinned_out_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,11 +100,11 @@ def test_phases_with_many_places_are_thinned_out_whatever_the_batches(monkeypatc
     values = smooth((8, 96, 96), scale=30.0)
     bands = wavelet_bands(values.shape, (0, 3, 3))
     monkeypatch.setattr(prediction, "SAMPLES", 50)
-    first = encoded(values, bands)
+    first = encode(values, bands)
     monkeypatch.setattr(context, "BATCH", 777)
-    assert encoded(values, bands) == first
+    assert encode(values, bands) == first
     monkeypatch.setattr(prediction, "SAMPLES", 10**6)
-    assert encoded(values, bands) != first
+    assert encode(values, bands) != first
 
 
 @given(st.integers(0, 7), st.integers(0, 2**31))
@@ -139,15 +167,15 @@ def test_a_prediction_saves_signs_and_bytes() -> None:
     bands = wavelet_bands(shape, (0, 2, 2))
     reference = smooth(shape, scale=20.0)
     follower = -2 * reference + np.random.default_rng(3).integers(-1, 2, shape).astype(np.int32)
-    assert len(encoded(follower, bands, reference)) < 0.6 * len(encoded(follower, bands))
+    assert len(encode(follower, bands, reference)) < 0.6 * len(encode(follower, bands))
 
 
 def test_rough_interpolated_values_round_trip() -> None:
     shape = (7, 12, 13)
     bands = interpolation_bands(shape, (2, 0, 1))
     values = smooth(shape, scale=2000.0)
-    data = encoded(values, bands, values // 2)
-    np.testing.assert_array_equal(decode_coefficients(data, shape, bands, values // 2), values)
+    data = encode(values, bands, values // 2)
+    np.testing.assert_array_equal(decode(data, shape, bands, values // 2), values)
 
 
 def test_the_model_never_changes() -> None:

@@ -14,6 +14,7 @@ from math import prod
 
 import msgspec
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nnzip.archive import entropy
@@ -68,12 +69,13 @@ class CorrectionsHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unk
 class CorrectionsEncoder:
     """Collects the points of a tile that are outside their intervals, part by part in raster order, and codes them.
 
-    `bounds` [channel] is the scale of the corrections, `shape` (times, latitudes, longitudes). Cost: a few passes over
-    the values, and what `encode_fixes` takes; memory a few parts and the corrections.
+    `bounds` [channel] is the scale of the corrections, `shape` (times, latitudes, longitudes); the context model
+    works on `device`. Cost: a few passes over the values, and what `encode_fixes` takes; memory a few parts and the
+    corrections.
     """
 
-    def __init__(self, bounds: Values, shape: Shape) -> None:
-        self._bounds, self._shape = bounds, shape
+    def __init__(self, bounds: Values, shape: Shape, device: torch.device) -> None:
+        self._bounds, self._shape, self._device = bounds, shape, device
         self._size = prod(shape)
         self._wrong: list[tuple[NDArray[np.int64], Values, Values, Values, Values]] = []
 
@@ -120,7 +122,9 @@ class CorrectionsEncoder:
             literals = exact if not payload else exact[:0]
             if members.size or literals.size:
                 fixes = positions[members], multiples[members]
-                payload += _pack(unit * self._bounds, fixes, self._shape, positions[literals], stored[literals])
+                payload += _pack(
+                    unit * self._bounds, fixes, self._shape, positions[literals], stored[literals], self._device
+                )
         return payload
 
 
@@ -173,12 +177,15 @@ class Corrections:
         flat[self.literal_positions[part] - channel * self.size] = self.literals[part]
 
 
-def decode_corrections(data: bytes, channels: int, shape: Shape) -> Corrections:
-    """Inverse of `CorrectionsEncoder.encode`. Raises CorruptArchiveError when `data` do not fit."""
+def decode_corrections(data: bytes, channels: int, shape: Shape, device: torch.device) -> Corrections:
+    """Inverse of `CorrectionsEncoder.encode`, its context model on `device`.
+
+    Raises CorruptArchiveError when `data` do not fit.
+    """
     fixes = [(np.zeros(0, dtype=np.int64), np.zeros(0))]
     literals = [(np.zeros(0, dtype=np.int64), np.zeros(0))]
     while data:
-        data = _decode_block(data, channels, shape, fixes, literals)
+        data = _decode_block(data, channels, shape, device, fixes, literals)
     return Corrections(prod(shape), *_in_order(fixes), *_in_order(literals))
 
 
@@ -186,6 +193,7 @@ def _decode_block(
     data: bytes,
     channels: int,
     shape: Shape,
+    device: torch.device,
     fixes: list[tuple[NDArray[np.int64], Values]],
     literals: list[tuple[NDArray[np.int64], Values]],
 ) -> bytes:
@@ -199,7 +207,8 @@ def _decode_block(
     _check(header, channels, values)
     body = data[4 + length :]
     end = header.fix_bytes - (-header.literals * header.literal_bits // 8) + 8 * header.literals
-    positions, multiples = decode_fixes(header.coding, header.fixes, body[: header.fix_bytes], channels, shape)
+    coded = body[: header.fix_bytes]
+    positions, multiples = decode_fixes(header.coding, header.fixes, coded, channels, shape, device)
     literal_positions, literal_values = _unpack_literals(header, body[header.fix_bytes : end])
     for found in (positions, literal_positions):
         if found.size and (found[-1] >= values or found[0] < 0):
@@ -221,8 +230,10 @@ def _part(positions: NDArray[np.int64], channel: int, size: int) -> slice:
     return slice(*np.searchsorted(positions, (channel * size, (channel + 1) * size)).tolist())
 
 
-def _pack(units: Values, fixes: Points, shape: Shape, exact: NDArray[np.int64], values: Values) -> bytes:
-    coding, data = encode_fixes(fixes, len(units), shape)
+def _pack(
+    units: Values, fixes: Points, shape: Shape, exact: NDArray[np.int64], values: Values, device: torch.device
+) -> bytes:
+    coding, data = encode_fixes(fixes, len(units), shape, device)
     exact_gaps = np.diff(exact, prepend=-1)
     literal_bits = int(exact_gaps.max(initial=1)).bit_length()
     header = CorrectionsHeader(

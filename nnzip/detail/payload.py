@@ -22,7 +22,7 @@ from torch import Tensor
 from nnzip.errors import CorruptArchiveError
 from nnzip.transform import interpolation, wavelet
 from nnzip.transform.bands import Bands, interpolation_bands, wavelet_bands
-from nnzip.transform.coefficients import Coefficients, encode_coefficients, plan_coding
+from nnzip.transform.coefficients import encode_coefficients, plan_coding
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, dequantise, quantise
 from nnzip.transform.streams import CONTEXT, reader
 
@@ -82,11 +82,11 @@ class Detail:
         shifts = np.frombuffer(header.shifts, dtype=np.int8).reshape(-1, 2).tolist() or [[0, 0]] * header.shape[0]
         for size, step, shift in zip(header.streams, header.steps, shifts, strict=True):
             data = self.streams[start : start + size]
-            previous = decode(data, header.shape[1:], header.bands, previous)
+            previous = decode(data, header.shape[1:], header.bands, previous, device)
             if header.interpolation:
-                yield interpolation.inverse(previous.astype(np.int64), header.axes) * step
+                yield interpolation.inverse(previous.cpu().numpy().astype(np.int64), header.axes) * step
             else:
-                yield _inverse(previous, (shift[0], shift[1]), step, header.axes, self.periodic, device)
+                yield _inverse(previous, (shift[0], shift[1]), step, header.axes, self.periodic)
             start += size
 
 
@@ -105,14 +105,14 @@ def encode_wavelet(
     """
     bands = wavelet_bands(tuple(residual.shape[1:]), depths)
     streams, shifts = [], []
-    previous: Coefficients | None = None
+    previous: Tensor | None = None
     for number, channel in enumerate(residual):
-        values = (wavelet.forward(channel, depths, periodic) / step).cpu().numpy()
+        values = wavelet.forward(channel, depths, periodic) / step
         previous, plan = quantise(values, bands, previous)
         shift = [round(s / SHIFT_UNIT) for s in centroids(values, previous)]
         streams.append(encode_coefficients(previous, bands, plan))
         shifts.append(shift)
-        visit(number, _inverse(previous, (shift[0], shift[1]), step, depths, periodic, residual.device))
+        visit(number, _inverse(previous, (shift[0], shift[1]), step, depths, periodic))
     header = DetailHeader(
         shape=_shape(residual),
         interpolation=False,
@@ -127,7 +127,9 @@ def encode_wavelet(
     return _pack(header, streams)
 
 
-def encode_interpolation(values: NDArray[np.floating], step: float, limits: NDArray[np.float32], visit: Visit) -> bytes:
+def encode_interpolation(
+    values: NDArray[np.floating], step: float, limits: NDArray[np.float32], device: torch.device, visit: Visit
+) -> bytes:
     """Code finite `values` [channel, time, lat, lon] rounded to multiples of `step`; the error is at most half a
     step.
 
@@ -138,12 +140,12 @@ def encode_interpolation(values: NDArray[np.floating], step: float, limits: NDAr
     if largest / step >= 2**30:
         raise OverflowError(f"values reach {largest:g}, more than 2^30 steps of {step:g}")
     order, streams = (0, 1, 2), []
-    previous: Coefficients | None = None
+    previous: Tensor | None = None
     for number, channel in enumerate(values):
         integers = np.rint(channel.astype(np.float64) / step).astype(np.int64)
         order = interpolation.best_order(integers) if number == 0 else order
         bands = interpolation_bands(tuple(integers.shape), order)
-        symbols = interpolation.forward(integers, order).astype(np.int32)
+        symbols = torch.from_numpy(interpolation.forward(integers, order).astype(np.int32)).to(device)
         streams.append(encode_coefficients(symbols, bands, plan_coding(symbols, bands, previous)))
         visit(number, integers * step)
         previous = symbols
@@ -188,16 +190,11 @@ def _pack(header: DetailHeader, streams: Sequence[bytes]) -> bytes:
 
 
 def _inverse(
-    coefficients: Coefficients,
-    shift: tuple[int, int],
-    step: float,
-    depths: tuple[int, int, int],
-    periodic: Flags,
-    device: torch.device,
+    coefficients: Tensor, shift: tuple[int, int], step: float, depths: tuple[int, int, int], periodic: Flags
 ) -> NDArray[np.float32]:
     """Encoder and decoder both come through here, so that their rounding is the same."""
-    values = dequantise(coefficients, (shift[0] * SHIFT_UNIT, shift[1] * SHIFT_UNIT)) * np.float32(step)
-    inverted: NDArray[np.float32] = wavelet.inverse(torch.from_numpy(values).to(device), depths, periodic).cpu().numpy()
+    values = dequantise(coefficients, (shift[0] * SHIFT_UNIT, shift[1] * SHIFT_UNIT)).mul_(step)
+    inverted: NDArray[np.float32] = wavelet.inverse(values, depths, periodic).cpu().numpy()
     return inverted
 
 

@@ -29,7 +29,7 @@ def decode_tile(
     CorruptArchiveError. Memory: the result and about ten times a channel.
     """
     channels, times, rows, columns = detail.header.shape
-    fixes = decode_corrections(corrections, channels, (times, rows, columns))
+    fixes = decode_corrections(corrections, channels, (times, rows, columns), device)
     decoded = np.empty(detail.header.shape, dtype=dtype)
     for channel, values in enumerate(detail.channels(device)):
         limits = detail.limits[:, channel]

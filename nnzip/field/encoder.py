@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from nnzip.field import cycles
 from nnzip.field.payload import FieldHeader, Network, QuantisedChannel, encode_network, pack, references
 from nnzip.field.preparation import Transformed, transform
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP, search_step
 from nnzip.field.tails import pack_stretch
-from nnzip.transform.coefficients import CodingPlan, Coefficients, encode_coefficients, plan_coding
+from nnzip.transform.coefficients import CodingPlan, encode_coefficients, plan_coding
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, quantise
 from nnzip.transform.streams import CONTEXT
 
@@ -47,13 +48,13 @@ def quantise_segment(transformed: Transformed, step: float) -> Quantised:
     """All channels at one step (in units of their scale), each in the context of the one before it."""
     channels: list[QuantisedChannel] = []
     plans: list[tuple[CodingPlan | None, CodingPlan]] = []
-    inverse = np.float32(1 / step)
+    device = transformed.source.device
     for channel, reference in enumerate(references(transformed.source.runs)):
-        values = transformed.coefficients[channel].numpy() * inverse
+        values = transformed.coefficients[channel].to(device) * (1 / step)
         context = None if reference is None else channels[reference].coefficients
         symbols, plan = quantise(values, transformed.bands, context)
         one, more = (round(shift / SHIFT_UNIT) * SHIFT_UNIT for shift in centroids(values, symbols))
-        maps: Coefficients = np.rint(transformed.maps[channel].numpy() * inverse).astype(np.int32)
+        maps = (transformed.maps[channel].to(device) * (1 / step)).round_().to(torch.int32)
         channels.append(QuantisedChannel(maps, symbols, (one, more)))
         plans.append((plan_coding(maps, transformed.map_bands) if transformed.cycles else None, plan))
     return Quantised(channels, plans)

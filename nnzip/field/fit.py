@@ -69,7 +69,7 @@ def fit_field(
     """
     ends = _ENDS_WITH_NETWORK if options.training_steps else _ENDS
     report("fitting", 0.0, None, None)
-    base = transform(prepare(values, grid, runs, options.tails), with_cycles=False)
+    base = transform(prepare(values, grid, runs, options.tails, device=options.device), with_cycles=False)
     step = search_step(lambda trial: quantise_segment(base, trial).bytes, base.rates, budget, tolerance=0.2)
     chosen = choose_transform(base, step)
     report("quantising", ends[0], None, None)

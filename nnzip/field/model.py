@@ -21,10 +21,11 @@ from torch import Tensor
 
 from nnzip.field import cycles, network
 from nnzip.field.axes import SourceGrid
-from nnzip.field.device import exact_float32, in_blocks
+from nnzip.field.device import in_blocks
 from nnzip.field.encoding import interpolate
 from nnzip.field.tails import Stretch
 from nnzip.transform import wavelet
+from nnzip.transform.precision import exact_float32
 
 LEVELS = 3
 """Feature levels the network sees: the finest features and what the two finest bands add."""

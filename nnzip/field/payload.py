@@ -26,7 +26,6 @@ from nnzip.field.model import LEVELS, Field, Scaling, feature_levels, network_in
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP
 from nnzip.field.tails import read_stretches
 from nnzip.transform.bands import wavelet_bands
-from nnzip.transform.coefficients import Coefficients
 from nnzip.transform.quantise import SHIFT_UNIT, dequantise
 from nnzip.transform.streams import reader
 from nnzip.transform.wavelet import max_depth
@@ -68,8 +67,8 @@ class QuantisedChannel:
     `shifts`: of the coefficients (see `dequantise`).
     """
 
-    maps: Coefficients
-    coefficients: Coefficients
+    maps: Tensor
+    coefficients: Tensor
     shifts: tuple[float, float]
 
 
@@ -132,7 +131,7 @@ def read_field(
     header, streams = _unpack(data, grid, channels)
     scaling = _read_scaling(header, channels)
     read_stretches(header.stretches, channels)  # refused before the streams are decoded
-    quantised = list(_read_channels(header, streams))
+    quantised = list(_read_channels(header, streams, device))
     field = build_field(header, scaling, quantised, _read_network(header, streams), grid, device, dtype)
     return replace(field, probes=next(streams))
 
@@ -173,12 +172,12 @@ def channel_features(
 ) -> Iterator[tuple[Iterator[Tensor], Tensor]]:
     """Channel by channel the feature grids [time, lat, lon] of every level and the maps of the cycles [b, lat, lon]."""
     row_weights = torch.from_numpy(grid.row_weights().astype(np.float32)).to(device, dtype)
-    scales = map_scales(header.cycles, header.shape[1])[:, None, None]
-    step = np.float32(header.step)
+    scales = torch.from_numpy(map_scales(header.cycles, header.shape[1]))[:, None, None]
     levels = LEVELS if header.hidden else 1
     for channel in quantised:
-        coefficients = torch.from_numpy(dequantise(channel.coefficients, channel.shifts) * step).to(device, dtype)
-        maps = torch.from_numpy(dequantise(channel.maps, (0.0, 0.0)) * step / scales).to(device, dtype)
+        coefficients = dequantise(channel.coefficients, channel.shifts).mul_(header.step).to(device, dtype)
+        maps = dequantise(channel.maps, (0.0, 0.0)).mul_(header.step)
+        maps = maps.div_(scales.to(maps.device)).to(device, dtype)
         yield (
             feature_levels(coefficients, header.depths, grid.periodic, row_weights, levels),
             next(feature_levels(maps, header.spatial_depths, grid.periodic, row_weights, 1)),
@@ -242,19 +241,19 @@ def _read_scaling(header: FieldHeader, channels: int) -> Scaling:
     return Scaling(*statistics.astype(np.float64))
 
 
-def _read_channels(header: FieldHeader, streams: Iterator[bytes]) -> Iterator[QuantisedChannel]:
+def _read_channels(header: FieldHeader, streams: Iterator[bytes], device: torch.device) -> Iterator[QuantisedChannel]:
     shifts = np.frombuffer(header.shifts, dtype=np.int8).reshape(-1, 2) * SHIFT_UNIT
     decode = reader(header.context)
-    previous: Coefficients | None = None
+    previous: Tensor | None = None
     map_shape = (len(header.cycles), *header.shape[2:])
     map_bands = wavelet_bands(map_shape, header.spatial_depths) if header.cycles else ()
     bands = wavelet_bands(header.shape[1:], header.depths)
     for reference, (one, more) in zip(references(header.runs), shifts.tolist(), strict=True):
-        maps = np.zeros(map_shape, dtype=np.int32)
+        maps = torch.zeros(map_shape, dtype=torch.int32, device=device)
         if header.cycles:
-            maps = decode(next(streams), map_shape, map_bands, None)
+            maps = decode(next(streams), map_shape, map_bands, None, device)
         context = None if reference is None else previous
-        previous = decode(next(streams), header.shape[1:], bands, context)
+        previous = decode(next(streams), header.shape[1:], bands, context, device)
         yield QuantisedChannel(maps, previous, (one, more))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from nnzip.errors import InputError
 from nnzip.field import cycles
 from nnzip.field.axes import SourceGrid
+from nnzip.field.device import CPU
 from nnzip.field.fill import fill_missing
 from nnzip.field.model import Scaling
 from nnzip.field.payload import map_scales
@@ -31,7 +32,7 @@ _FLOAT32_PRECISION = float(np.finfo(np.float32).epsneg)
 @dataclass(frozen=True)
 class Prepared:
     """A standardised segment; float32 [channel, time, lat, lon], missing points filled, stretched by `stretches` in
-    their order.
+    their order; in the processor's memory, transformed and quantised channel by channel on `device`.
     """
 
     grid: SourceGrid
@@ -39,6 +40,7 @@ class Prepared:
     scaling: Scaling
     values: Tensor
     stretches: tuple[Stretch, ...] = ()
+    device: torch.device = CPU
 
     def limits(self) -> tuple[Tensor, Tensor]:
         """Smallest and largest of `values` that the stored range allows, float32 [channel]."""
@@ -95,6 +97,7 @@ def prepare(
     runs: Sequence[int],
     tails: Sequence[TailOptions] = (),
     scales: NDArray[np.float64] | None = None,
+    device: torch.device = CPU,
 ) -> Prepared:
     """Standardise `values` [channel, time, lat, lon] (not finite: missing), stretch their tails and fill the missing
     points.
@@ -109,7 +112,7 @@ def prepare(
         target.copy_(torch.from_numpy((values[channel] - scaling.mean[channel]) / scaling.scale[channel]))
     standardised.masked_fill_(missing, 0.0)
     stretches = tuple(_stretched(standardised.numpy(), ~missing.numpy(), options) for options in tails)
-    return Prepared(grid, tuple(runs), scaling, fill_missing(standardised, missing), stretches)
+    return Prepared(grid, tuple(runs), scaling, fill_missing(standardised, missing), stretches, device)
 
 
 def transform(source: Prepared, *, with_cycles: bool, time_depth: int | None = None) -> Transformed:
@@ -127,7 +130,9 @@ def transform(source: Prepared, *, with_cycles: bool, time_depth: int | None = N
         weighted = weighted - cycles.evaluate(maps, functions)
         scales = torch.from_numpy(map_scales(chosen, times))[:, None, None]
         maps = wavelet.forward(maps * scales, (0, *depths[1:]), grid.periodic)
-    coefficients = torch.stack([wavelet.forward(channel, depths, grid.periodic) for channel in weighted])
+    coefficients = torch.empty_like(weighted)
+    for channel, target in zip(weighted, coefficients, strict=True):
+        target.copy_(wavelet.forward(channel.to(source.device), depths, grid.periodic))
     return Transformed(source, depths, chosen, maps, coefficients, RateModel(coefficients.numpy()))
 
 

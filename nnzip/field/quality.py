@@ -47,7 +47,8 @@ def fit_field_to_rmse(
     report("fitting", 0.0, None, None)
     measure = _Measure(values, grid, runs, row_weights, options.device)
     steps = _FIRST_SCALE * np.asarray(targets, dtype=np.float64)
-    base = transform(prepare(values, grid, runs, scales=np.repeat(steps, runs)), with_cycles=False)
+    prepared = prepare(values, grid, runs, scales=np.repeat(steps, runs), device=options.device)
+    base = transform(prepared, with_cycles=False)
     fitted = _search(choose_transform(base, 1.0), Network(), steps, targets, measure, _ATTEMPTS, report)
     if options.training_steps:
         fitted = _with_network(fitted, targets, measure, options, report)

@@ -32,6 +32,13 @@ class Subband:
 
 Bands = tuple[Subband, ...]
 
+Corners = tuple[tuple[int, int], ...]
+
+
+def corners(place: Place) -> Corners:
+    """Start and stop along every axis: a place as a key."""
+    return tuple((part.start, part.stop) for part in place)
+
 
 @lru_cache(maxsize=256)
 def wavelet_bands(shape: tuple[int, ...], depths: tuple[int, ...]) -> Bands:

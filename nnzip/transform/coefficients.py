@@ -11,19 +11,22 @@ tables for silent coefficients and its phases: the magnitudes, then the signs of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nnzip.archive import entropy
 from nnzip.errors import CorruptArchiveError
-from nnzip.transform.bands import Bands, Subband
-from nnzip.transform.context_model import ChannelContexts
+from nnzip.transform.arrays import Array, as_array, move_beside, to_numpy
+from nnzip.transform.bands import Bands, Corners, corners
+from nnzip.transform.context_model import ChannelContexts, SubbandContexts
 from nnzip.transform.phases import LARGEST, PHASES, phase_slices
+from nnzip.transform.precision import exact_float32
 
-Coefficients = NDArray[np.int32]
 Tables = NDArray[np.uint8]
 
 CORRECTION_TABLE = 32
@@ -41,110 +44,125 @@ _CODER_BYTES = 2  # what the entropy coder adds to the symbols' bits, on average
 class CodingPlan:
     """How coefficients would be coded, and the size to expect.
 
-    All [time, lat, lon]: `offsets`, what is taken off each coefficient; `tables` of the rest, 0 in empty subbands;
-    `classes` of its sign. `corrections` [table]: what is used instead of the table the network asks for. `silent`
-    [subband, 2]: tables of silent coefficients in the first phase and in later ones, 0 for empty subbands.
+    All [time, lat, lon], on the coefficients' device: `offsets` (int16), what is taken off each coefficient; `tables`
+    (uint8) of the rest, 0 in empty subbands; `classes` (uint8) of its sign. `corrections` [table]: what is used instead
+    of the table the network asks for. `silent` [subband, 2]: tables of silent coefficients in the first phase and in
+    later ones, 0 for empty subbands.
     """
 
-    offsets: NDArray[np.int16]
-    tables: Tables
-    classes: NDArray[np.uint8]
+    offsets: Tensor
+    tables: Tensor
+    classes: Tensor
     corrections: Tables
     silent: Tables
     bytes: float
 
 
-def plan_coding(coefficients: Coefficients, bands: Bands, reference: Coefficients | None = None) -> CodingPlan:
+def plan_coding(coefficients: Tensor, bands: Bands, reference: Tensor | None = None) -> CodingPlan:
     """Contexts and fitted tables for int32 `coefficients` [time, lat, lon] with these subbands (bands.py).
 
-    `reference`: coefficients of another channel in the same layout, which the decoder has already. The expected size
-    is within one per cent and a few bytes of that of `encode_coefficients`. Cost: about 0.3 us per coefficient that is
-    not silent, one core, and 0.2 ms per phase of a subband; memory about five times the coefficients.
+    `reference`: coefficients of another channel in the same layout, which the decoder has already; both on one device,
+    which does the work. The expected size is within one per cent and a few bytes of that of `encode_coefficients`.
+    Cost: about 0.3 us per coefficient that is not silent, one core, and 0.3 ms per phase of a subband; memory about
+    five times the coefficients.
     """
-    offsets = np.zeros(coefficients.shape, dtype=np.int16)
-    tables = np.zeros(coefficients.shape, dtype=np.uint8)
-    classes = np.full(coefficients.shape, entropy.SIGN_CLASSES // 2, dtype=np.uint8)
-    contexts = ChannelContexts(coefficients.shape, bands, reference)
-    occupied = np.array([bool(coefficients[band.where].any()) for band in bands])
-    for number in np.flatnonzero(occupied).tolist():
-        where = bands[number].where
-        subband = contexts.enter(number, coefficients)
-        for phase in range(len(PHASES)):
-            here = phase_slices(bands[number].shape, phase)
-            found = subband.look(phase)
-            shape = tables[where][here].shape
-            offsets[where][here] = found.offsets.reshape(shape)
-            tables[where][here] = found.tables.reshape(shape)
-            classes[where][here] = found.classes.reshape(shape)
-            subband.put(coefficients[where][here])
-    rest = coefficients.astype(np.int64) - offsets
-    corrections = _fit_corrections(rest, tables)
-    silent = _fit_silent(rest, tables, bands, occupied)
+    offsets = torch.zeros_like(coefficients, dtype=torch.int16)
+    tables = torch.zeros_like(coefficients, dtype=torch.uint8)
+    classes = torch.full_like(coefficients, entropy.SIGN_CLASSES // 2, dtype=torch.uint8)
+    values = as_array(coefficients)
+    parts = as_array(offsets), as_array(tables), as_array(classes)
+    contexts = ChannelContexts(tuple(coefficients.shape), bands, None if reference is None else as_array(reference))
+    occupied = [bool(coefficients[band.where].any()) for band in bands]
+    with exact_float32(coefficients.device):
+        for number in np.flatnonzero(occupied).tolist():
+            where = bands[number].where
+            subband = contexts.enter(number, values)
+            for phase in range(len(PHASES)):
+                here = phase_slices(bands[number].shape, phase)
+                found = subband.look(phase)
+                for part, flat in zip(parts, (found.offsets, found.tables, found.classes), strict=True):
+                    part[where][here] = flat.reshape(part[where][here].shape)
+                subband.put(values[where][here])
+    rest = coefficients.to(torch.int64) - offsets
+    corrections, bits = _fit_corrections(rest, tables, classes)
+    silent, silent_bits = _fit_silent(rest, tables, bands, occupied)
     _fill_in(tables, corrections, silent, bands)
-    bits = sum(
-        entropy.estimate_bits(*chunk)
-        for chunks in _side_chunks(coefficients, bands, corrections, silent)
-        for chunk in chunks
-    )
-    coded = tables > 0
-    bits += entropy.estimate_rest_bits(rest[coded], tables[coded], classes[coded])
+    bits += silent_bits + _further_bits(rest, tables)
+    side = _side_chunks(bands, corrections, silent)
+    bits += sum(entropy.estimate_bits(*chunk) for chunks in side for chunk in chunks)
     return CodingPlan(offsets, tables, classes, corrections, silent, bits / 8 + _CODER_BYTES)
 
 
-def encode_coefficients(coefficients: Coefficients, bands: Bands, plan: CodingPlan) -> bytes:
+def encode_coefficients(coefficients: Tensor, bands: Bands, plan: CodingPlan) -> bytes:
     """Code `coefficients` by the plan that `plan_coding` made for them."""
-    first, *sides = _side_chunks(coefficients, bands, plan.corrections, plan.silent)
+    values, offsets, tables, kinds = (
+        tensor.cpu().numpy() for tensor in (coefficients, plan.offsets, plan.tables, plan.classes)
+    )
+    first, *sides = _side_chunks(bands, plan.corrections, plan.silent)
     chunks: list[entropy.Chunk] = list(first)
     for band, side, silent in zip(bands, sides, plan.silent, strict=True):
         chunks += side
         for phase in range(len(PHASES)) if silent.any() else ():
             here = phase_slices(band.shape, phase)
-            rest = (coefficients[band.where][here].astype(np.int64) - plan.offsets[band.where][here]).ravel()
+            rest = (values[band.where][here].astype(np.int64) - offsets[band.where][here]).ravel()
             signed = rest != 0
-            classes = plan.classes[band.where][here].ravel()[signed]
-            chunks.append(entropy.Magnitudes(np.abs(rest), plan.tables[band.where][here].ravel()))
+            classes = kinds[band.where][here].ravel()[signed]
+            chunks.append(entropy.Magnitudes(np.abs(rest), tables[band.where][here].ravel()))
             chunks.append(entropy.Signs(rest[signed] > 0, classes))
     return entropy.encode_chunks(chunks)
 
 
 def decode_coefficients(
-    data: bytes, shape: tuple[int, ...], bands: Bands, reference: Coefficients | None = None
-) -> Coefficients:
-    """Inverse of `encode_coefficients`. Raises CorruptArchiveError when `data` do not fit."""
-    coefficients = np.zeros(shape, dtype=np.int32)
-    contexts = ChannelContexts(shape, bands, reference)
+    data: bytes, shape: tuple[int, ...], bands: Bands, reference: Tensor | None, device: torch.device
+) -> Tensor:
+    """Inverse of `encode_coefficients`: int32 on `device`. Raises CorruptArchiveError when `data` do not fit."""
+    coefficients = torch.zeros(shape, dtype=torch.int32, device=device)
+    values = as_array(coefficients)
+    contexts = ChannelContexts(shape, bands, None if reference is None else as_array(reference))
     decoder = entropy.SymbolDecoder(data)
     corrections = np.arange(entropy.TABLES)
     if decoder.decode(_side([0], SIDE_TABLE)[1])[0]:
         corrections = read_tables(decoder, corrections, CORRECTION_TABLE)
-    corrections = corrections.astype(np.uint8)
-    silent = np.full(2, FIRST_SILENT_TABLE)
+    used = corrections.astype(np.uint8)
+    silent, filled = np.full(2, FIRST_SILENT_TABLE), set[Corners]()
     for number, band in enumerate(bands):
-        if not decoder.decode(np.array([flag_table(coefficients, band)], dtype=np.uint8))[0]:
+        flag = flag_table([corners(parent) in filled for parent in band.parents])
+        if not decoder.decode(np.array([flag], dtype=np.uint8))[0]:
             continue
         silent = read_tables(decoder, silent, _SILENT_TABLE)
-        subband = contexts.enter(number, coefficients)
-        for phase in range(len(PHASES)):
-            here = phase_slices(band.shape, phase)
-            found = subband.look(phase)
-            tables = np.where(found.tables == 0, np.uint8(silent[min(phase, 1)]), corrections[found.tables])
-            rest = decoder.decode_magnitudes(tables)
-            signed = np.flatnonzero(rest)
-            rest[signed] *= np.where(decoder.decode_signs(found.classes[signed]), 1, -1)
-            values = rest + found.offsets
-            if values.size and max(values.max(), -1 - values.min()) > np.iinfo(np.int32).max:
-                raise CorruptArchiveError("a coded stream holds a coefficient beyond 32 bits")
-            phased = values.astype(np.int32).reshape(coefficients[band.where][here].shape)
-            coefficients[band.where][here] = phased
-            subband.put(phased)
+        with exact_float32(device):
+            _decode_subband(decoder, contexts.enter(number, values), values[band.where], used, silent)
+        if bool(values[band.where].any()):
+            filled.add(corners(band.where))
     decoder.finish()
     return coefficients
 
 
-def flag_table(coefficients: Coefficients, band: Subband) -> int:
-    """The table of a subband's flag."""
-    silent = bool(band.parents) and not any(coefficients[where].any() for where in band.parents)
-    return FLAG_TABLES[0 if silent else 1]
+def _decode_subband(
+    decoder: entropy.SymbolDecoder,
+    contexts: SubbandContexts,
+    subband: Array,
+    corrections: Tables,
+    silent: NDArray[np.int64],
+) -> None:
+    """Into the zeros of `subband`."""
+    for phase in range(len(PHASES)):
+        found = contexts.look(phase)
+        asked, offsets, classes = map(to_numpy, (found.tables, found.offsets, found.classes))
+        rest = decoder.decode_magnitudes(np.where(asked == 0, np.uint8(silent[min(phase, 1)]), corrections[asked]))
+        signed = np.flatnonzero(rest)
+        rest[signed] *= np.where(decoder.decode_signs(classes[signed]), 1, -1)
+        rest += offsets
+        if rest.size and max(rest.max(), -1 - rest.min()) > np.iinfo(np.int32).max:
+            raise CorruptArchiveError("a coded stream holds a coefficient beyond 32 bits")
+        here = subband[phase_slices(tuple(subband.shape), phase)]
+        here[...] = move_beside(subband, rest.astype(np.int32)).reshape(here.shape)
+        contexts.put(here)
+
+
+def flag_table(parents: Sequence[bool]) -> int:
+    """The table of a subband's flag; `parents`: which of them hold anything."""
+    return FLAG_TABLES[0 if parents and not any(parents) else 1]
 
 
 def read_tables(decoder: entropy.SymbolDecoder, expected: NDArray[np.int64], table: int) -> NDArray[np.int64]:
@@ -159,69 +177,86 @@ def read_tables(decoder: entropy.SymbolDecoder, expected: NDArray[np.int64], tab
     return tables
 
 
-def _side_chunks(
-    coefficients: Coefficients, bands: Bands, corrections: Tables, silent: Tables
-) -> Iterator[list[tuple[NDArray[np.int32], Tables]]]:
+def _side_chunks(bands: Bands, corrections: Tables, silent: Tables) -> Iterator[list[tuple[NDArray[np.int32], Tables]]]:
     """The stream without the coefficients: chunks before the first subband, then those that begin each subband."""
     differences = corrections - np.arange(entropy.TABLES)
     corrected = bool(differences.any())
     yield [_side([corrected], SIDE_TABLE), *([_side(differences, CORRECTION_TABLE)] if corrected else [])]
+    filled = {corners(band.where) for band, tables in zip(bands, silent, strict=True) if tables.any()}
     before = np.full(2, FIRST_SILENT_TABLE)
     for band, tables in zip(bands, silent.astype(np.int32), strict=True):
-        flag = _side([tables.any()], flag_table(coefficients, band))
+        flag = _side([tables.any()], flag_table([corners(parent) in filled for parent in band.parents]))
         yield [flag, _side(tables - before, _SILENT_TABLE)] if tables.any() else [flag]
         before = tables if tables.any() else before
 
 
-def _fit_corrections(rest: NDArray[np.int64], tables: Tables) -> Tables:
-    """For every table the network can ask for, the table that codes its symbols best; none where that does not pay."""
+def _fit_corrections(rest: Tensor, tables: Tensor, classes: Tensor) -> tuple[Tables, float]:
+    """For every table the network can ask for, the table that codes its symbols best; none where that does not pay.
+
+    With the bits of all coefficients that are not silent.
+    """
     asked = tables > 0
-    counts = _counts(rest[asked], tables[asked].astype(np.intp), entropy.TABLES)
+    symbols = rest[asked]
+    counts = _counts(symbols, tables[asked], entropy.TABLES)
     bits = counts @ entropy.code_lengths()[:, : counts.shape[1]].T
     none = np.arange(entropy.TABLES, dtype=np.uint8)
     chosen = np.where(counts.sum(axis=1) >= _FEWEST_TO_CORRECT, np.maximum(np.argmin(bits, axis=1), 1), none)
     gain = float((bits[none, none] - bits[none, chosen]).sum())
     cost = entropy.estimate_bits(*_side(chosen - none.astype(np.int64), CORRECTION_TABLE))
-    return chosen.astype(np.uint8) if gain > cost else none
+    used = chosen.astype(np.uint8) if gain > cost else none
+    kinds = torch.where(symbols > 0, classes[asked], entropy.SIGN_CLASSES - 1 - classes[asked])[symbols != 0]
+    signs = torch.bincount(kinds, minlength=entropy.SIGN_CLASSES).cpu().numpy()
+    return used, float(bits[none, used].sum() + signs @ (entropy.sign_lengths() - 1))
 
 
-def _fit_silent(rest: NDArray[np.int64], tables: Tables, bands: Bands, occupied: NDArray[np.bool_]) -> Tables:
+def _fit_silent(rest: Tensor, tables: Tensor, bands: Bands, occupied: Sequence[bool]) -> tuple[Tables, float]:
     """Tables of silent coefficients: those that code them and their own difference from the last ones in fewest
-    bits."""
+    bits; with these bits."""
     silent = np.zeros((len(bands), 2), dtype=np.uint8)
     before = np.full(2, FIRST_SILENT_TABLE)
     all_tables = np.arange(entropy.TABLES)
+    total = 0.0
     for number in np.flatnonzero(occupied).tolist():
         band = bands[number]
         quiet = tables[band.where] == 0
-        later = np.ones(band.shape, dtype=np.intp)
+        later = torch.ones_like(quiet, dtype=torch.uint8)
         later[phase_slices(band.shape, 0)] = 0
         counts = _counts(rest[band.where][quiet], later[quiet], 2)
         bits = counts @ entropy.code_lengths()[:, : counts.shape[1]].T
         for group in range(2):
             side = entropy.code_lengths()[_SILENT_TABLE][np.abs(all_tables - before[group])]
             before[group] = max(int(np.argmin((bits[group] + side)[1:])) + 1, 1)
+            total += bits[group, before[group]]
         silent[number] = before
-    return silent
+    return silent, float(total)
 
 
-def _counts(rest: NDArray[np.int64], groups: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+def _further_bits(rest: Tensor, tables: Tensor) -> float:
+    """What magnitudes beyond LARGEST cost more than LARGEST, which is how they were counted."""
+    further = rest.abs() > LARGEST
+    symbols, kinds = rest[further].cpu().numpy(), tables[further].cpu().numpy()
+    return entropy.estimate_bits(symbols, kinds) - float(entropy.code_lengths()[kinds, LARGEST].sum())
+
+
+def _counts(rest: Tensor, groups: Tensor, count: int) -> NDArray[np.float64]:
     """How often each magnitude occurs in each group [group, magnitude]."""
-    magnitudes = np.minimum(np.abs(rest), LARGEST)
-    width = int(magnitudes.max(initial=0)) + 1
-    found = np.bincount(groups * width + magnitudes, minlength=count * width)
-    return found.reshape(count, width).astype(np.float64)
+    if not rest.numel():
+        return np.zeros((count, 1))
+    magnitudes = rest.abs().clamp_(max=LARGEST)
+    width = int(magnitudes.max()) + 1
+    found = torch.bincount(magnitudes.add_(groups, alpha=width), minlength=count * width)
+    return found.view(count, width).cpu().numpy().astype(np.float64)
 
 
-def _fill_in(tables: Tables, corrections: Tables, silent: Tables, bands: Bands) -> None:
+def _fill_in(tables: Tensor, corrections: Tables, silent: Tables, bands: Bands) -> None:
     """From the tables that are asked for (0: silent) to those that are used, in place."""
-    for band, (first, later) in zip(bands, silent, strict=True):
+    chosen = torch.from_numpy(corrections).to(tables.device)
+    for band, (first, later) in zip(bands, silent.tolist(), strict=True):
         if later:
             here = phase_slices(band.shape, 0)
-            used = corrections[tables[band.where]]
             quiet = tables[band.where] == 0
-            used[quiet] = later
-            used[here][quiet[here]] = first
+            used = chosen[tables[band.where].to(torch.int32)].masked_fill_(quiet, later)
+            used[here].masked_fill_(quiet[here], first)
             tables[band.where] = used
 
 

@@ -5,57 +5,53 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nnzip.archive.entropy import SIGN_CLASSES
 from nnzip.transform import prediction
-from nnzip.transform.bands import Bands, Place
-from nnzip.transform.context import Batch, Integers, Surroundings, halvings
+from nnzip.transform.arrays import Array, device_of, namespace
+from nnzip.transform.bands import Bands, Corners, corners
+from nnzip.transform.context import Batch, Surroundings, halvings
 from nnzip.transform.context_network import shipped_network
 from nnzip.transform.phases import PHASES, phase_size
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class PhaseContexts:
-    """For every coefficient of a phase, flat: what is taken off it, the table of the rest (0: silent) and the class of
-    its sign."""
+    """For every coefficient of a phase, flat: what is taken off it (int16), the table of the rest (0: silent) and the
+    class of its sign (uint8)."""
 
-    offsets: NDArray[np.int16]
-    tables: NDArray[np.uint8]
-    classes: NDArray[np.uint8]
+    offsets: Array
+    tables: Array
+    classes: Array
 
 
 class Network(Protocol):
     """What the context network does (`context_network.ContextNetwork`)."""
 
-    def evaluate(self, batch: Batch, constants: tuple[int, ...], phase: int) -> tuple[Bytes, Bytes]:
+    def evaluate(self, batch: Batch, constants: tuple[int, ...], phase: int) -> tuple[Array, Array]:
         """Tables and classes of a batch."""
 
 
 class ChannelContexts:
-    """`reference`: coefficients of another channel in the same layout, or None."""
+    """`reference`: int32 coefficients of another channel in the same layout, or None, on the channel's device."""
 
     def __init__(
-        self, shape: tuple[int, ...], bands: Bands, reference: Integers | None, network: Network | None = None
+        self, shape: tuple[int, ...], bands: Bands, reference: Array | None, network: Network | None = None
     ) -> None:
         self._shape, self._bands, self._reference = shape, bands, reference
-        self._network = network or shipped_network()
-        self._learnt: dict[tuple[tuple[int, int], ...], list[prediction.Equations]] = {}
+        self._network = network
+        self._learnt: dict[Corners, list[prediction.Equations]] = {}
 
-    def enter(self, number: int, values: Integers) -> SubbandContexts:
+    def enter(self, number: int, values: Array) -> SubbandContexts:
         """The next subband that is not empty; `values`: all coefficients, of which earlier subbands are looked at."""
         band = self._bands[number]
         priors = [prediction.no_equations() for _ in PHASES]
         for parent in band.parents:
-            for prior, found in zip(priors, self._learnt.get(_key(parent), ()), strict=False):
+            for prior, found in zip(priors, self._learnt.get(corners(parent), ()), strict=False):
                 prior += found
         learnt = [prior >> prediction.FORGET_BITS for prior in priors]
-        self._learnt[_key(band.where)] = learnt
+        self._learnt[corners(band.where)] = learnt
         surroundings = Surroundings(values, self._reference, band, halvings(self._shape, band))
-        return SubbandContexts(surroundings, priors, learnt, self._network)
+        return SubbandContexts(surroundings, priors, learnt, self._network or shipped_network(device_of(values)))
 
 
 class SubbandContexts:
@@ -77,32 +73,27 @@ class SubbandContexts:
     def look(self, phase: int) -> PhaseContexts:
         """What the model says about every coefficient of the phase."""
         size = phase_size(self._surroundings.shape, phase)
-        offsets = np.zeros(size, dtype=np.int16)
-        tables = np.zeros(size, dtype=np.uint8)
-        classes = np.full(size, SIGN_CLASSES // 2, dtype=np.uint8)
+        offsets, tables, classes = (self._surroundings.zeros((size,), kind) for kind in ("int16", "uint8", "uint8"))
+        classes += SIGN_CLASSES // 2
         prior = self._priors[phase]
         weights, left = prediction.solve(prior if prior[-1, -1] else self._within)
         self._phase, self._batches = phase, []
         for batch in self._surroundings.batches(phase, weights):
-            offsets[batch.places] = batch.offsets
+            offsets[batch.places] = namespace(offsets).asarray(batch.offsets, dtype=offsets.dtype)
             constants = (*self._surroundings.constants, left)
             tables[batch.places], classes[batch.places] = self._network.evaluate(batch, constants, phase)
             self._batches.append(batch)
         return PhaseContexts(offsets, tables, classes)
 
-    def put(self, values: Integers) -> None:
+    def put(self, values: Array) -> None:
         """The coefficients of the phase just looked at."""
-        flat = values.ravel()
-        every = 1 + sum(batch.places.size for batch in self._batches) // prediction.SAMPLES
+        flat = values.reshape(-1)
+        every = 1 + sum(len(batch.places) for batch in self._batches) // prediction.SAMPLES
         seen = 0
         for batch in self._batches:
             taken = slice(-seen % every, None, every)
             own = prediction.equations(batch.sums[:, taken], flat[batch.places[taken]])
             self._learnt[self._phase] += own
             self._within += prediction.of_the_reference(own)
-            seen += batch.places.size
+            seen += len(batch.places)
         self._surroundings.put(self._phase, values)
-
-
-def _key(place: Place) -> tuple[tuple[int, int], ...]:
-    return tuple((part.start, part.stop) for part in place)

@@ -7,6 +7,9 @@ tables for an empty context and the symbols of its phases.
 from __future__ import annotations
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from nnzip.archive import entropy
 from nnzip.transform.bands import Bands, Subband, parent_positions
@@ -14,26 +17,31 @@ from nnzip.transform.coefficients import (
     CORRECTION_TABLE,
     FIRST_SILENT_TABLE,
     SIDE_TABLE,
-    Coefficients,
     flag_table,
     read_tables,
 )
 from nnzip.transform.linear_context import phase_tables
 from nnzip.transform.phases import LARGEST, PHASES, phase_slices
 
+Coefficients = NDArray[np.int32]
+
 
 def decode_linear(
-    data: bytes, shape: tuple[int, ...], bands: Bands, reference: Coefficients | None = None
-) -> Coefficients:
-    """Coefficients [shape] of a stream of format 1. Raises CorruptArchiveError when `data` do not fit."""
+    data: bytes, shape: tuple[int, ...], bands: Bands, reference: Tensor | None, device: torch.device
+) -> Tensor:
+    """Coefficients [shape] of a stream of format 1, int32 on `device`; the work is the processor's.
+
+    Raises CorruptArchiveError when `data` do not fit.
+    """
     coefficients = np.zeros(shape, dtype=np.int32)
     magnitudes = np.zeros(shape, dtype=np.int32)
-    reference_magnitudes = None if reference is None else _magnitudes(reference)
+    reference_magnitudes = None if reference is None else _magnitudes(reference.cpu().numpy())
     decoder = entropy.SymbolDecoder(data)
     corrections = read_tables(decoder, np.arange(entropy.TABLES), CORRECTION_TABLE)
     silent = np.full(2, FIRST_SILENT_TABLE)
     for band in bands:
-        if not decoder.decode(np.array([flag_table(magnitudes, band)], dtype=np.uint8))[0]:
+        flag = flag_table([bool(magnitudes[parent].any()) for parent in band.parents])
+        if not decoder.decode(np.array([flag], dtype=np.uint8))[0]:
             continue
         silent = read_tables(decoder, silent, SIDE_TABLE)
         parents, padded, reference_padded = _surroundings(magnitudes, reference_magnitudes, band)
@@ -46,7 +54,7 @@ def decode_linear(
             padded[1:-1, 1:-1, 1:-1][here] = _magnitudes(values[here])
         magnitudes[band.where] = _magnitudes(values)
     decoder.finish()
-    return coefficients
+    return torch.from_numpy(coefficients).to(device)
 
 
 def _surroundings(

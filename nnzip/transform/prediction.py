@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nnzip.transform.arrays import Array, namespace, to_numpy, zeros_beside
 from nnzip.transform.phases import LARGEST
 
 INPUTS = 11
@@ -45,22 +46,23 @@ def no_equations() -> Equations:
     return np.zeros((INPUTS + 1, INPUTS + 1), dtype=np.int64)
 
 
-def equations(sums: NDArray[np.float32], values: NDArray[np.int32]) -> Equations:
+def equations(sums: Array, values: Array) -> Equations:
     """Of coefficients [n] and their signed sums [INPUTS, n], whole numbers.
 
     Where the sums are large, they and the coefficient are divided by a power of two, so that no place outweighs all
     others. Exact: sums of whole numbers below 2^53.
     """
-    size = np.abs(sums).sum(axis=0) + np.float32(1)
-    exponents = (size.view(np.int32) >> 23) - (127 + 3)
-    scale = np.ldexp(np.float32(16), -np.maximum(exponents, 0))
-    rows = np.empty((INPUTS + 1, values.size))
+    xp = namespace(sums)
+    size = abs(sums).sum(axis=0) + 1
+    exponents = ((size.view(xp.int32) >> 23) - (127 + 3)).clip(min=0)
+    scale = ((127 + 4 - exponents) << 23).view(xp.float32)  # 2^(4 - exponent)
+    rows = zeros_beside(sums, (INPUTS + 1, len(values)), "float64")
     rows[:-1] = sums
-    rows[-1] = np.minimum(np.maximum(values, -LARGEST), LARGEST)
+    rows[-1] = values.clip(-LARGEST, LARGEST)
     rows *= scale
-    np.floor(rows, out=rows)
-    rows[-1] = np.minimum(np.maximum(rows[-1], -1024), 1024)
-    return np.asarray(rows @ rows.T).astype(np.int64)
+    xp.floor(rows, out=rows)
+    rows[-1] = rows[-1].clip(-1024, 1024)
+    return to_numpy(rows @ rows.T).astype(np.int64)
 
 
 def of_the_reference(own: Equations) -> Equations:

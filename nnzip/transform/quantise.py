@@ -8,12 +8,15 @@ model (Sullivan & Wiegand, *Rate-distortion optimization for video compression*,
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from nnzip.archive import entropy
 from nnzip.transform.bands import Bands
-from nnzip.transform.coefficients import CodingPlan, Coefficients, plan_coding
+from nnzip.transform.coefficients import CodingPlan, plan_coding
 
 DEAD_ZONE = 0.54
 """Magnitudes below this many steps become zero before the optimisation; all others start from the nearest integer."""
@@ -27,53 +30,56 @@ SHIFT_UNIT = 1 / 250
 """Resolution of stored centroid shifts (int8), in steps."""
 
 
-def quantise(
-    values: NDArray[np.float32], bands: Bands, reference: Coefficients | None = None
-) -> tuple[Coefficients, CodingPlan]:
-    """Integers for finite `values` [time, lat, lon] and the plan to code them; beyond `LARGEST_MAGNITUDE` clipped."""
-    magnitudes = np.abs(values)
-    rounded = np.rint(np.minimum(magnitudes, np.float32(LARGEST_MAGNITUDE))).astype(np.int32)
-    rounded[magnitudes < DEAD_ZONE] = 0
-    candidates = np.nonzero(rounded)
-    kept = _with_sign(rounded[candidates], values[candidates])
-    chosen = np.zeros(values.shape, dtype=np.int32)
-    chosen[candidates] = kept
+def quantise(values: Tensor, bands: Bands, reference: Tensor | None = None) -> tuple[Tensor, CodingPlan]:
+    """Integers (int32) for finite float32 `values` [time, lat, lon] and the plan to code them, on the values' device;
+    beyond `LARGEST_MAGNITUDE` clipped."""
+    magnitudes = values.abs()
+    rounded = magnitudes.clamp(max=LARGEST_MAGNITUDE).round_().masked_fill_(magnitudes < DEAD_ZONE, 0)
+    chosen = rounded.copysign_(values).to(torch.int32)
+    candidates = torch.nonzero(chosen.view(-1)).view(-1)
     plan = plan_coding(chosen, bands, reference)
-    coding = plan.offsets[candidates], plan.tables[candidates], plan.classes[candidates]
-    saved = _bits(kept, *coding) - _bits(kept - np.sign(kept), *coding)
-    away = magnitudes[candidates] - rounded[candidates]  # error of keeping m; that of m - 1 is away + 1
-    chosen[candidates] = np.where(2 * away + 1 < LAGRANGIAN * saved, kept - np.sign(kept), kept)
+    kept, size, offsets, tables, classes = (
+        tensor.reshape(-1).index_select(0, candidates)
+        for tensor in (chosen, magnitudes, plan.offsets, plan.tables, plan.classes)
+    )
+    smaller = kept - kept.sign()
+    saved = _bits(kept, offsets, tables, classes) - _bits(smaller, offsets, tables, classes)
+    away = size - kept.abs()  # error of keeping m; that of m - 1 is away + 1
+    chosen.view(-1)[candidates] = torch.where(2 * away + 1 < LAGRANGIAN * saved, smaller, kept)
     return chosen, plan_coding(chosen, bands, reference)
 
 
-def centroids(values: NDArray[np.float32], quantised: Coefficients) -> tuple[float, float]:
+def centroids(values: Tensor, quantised: Tensor) -> tuple[float, float]:
     """How far the mean of the values quantised to magnitude 1, and to more, lies from that magnitude."""
-    magnitudes = np.abs(quantised)
+    magnitudes = quantised.abs()
+    away = values.abs().sub_(magnitudes)
     shifts = []
     for members in (magnitudes == 1, magnitudes > 1):
-        offset = (np.abs(values[members]) - magnitudes[members]).mean(dtype=np.float64) if members.any() else 0.0
-        shifts.append(float(np.clip(offset, -0.5, 0.5)))
+        offset = float(away[members].mean(dtype=torch.float64)) if bool(members.any()) else 0.0
+        shifts.append(min(max(offset, -0.5), 0.5))
     return shifts[0], shifts[1]
 
 
-def dequantise(quantised: Coefficients, shifts: tuple[float, float]) -> NDArray[np.float32]:
-    """Values moved by `shifts` (of magnitude 1, of more) to the centroids of their quantisation cells."""
-    signed = quantised.astype(np.float32)
-    magnitudes = np.abs(signed)
-    magnitudes += np.array([0.0, *shifts], dtype=np.float32).take(np.minimum(magnitudes, 2).astype(np.uint8))
-    return np.copysign(magnitudes, signed, out=magnitudes)
+def dequantise(quantised: Tensor, shifts: tuple[float, float]) -> Tensor:
+    """Values, float32, moved by `shifts` (of magnitude 1, of more) to the centroids of their quantisation cells."""
+    signed = quantised.to(torch.float32)
+    magnitudes = signed.abs()
+    magnitudes += torch.where(magnitudes > 1, shifts[1], torch.where(magnitudes == 1, shifts[0], 0.0))
+    return magnitudes.copysign_(signed)
 
 
-def _bits(
-    symbols: NDArray[np.int32], offsets: NDArray[np.int16], tables: NDArray[np.uint8], classes: NDArray[np.uint8]
-) -> NDArray[np.float32]:
+def _bits(symbols: Tensor, offsets: Tensor, tables: Tensor, classes: Tensor) -> Tensor:
     """What symbols [n] would cost as the plan codes them."""
     rest = symbols - offsets
-    lengths, signs = entropy.rest_lengths()
-    towards = np.where(rest < 0, entropy.SIGN_CLASSES - 1 - classes, classes)
-    bits: NDArray[np.float32] = lengths[tables, np.minimum(np.abs(rest), entropy.MAX_MAGNITUDE)]
-    return bits + np.where(rest == 0, np.float32(0), signs[towards])
+    lengths, signs = _lengths(symbols.device)
+    places = rest.abs().clamp_(max=entropy.MAX_MAGNITUDE).add_(tables, alpha=entropy.MAX_MAGNITUDE + 1)
+    towards = torch.where(rest < 0, entropy.SIGN_CLASSES - 1 - classes, classes).masked_fill_(rest == 0, len(signs) - 1)
+    return lengths.index_select(0, places) + signs.index_select(0, towards.to(torch.int32))
 
 
-def _with_sign(magnitudes: NDArray[np.int32], values: NDArray[np.float32]) -> Coefficients:
-    return np.where(values < 0, -magnitudes, magnitudes)
+@lru_cache(maxsize=4)
+def _lengths(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Bits of a magnitude, flat [table, magnitude], and of a positive sign [class and, last, none]."""
+    magnitudes, signs = entropy.rest_lengths()
+    by_class = np.append(signs, np.float32(0))
+    return torch.from_numpy(magnitudes).view(-1).to(device), torch.from_numpy(by_class).to(device)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+from torch import Tensor
+
 from nnzip.errors import CorruptArchiveError
 from nnzip.transform.bands import Bands
-from nnzip.transform.coefficients import Coefficients, decode_coefficients
+from nnzip.transform.coefficients import decode_coefficients
 from nnzip.transform.linear_coefficients import decode_linear
 
-Reader = Callable[[bytes, tuple[int, ...], Bands, Coefficients | None], Coefficients]
-"""(stream, shape, subbands, coefficients of the reference) -> coefficients; raises CorruptArchiveError."""
+Reader = Callable[[bytes, tuple[int, ...], Bands, Tensor | None, torch.device], Tensor]
+"""(stream, shape, subbands, coefficients of the reference, device) -> int32 coefficients; or CorruptArchiveError."""
 
 CONTEXT = 2
 """The context model of the streams that are written."""

@@ -1,0 +1,66 @@
+"""The coder of the detail layer on a GPU against the processor: equal bytes, equal integers, and how fast."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnzip.field.device import CPU
+from nnzip.field.selftest import fastest
+from nnzip.transform.bands import Bands, wavelet_bands
+from nnzip.transform.coefficients import decode_coefficients, encode_coefficients, plan_coding
+
+Example = tuple[Tensor, Bands]
+
+
+def coded_alike(device: torch.device) -> dict[str, int]:
+    """Integers coded on one device and decoded on another: how many differ (none may), and whether the bytes do."""
+    reference, bands = integers((9, 90, 181))
+    coefficients = torch.roll(reference, 1, 2) + reference // 2
+    devices = {CPU.type: CPU, device.type: device}
+    coded = {name: _coded(coefficients.to(where), bands, reference.to(where)) for name, where in devices.items()}
+    found = {}
+    for maker, data in coded.items():
+        for reader, where in devices.items():
+            decoded = decode_coefficients(data, tuple(coefficients.shape), bands, reference.to(where), where)
+            wrong = int((decoded.cpu() != coefficients).sum())
+            found[f"coefficients coded on {maker} that {reader} decodes otherwise"] = wrong
+    found["devices whose coder writes other bytes"] = sum(data != coded[CPU.type] for data in coded.values())
+    return found
+
+
+def coding_rates(device: torch.device, values: int) -> dict[str, float]:
+    """Coefficients per second of about so many: their contexts alone, and decoding them."""
+    side = max(int((values / 8) ** 0.5), 16)
+    coefficients, bands = integers((8, side, side))
+    data = _coded(coefficients, bands)
+    here = coefficients.to(device)
+
+    def decode() -> None:
+        decode_coefficients(data, tuple(coefficients.shape), bands, None, device)
+
+    rates = {
+        "contexts": fastest(lambda: plan_coding(here, bands), device),
+        "decoding of integers": fastest(decode, device),
+    }
+    return {what: coefficients.numel() / seconds for what, seconds in rates.items()}
+
+
+def entropy_digest() -> str:
+    """SHA-256 of fixed integers as they are coded: the same on every machine."""
+    return hashlib.sha256(_coded(*integers((5, 24, 40)))).hexdigest()
+
+
+def integers(shape: tuple[int, int, int]) -> Example:
+    """Coefficients from integer arithmetic alone, two thirds of them zero, and their subbands."""
+    number = np.arange(np.prod(shape), dtype=np.uint64)
+    mixed = (number * np.uint64(2654435761) % np.uint64(1 << 32)).astype(np.int64)
+    sizes = np.where(mixed % 11 == 0, mixed % 97 - 48, np.where(mixed % 3 == 0, mixed % 5 - 2, 0))
+    return torch.from_numpy(sizes.astype(np.int32).reshape(shape)), wavelet_bands(shape, (0, 2, 2))
+
+
+def _coded(coefficients: Tensor, bands: Bands, reference: Tensor | None = None) -> bytes:
+    return encode_coefficients(coefficients, bands, plan_coding(coefficients, bands, reference))
