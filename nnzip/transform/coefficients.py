@@ -37,6 +37,7 @@ FLAG_TABLES = (28, 46)
 FIRST_SILENT_TABLE = 24
 _SILENT_TABLE = 34
 _FEWEST_TO_CORRECT = 64
+_COUNTED = 1 << 20  # far beyond LARGEST, and far from the limits of 32 bits
 _CODER_BYTES = 2  # what the entropy coder adds to the symbols' bits, on average
 
 
@@ -66,13 +67,14 @@ def plan_coding(coefficients: Tensor, bands: Bands, reference: Tensor | None = N
     Cost: about 0.3 us per coefficient that is not silent, one core, and 0.3 ms per phase of a subband; memory about
     five times the coefficients.
     """
+    coefficients = coefficients.contiguous()
     offsets = torch.zeros_like(coefficients, dtype=torch.int16)
     tables = torch.zeros_like(coefficients, dtype=torch.uint8)
     classes = torch.full_like(coefficients, entropy.SIGN_CLASSES // 2, dtype=torch.uint8)
     values = as_array(coefficients)
     parts = as_array(offsets), as_array(tables), as_array(classes)
     contexts = ChannelContexts(tuple(coefficients.shape), bands, None if reference is None else as_array(reference))
-    occupied = [bool(coefficients[band.where].any()) for band in bands]
+    occupied = np.array([bool(values[band.where].any()) for band in bands])
     with exact_float32(coefficients.device):
         for number in np.flatnonzero(occupied).tolist():
             where = bands[number].where
@@ -83,11 +85,12 @@ def plan_coding(coefficients: Tensor, bands: Bands, reference: Tensor | None = N
                 for part, flat in zip(parts, (found.offsets, found.tables, found.classes), strict=True):
                     part[where][here] = flat.reshape(part[where][here].shape)
                 subband.put(values[where][here])
-    rest = coefficients.to(torch.int64) - offsets
-    corrections, bits = _fit_corrections(rest, tables, classes)
-    silent, silent_bits = _fit_silent(rest, tables, bands, occupied)
+    rest = coefficients.clamp(-_COUNTED, _COUNTED).sub_(offsets)
+    corrections, bits = _fit_corrections(*_at(tables > 0, rest, tables, classes))
+    quiet = _at(tables == 0, rest, _silent_groups(bands, rest))
+    silent, silent_bits = _fit_silent(quiet[0], quiet[1], occupied)
     _fill_in(tables, corrections, silent, bands)
-    bits += silent_bits + _further_bits(rest, tables)
+    bits += silent_bits + _further_bits(*_at(rest.abs() > LARGEST, coefficients, offsets, tables))
     side = _side_chunks(bands, corrections, silent)
     bits += sum(entropy.estimate_bits(*chunk) for chunks in side for chunk in chunks)
     return CodingPlan(offsets, tables, classes, corrections, silent, bits / 8 + _CODER_BYTES)
@@ -190,57 +193,64 @@ def _side_chunks(bands: Bands, corrections: Tables, silent: Tables) -> Iterator[
         before = tables if tables.any() else before
 
 
+def _at(where: Tensor, *arrays: Tensor) -> list[Tensor]:
+    """Flat values of contiguous arrays there."""
+    places = torch.nonzero(where.view(-1)).view(-1)
+    return [array.view(-1).index_select(0, places) for array in arrays]
+
+
 def _fit_corrections(rest: Tensor, tables: Tensor, classes: Tensor) -> tuple[Tables, float]:
     """For every table the network can ask for, the table that codes its symbols best; none where that does not pay.
 
-    With the bits of all coefficients that are not silent.
+    Of coefficients [n] that are not silent; with their bits.
     """
-    asked = tables > 0
-    symbols = rest[asked]
-    counts = _counts(symbols, tables[asked], entropy.TABLES)
+    counts = _counts(rest, tables, entropy.TABLES)
     bits = counts @ entropy.code_lengths()[:, : counts.shape[1]].T
     none = np.arange(entropy.TABLES, dtype=np.uint8)
     chosen = np.where(counts.sum(axis=1) >= _FEWEST_TO_CORRECT, np.maximum(np.argmin(bits, axis=1), 1), none)
     gain = float((bits[none, none] - bits[none, chosen]).sum())
     cost = entropy.estimate_bits(*_side(chosen - none.astype(np.int64), CORRECTION_TABLE))
     used = chosen.astype(np.uint8) if gain > cost else none
-    kinds = torch.where(symbols > 0, classes[asked], entropy.SIGN_CLASSES - 1 - classes[asked])[symbols != 0]
-    signs = torch.bincount(kinds, minlength=entropy.SIGN_CLASSES).cpu().numpy()
+    towards = torch.where(rest > 0, classes, entropy.SIGN_CLASSES - 1 - classes).add_(1).masked_fill_(rest == 0, 0)
+    signs = torch.bincount(towards, minlength=1 + entropy.SIGN_CLASSES)[1:].cpu().numpy()
     return used, float(bits[none, used].sum() + signs @ (entropy.sign_lengths() - 1))
 
 
-def _fit_silent(rest: Tensor, tables: Tensor, bands: Bands, occupied: Sequence[bool]) -> tuple[Tables, float]:
-    """Tables of silent coefficients: those that code them and their own difference from the last ones in fewest
-    bits; with these bits."""
-    silent = np.zeros((len(bands), 2), dtype=np.uint8)
-    before = np.full(2, FIRST_SILENT_TABLE)
-    all_tables = np.arange(entropy.TABLES)
-    total = 0.0
+def _fit_silent(rest: Tensor, groups: Tensor, occupied: NDArray[np.bool_]) -> tuple[Tables, float]:
+    """Tables of silent coefficients [n] by subband: those that code them and their own difference from the last ones
+    in fewest bits; with these bits. `groups`: see `_silent_groups`."""
+    counts = _counts(rest, groups, 2 * occupied.size)
+    bits = (counts @ entropy.code_lengths()[:, : counts.shape[1]].T).reshape(occupied.size, 2, -1)
+    silent = np.zeros((occupied.size, 2), dtype=np.uint8)
+    before, total = np.full(2, FIRST_SILENT_TABLE), 0.0
+    differences = np.arange(entropy.TABLES)
     for number in np.flatnonzero(occupied).tolist():
-        band = bands[number]
-        quiet = tables[band.where] == 0
-        later = torch.ones_like(quiet, dtype=torch.uint8)
-        later[phase_slices(band.shape, 0)] = 0
-        counts = _counts(rest[band.where][quiet], later[quiet], 2)
-        bits = counts @ entropy.code_lengths()[:, : counts.shape[1]].T
-        for group in range(2):
-            side = entropy.code_lengths()[_SILENT_TABLE][np.abs(all_tables - before[group])]
-            before[group] = max(int(np.argmin((bits[group] + side)[1:])) + 1, 1)
-            total += bits[group, before[group]]
+        side = entropy.code_lengths()[_SILENT_TABLE][np.abs(differences - before[:, None])]
+        before = np.argmin((bits[number] + side)[:, 1:], axis=1) + 1
         silent[number] = before
-    return silent, float(total)
+        total += float(bits[number, [0, 1], before].sum())
+    return silent, total
 
 
-def _further_bits(rest: Tensor, tables: Tensor) -> float:
-    """What magnitudes beyond LARGEST cost more than LARGEST, which is how they were counted."""
-    further = rest.abs() > LARGEST
-    symbols, kinds = rest[further].cpu().numpy(), tables[further].cpu().numpy()
-    return entropy.estimate_bits(symbols, kinds) - float(entropy.code_lengths()[kinds, LARGEST].sum())
+def _silent_groups(bands: Bands, like: Tensor) -> Tensor:
+    """Which table serves a coefficient if it is silent, int16: twice its subband's number, and one more in later
+    phases."""
+    groups = torch.zeros_like(like, dtype=torch.int16)
+    for number, band in enumerate(bands):
+        groups[band.where] = 2 * number + 1
+        groups[band.where][phase_slices(band.shape, 0)] = 2 * number
+    return groups
+
+
+def _further_bits(coefficients: Tensor, offsets: Tensor, tables: Tensor) -> float:
+    """What these coefficients [n] cost more than magnitudes of LARGEST, which is how they were counted."""
+    rest, kinds = (coefficients.to(torch.int64) - offsets).cpu().numpy(), tables.cpu().numpy()
+    return entropy.estimate_bits(rest, kinds) - float(entropy.code_lengths()[kinds, LARGEST].sum())
 
 
 def _counts(rest: Tensor, groups: Tensor, count: int) -> NDArray[np.float64]:
-    """How often each magnitude occurs in each group [group, magnitude]."""
-    if not rest.numel():
+    """How often each magnitude [n] occurs in each group [group, magnitude]."""
+    if not len(rest):
         return np.zeros((count, 1))
     magnitudes = rest.abs().clamp_(max=LARGEST)
     width = int(magnitudes.max()) + 1
