@@ -11,18 +11,17 @@ library).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nnzip.budget import tiles
+from nnzip.corrector import Bounds, Corrected, Corrector
 from nnzip.data.grouping import Group
-from nnzip.detail.corrections import CorrectionsEncoder
 from nnzip.detail.payload import encode_interpolation, encode_wavelet
-from nnzip.detail.tile import compose
 from nnzip.field.axes import SourceGrid
 from nnzip.field.fill import fill_missing
 from nnzip.field.fit import FitOptions, Report, fit_field
@@ -30,42 +29,20 @@ from nnzip.field.model import Field
 from nnzip.field.payload import read_field
 from nnzip.field.probes import record_probes
 from nnzip.field.search import RateModel
-from nnzip.promises.constraints import Part
-from nnzip.promises.intervals import Intervals
-from nnzip.promises.peaks import BlockPeaks
-from nnzip.promises.resolve import Promise
 from nnzip.transform import wavelet
 
 FIELD_SHARE = 0.015
 """What the field may take of the expected size; it also is the layer that previews are made from."""
 
-_BLOCK_VALUES = 1 << 20  # looked at in one go, in float64
+_SAMPLE_VALUES, _SAMPLE_TIMES = 1 << 20, 8
+"""Values of a channel, and times, from which on a part of a tile stands for all of it where coding it is tried."""
 
 _MULTIPLES = (1.6, 2.0, 2.5, 3.2)
 """Quantisation steps of the wavelet that are tried, in bounds."""
 _FINER = (1.2, 0.85, 0.6, 0.4)
 """Tried too where promises ask for less than the bound at many points."""
 
-_UNLIMITED = np.array([-np.inf, np.inf])
-
 Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a variable promises: `bound` in its units, what else is to be kept, and the `guard` that every decoder's
-    arithmetic stays within."""
-
-    bound: float
-    guard: float
-    dtype: str
-    promises: tuple[Promise, ...] = ()
-
-    @property
-    def breaks(self) -> NDArray[np.int64]:
-        """Time steps of the record that blocks of maxima begin at: parts that are cut there cost least."""
-        found = [promise.constraint.breaks for promise in self.promises if isinstance(promise.constraint, BlockPeaks)]
-        return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found]))
 
 
 @dataclass(frozen=True)
@@ -112,10 +89,10 @@ def compress_bounded(
         base = None if field is None else field.standardised(np.arange(start, stop, dtype=np.float64), rows, columns)
         for variable, ((_, part), coder) in enumerate(zip(group.parts(), coders, strict=True)):
             under = None if field is None or base is None else _Base(field, base[part], part.start)
-            coded = coder.encode(values[part, start:stop], first + start, under)
+            coded = coder.encode(_Tile(values[part, start:stop], first + start, under))
             details.append(coded.detail)
-            corrections.append(coded.corrections)
-            promised[variable] += coded.promised
+            corrections.append(coded.corrections.data)
+            promised[variable] += coded.corrections.promised
         report("coding", 0.4 + 0.6 * (number + 1) / len(ranges), None, None)
     return Layers(payload, details, corrections, promised)
 
@@ -135,172 +112,125 @@ class _Base:
 
 
 @dataclass(frozen=True)
-class _Coded:
-    """`plain`: bytes of the corrections without promises beyond the bound; None where there are none."""
+class _Tile:
+    """A variable's values [channel, time, lat, lon] from time step `start` of the record on, and the field, if there
+    is one."""
 
+    original: NDArray[np.floating]
+    start: int
+    base: _Base | None
+
+    def part(self, channels: int, times: int) -> _Tile:
+        """Its first channels and times."""
+        base = self.base
+        under = None if base is None else replace(base, standardised=base.standardised[:channels, :times])
+        return _Tile(self.original[:channels, :times], self.start, under)
+
+    def foundation(self) -> tuple[Callable[[int], Values | float], NDArray[np.float32] | None]:
+        """What lies under a channel, in the data's units: the field, or else its mean; and the means."""
+        if self.base is not None:
+            return self.base.channel, None
+        means = _finite_means(self.original)
+        return lambda channel: float(means[channel]), means
+
+    def residual(self, device: torch.device) -> Tensor:
+        """What the field misses, float32 on `device`, missing points filled."""
+        residual, (under, _) = torch.empty(self.original.shape, dtype=torch.float32), self.foundation()
+        for channel, target in enumerate(residual):
+            target.copy_(torch.from_numpy(self.original[channel] - under(channel)))
+        missing = torch.from_numpy(np.isnan(self.original)).to(device)
+        return fill_missing(residual.to(device).nan_to_num_(nan=0.0), missing)
+
+
+@dataclass(frozen=True)
+class _Coded:
     detail: bytes
-    corrections: bytes
-    plain: Callable[[], int] | None
+    corrections: Corrected
 
     @property
     def bytes(self) -> int:
-        return len(self.detail) + len(self.corrections)
-
-    @property
-    def promised(self) -> int:
-        """Bytes of the corrections that promises beyond the bound take."""
-        return 0 if self.plain is None else len(self.corrections) - self.plain()
+        return len(self.detail) + len(self.corrections.data)
 
 
 class _VariableCoder:
-    """Codes the tiles of one variable; the first tile decides the coding, the depth in time and the step for
+    """Codes the tiles of one variable; a part of the first tile decides the coding, the depth in time and the step for
     all."""
 
-    def __init__(self, grid: SourceGrid, promise: Bounds, device: torch.device) -> None:
-        self._grid, self._promise, self._device = grid, promise, device
+    def __init__(self, grid: SourceGrid, bounds: Bounds, device: torch.device) -> None:
+        self._grid, self._bounds, self._device = grid, bounds, device
         self._multiple: float | None = None  # step of the wavelet in bounds
-        self._interpolates: bool | None = None
-        self._time_depth: int | None = None
+        self._interpolates = False
+        self._time_depth = 0
 
-    def encode(self, original: NDArray[np.floating], start: int, base: _Base | None) -> _Coded:
-        """Detail and corrections of a tile [channel, time, lat, lon] that begins at time step `start`."""
-        if self._interpolates:
-            return self._interpolation(original, start) or self._best_wavelet(original, start, base)
-        wavelets = self._best_wavelet(original, start, base)
-        if self._interpolates is None:
-            interpolated = self._interpolation(original, start)
+    def encode(self, tile: _Tile) -> _Coded:
+        """Detail and corrections of a tile."""
+        if self._multiple is None:
+            self._time_depth = self._best_time_depth(tile.part(1, tile.original.shape[1]))
+            part = tile.part(*_sample(tile.original.shape))
+            self._multiple, wavelets = self._best_multiple(part)
+            interpolated = self._interpolation(part)
             self._interpolates = interpolated is not None and interpolated.bytes < wavelets.bytes
-            if interpolated is not None and self._interpolates:
-                return interpolated
-        return wavelets
+            if part.original.shape == tile.original.shape:
+                return interpolated if interpolated is not None and self._interpolates else wavelets
+        found = self._interpolation(tile) if self._interpolates else None
+        return found if found is not None else self._wavelets(tile)(self._multiple)
 
-    def _interpolation(self, original: NDArray[np.floating], start: int) -> _Coded | None:
+    def _interpolation(self, tile: _Tile) -> _Coded | None:
         """None where no step keeps the bound (values too large for their integers)."""
-        limits = _limits(original)
-        corrections = _Corrector(original, start, None, limits, self._promise, self._device)
-        largest = np.abs(limits).max() + self._promise.bound
-        step = 2 * (self._promise.bound - self._promise.guard - np.spacing(largest.astype(self._promise.dtype)) / 2)
+        limits, bounds = _limits(tile.original), self._bounds
+        corrector = Corrector(tile.original, tile.start, None, limits, bounds, self._device)
+        largest = np.abs(limits).max() + bounds.bound
+        step = 2 * (bounds.bound - bounds.guard - np.spacing(largest.astype(bounds.dtype)) / 2)
         try:
-            detail = encode_interpolation(_filled(original), float(step), limits, self._device, corrections.visit)
+            detail = encode_interpolation(_filled(tile.original), float(step), limits, self._device, corrector.visit)
         except OverflowError:
             return None
-        return corrections.coded(detail)
+        return _Coded(detail, corrector.corrected())
 
-    def _best_wavelet(self, original: NDArray[np.floating], start: int, base: _Base | None) -> _Coded:
-        """The step that makes detail plus corrections smallest: from the first multiple on, while it gets
-        better."""
-        means = None if base is not None else _finite_means(original)
-
-        def under(channel: int) -> Values | float:
-            return base.channel(channel) if base is not None else float(0 if means is None else means[channel])
-
-        residual = torch.empty(original.shape, dtype=torch.float32)
-        for channel, target in enumerate(residual):
-            target.copy_(torch.from_numpy(original[channel] - under(channel)))
-        missing = torch.from_numpy(np.isnan(original)).to(self._device)
-        residual = fill_missing(residual.to(self._device).nan_to_num_(nan=0.0), missing)
-        depths, limits = self._depths(residual), _limits(original)
+    def _wavelets(self, tile: _Tile) -> Callable[[float], _Coded]:
+        """Codes the tile with a multiple of the bound as step."""
+        residual, limits, (under, means) = tile.residual(self._device), _limits(tile.original), tile.foundation()
+        _, times, rows, columns = residual.shape
+        depths = (min(self._time_depth, wavelet.max_depth(times)), wavelet.max_depth(rows), wavelet.max_depth(columns))
 
         def coded(multiple: float) -> _Coded:
-            corrections = _Corrector(original, start, under, limits, self._promise, self._device)
-            step, periodic = multiple * self._promise.bound, self._grid.periodic
-            return corrections.coded(encode_wavelet(residual, step, depths, periodic, limits, means, corrections.visit))
+            corrector = Corrector(tile.original, tile.start, under, limits, self._bounds, self._device)
+            step, periodic = multiple * self._bounds.bound, self._grid.periodic
+            detail = encode_wavelet(residual, step, depths, periodic, limits, means, corrector.visit)
+            return _Coded(detail, corrector.corrected())
 
-        if self._multiple is not None:
-            return coded(self._multiple)
-        first, second = coded(_MULTIPLES[1]), coded(_MULTIPLES[2])
-        others: tuple[float, ...] = _MULTIPLES[:1]
-        best, self._multiple = first, _MULTIPLES[1]
-        if second.bytes < first.bytes:
-            best, self._multiple, others = second, _MULTIPLES[2], _MULTIPLES[3:]
-        if others == _MULTIPLES[:1] and self._promise.promises:
-            others += _FINER
+        return coded
+
+    def _best_multiple(self, tile: _Tile) -> tuple[float, _Coded]:
+        """The step that makes detail plus corrections smallest: from the first multiple on, while it gets better."""
+        coded = self._wavelets(tile)
+        best = min(((multiple, coded(multiple)) for multiple in _MULTIPLES[1:3]), key=lambda trial: trial[1].bytes)
+        others: tuple[float, ...] = _MULTIPLES[3:]
+        if best[0] == _MULTIPLES[1]:
+            others = _MULTIPLES[:1] + (_FINER if self._bounds.promises else ())
         for multiple in others:
             trial = coded(multiple)
-            if trial.bytes >= best.bytes:
+            if trial.bytes >= best[1].bytes:
                 break
-            best, self._multiple = trial, multiple
+            best = multiple, trial
         return best
 
-    def _depths(self, residual: torch.Tensor) -> tuple[int, int, int]:
-        _, times, rows, columns = residual.shape
-        spatial = (wavelet.max_depth(rows), wavelet.max_depth(columns))
-        deepest = wavelet.max_depth(times)
-        if self._time_depth is None:
-            sizes = {}
-            for depth in sorted({0, deepest // 2, deepest}):
-                coefficients = wavelet.forward(residual[:1], (depth, *spatial), self._grid.periodic)
-                sizes[depth] = RateModel(coefficients.cpu().numpy()).bytes(_MULTIPLES[1] * self._promise.bound)
-            self._time_depth = min(sizes, key=lambda depth: sizes[depth])
-        return (min(self._time_depth, deepest), *spatial)
+    def _best_time_depth(self, tile: _Tile) -> int:
+        residual = tile.residual(self._device)
+        spatial = (wavelet.max_depth(residual.shape[2]), wavelet.max_depth(residual.shape[3]))
+        deepest = wavelet.max_depth(residual.shape[1])
+        sizes = {}
+        for depth in sorted({0, deepest // 2, deepest}):
+            coefficients = wavelet.forward(residual, (depth, *spatial), self._grid.periodic)
+            sizes[depth] = RateModel(coefficients.cpu().numpy()).bytes(_MULTIPLES[1] * self._bounds.bound)
+        return min(sizes, key=lambda depth: sizes[depth])
 
 
-class _Corrector:
-    """Finds the corrections of a tile while its detail is coded, channel by channel.
-
-    `base`: None where the detail are the values themselves, which every decoder computes exactly alike.
-    """
-
-    def __init__(
-        self,
-        original: NDArray[np.floating],
-        start: int,
-        base: Callable[[int], Values | float] | None,
-        limits: NDArray[np.float32],
-        promise: Bounds,
-        device: torch.device,
-    ) -> None:
-        self._original, self._start, self._base = original, start, base
-        self._limits, self._promise = limits.astype(np.float64), promise
-        bounds = np.full(len(original), promise.bound)
-        _, times, rows, columns = original.shape
-        self._encoder, self._plain = (CorrectionsEncoder(bounds, (times, rows, columns), device) for _ in range(2))
-
-    def visit(self, channel: int, detail: NDArray[np.floating]) -> None:
-        """What a channel's stream decodes to."""
-        base, limits = 0.0 if self._base is None else self._base(channel), self._limits[:, channel]
-        for start, stop in _time_parts(detail.shape, self._promise.breaks - self._start):
-            under = base if isinstance(base, float) else base[start:stop]
-            part = Part(channel, self._start + start, self._original[channel, start:stop].astype(np.float64))
-            self._correct(part, compose(detail[start:stop], under, _UNLIMITED), limits, start * detail[0].size)
-
-    def _correct(self, part: Part, unclamped: Values, limits: Values, position: int) -> None:
-        promise = self._promise
-        guard = 0.0 if self._base is None else promise.guard
-        decoded = np.clip(unclamped, limits[0], limits[1])
-        allowed = Intervals(part.original, promise.bound, promise.dtype)
-        place = (part.channel, position, part.original, decoded)
-        if not promise.promises:
-            self._encoder.add(*place, allowed.low, allowed.high, guard)
-            return
-        self._plain.add(*place, allowed.low, allowed.high, guard)
-        for kept in promise.promises:
-            kept.constraint.narrow(allowed, part, decoded, guard)
-        allowed.require_values()
-        clamped = (unclamped <= limits[0] - guard) | (unclamped >= limits[1] + guard)
-        self._encoder.add(*place, *allowed.beyond(limits), np.where(clamped, 0.0, guard))
-
-    def coded(self, detail: bytes) -> _Coded:
-        """The detail that was visited, with its corrections."""
-        plain = (lambda: len(self._plain.encode())) if self._promise.promises else None
-        return _Coded(detail, self._encoder.encode(), plain)
-
-
-def _time_parts(shape: Sequence[int], breaks: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Time ranges of [time, lat, lon] with about `_BLOCK_VALUES` values, at most twice as many, that end at `breaks`
-    where they can."""
-    together = max(_BLOCK_VALUES // max(prod(shape[1:]), 1), 1)
-    parts, start = [], 0
-    while start < shape[0]:
-        stop = min(start + together, shape[0])
-        before, after = breaks[(breaks > start) & (breaks <= stop)], breaks[breaks > stop]
-        if before.size and stop < shape[0]:
-            stop = int(before[-1])
-        elif after.size and stop < shape[0]:
-            stop = int(after[0]) if after[0] <= start + 2 * together else stop
-        parts.append((start, min(stop, shape[0])))
-        start = parts[-1][1]
-    return parts
+def _sample(shape: Sequence[int]) -> tuple[int, int]:
+    """How many channels and times of a tile are enough to choose its coding."""
+    channels, times, rows, columns = shape
+    enough = max(-(-_SAMPLE_VALUES // (rows * columns)), _SAMPLE_TIMES)
+    return max(min(channels // 2, 2), 1), enough if 2 * enough <= times else times
 
 
 def _finite_means(original: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -26,8 +26,8 @@ from nnzip.archive.manifest import (
     Source,
 )
 from nnzip.archive.mask import MaskEncoder
-from nnzip.bounded import Bounds
 from nnzip.budget import segments
+from nnzip.corrector import Bounds
 from nnzip.data.grouping import Group, VariableLayout, stack
 from nnzip.data.skeleton import RawArray, attrs_to_json, compressed_attributes, to_raw
 from nnzip.errors import InputError

@@ -11,9 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from nnzip.archive.manifest import SegmentEntry
-from nnzip.bounded import Bounds
 from nnzip.budget import Target
 from nnzip.comparison import area_weights
+from nnzip.corrector import Bounds
 from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from nnzip.archive.manifest import KeptPromise
-from nnzip.bounded import Bounds
 from nnzip.budget import Target
+from nnzip.corrector import Bounds
 from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError, VerificationError

@@ -10,7 +10,7 @@ import msgspec
 import xarray as xr
 
 from nnzip.archive.manifest import AchievedErrors, GroupEntry, KeptPromise, Manifest
-from nnzip.bounded import Bounds
+from nnzip.corrector import Bounds
 from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import units_of
 from nnzip.promises.constraints import Check

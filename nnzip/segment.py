@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.archive.manifest import SegmentEntry
-from nnzip.bounded import Bounds, compress_bounded
+from nnzip.bounded import compress_bounded
 from nnzip.budget import tiles
+from nnzip.corrector import Bounds
 from nnzip.data.grouping import Group
 from nnzip.field.axes import SourceGrid
 from nnzip.field.device import memory_errors

@@ -37,8 +37,8 @@ def within(
     encoder = CorrectionsEncoder(bounds, shape_of(original), CPU)
     for channel, time in np.ndindex(original.shape[:2]):
         place = (channel, time)
-        start = time * original[0, 0].size
-        encoder.add(channel, start, original[place], decoded[place], low[place], high[place], guard)
+        places = time * original[0, 0].size + np.arange(original[0, 0].size)
+        encoder.add(channel, places, original[place], decoded[place], low[place], high[place], guard)
     data = encoder.encode()
     return data, corrected(data, decoded)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import nnzip
-from nnzip import bounded, budget
+from nnzip import budget, corrector
 from nnzip.errors import NnzipError, UsageError, VerificationError
 from nnzip.promises.constraints import Tolerance
 from nnzip.promises.requests import COMPARISONS
@@ -123,7 +123,7 @@ def test_blocks_across_segments_tiles_and_parts(
     segment, tile, together = (40 * times for times in parts)
     monkeypatch.setattr(budget, "SEGMENT_VALUES", segment)
     monkeypatch.setattr(budget, "TILE_VALUES", tile)
-    monkeypatch.setattr(bounded, "_BLOCK_VALUES", together)
+    monkeypatch.setattr(corrector, "_BLOCK_VALUES", together)
     promises = ["preserve-maxima day", "preserve-minima month", "extremes p80:0.2", "preserve-maxima year"]
     back = decoded(original, tmp_path / "a.nnz", promises)
     x, y = (v["x"] for v in (original, back))

@@ -82,14 +82,14 @@ class CorrectionsEncoder:
     def add(
         self,
         channel: int,
-        start: int,
+        places: NDArray[np.int64],
         original: Values,
         decoded: Values,
         low: Limits,
         high: Limits,
         guard: Values | float,
     ) -> None:
-        """A part of one channel whose first value is number `start` of it, all of any one shape; `guard` or a number.
+        """Points of one channel, numbered `places` in its raster order, all of any one shape; `guard` or a number.
 
         Points where `decoded` is outside [low + guard, high - guard] are corrected; NaN limits are never broken. Where
         no fix leads inside, the number in [low, high] nearest to `original` is stored, which needs no guard.
@@ -99,7 +99,7 @@ class CorrectionsEncoder:
         if wrong.size:
             stored = np.clip(original.ravel()[wrong], low.ravel()[wrong], high.ravel()[wrong])
             before, least, most = (v.ravel()[wrong].astype(np.float64) for v in (decoded, inner_low, inner_high))
-            positions = (channel * self._size + start + wrong).astype(np.int64)
+            positions = (channel * self._size + places.ravel()[wrong]).astype(np.int64)
             self._wrong.append((positions, before, least, most, stored.astype(np.float64)))
 
     def encode(self) -> bytes:

@@ -49,7 +49,7 @@ class DetailHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
         return (interpolation_bands if self.interpolation else wavelet_bands)(self.shape[1:], self.axes)
 
 
-Visit = Callable[[int, NDArray[np.floating]], None]
+Visit = Callable[[int, Tensor], None]
 """Gets the number of a channel and what its stream decodes to, [time, lat, lon]."""
 
 
@@ -86,7 +86,7 @@ class Detail:
             if header.interpolation:
                 yield interpolation.inverse(previous.cpu().numpy().astype(np.int64), header.axes) * step
             else:
-                yield _inverse(previous, (shift[0], shift[1]), step, header.axes, self.periodic)
+                yield _inverse(previous, (shift[0], shift[1]), step, header.axes, self.periodic).cpu().numpy()
             start += size
 
 
@@ -147,7 +147,7 @@ def encode_interpolation(
         bands = interpolation_bands(tuple(integers.shape), order)
         symbols = torch.from_numpy(interpolation.forward(integers, order).astype(np.int32)).to(device)
         streams.append(encode_coefficients(symbols, bands, plan_coding(symbols, bands, previous)))
-        visit(number, integers * step)
+        visit(number, torch.from_numpy(integers * step))
         previous = symbols
     header = DetailHeader(
         shape=_shape(values),
@@ -191,11 +191,10 @@ def _pack(header: DetailHeader, streams: Sequence[bytes]) -> bytes:
 
 def _inverse(
     coefficients: Tensor, shift: tuple[int, int], step: float, depths: tuple[int, int, int], periodic: Flags
-) -> NDArray[np.float32]:
+) -> Tensor:
     """Encoder and decoder both come through here, so that their rounding is the same."""
     values = dequantise(coefficients, (shift[0] * SHIFT_UNIT, shift[1] * SHIFT_UNIT)).mul_(step)
-    inverted: NDArray[np.float32] = wavelet.inverse(values, depths, periodic).cpu().numpy()
-    return inverted
+    return wavelet.inverse(values, depths, periodic)
 
 
 def _check(header: DetailHeader, shape: Shape, available: int) -> None:
