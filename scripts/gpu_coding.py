@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nnzip.field.device import CPU
 from nnzip.field.selftest import fastest
-from nnzip.transform.bands import Bands, wavelet_bands
+from nnzip.transform.bands import Bands
 from nnzip.transform.coefficients import decode_coefficients, encode_coefficients, plan_coding
-
-Example = tuple[Tensor, Bands]
+from nnzip.transform.exactness import integers
 
 
 def coded_alike(device: torch.device) -> dict[str, int]:
@@ -52,14 +50,6 @@ def coding_rates(device: torch.device, values: int) -> dict[str, float]:
 def entropy_digest() -> str:
     """SHA-256 of fixed integers as they are coded: the same on every machine."""
     return hashlib.sha256(_coded(*integers((5, 24, 40)))).hexdigest()
-
-
-def integers(shape: tuple[int, int, int]) -> Example:
-    """Coefficients from integer arithmetic alone, two thirds of them zero, and their subbands."""
-    number = np.arange(np.prod(shape), dtype=np.uint64)
-    mixed = (number * np.uint64(2654435761) % np.uint64(1 << 32)).astype(np.int64)
-    sizes = np.where(mixed % 11 == 0, mixed % 97 - 48, np.where(mixed % 3 == 0, mixed % 5 - 2, 0))
-    return torch.from_numpy(sizes.astype(np.int32).reshape(shape)), wavelet_bands(shape, (0, 2, 2))
 
 
 def _coded(coefficients: Tensor, bands: Bands, reference: Tensor | None = None) -> bytes:

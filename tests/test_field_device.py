@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from nnzip.errors import ResourceError, UnavailableError
 from nnzip.field import device
 from nnzip.field.device import CPU, cuda_problem, in_blocks, memory_errors, resolve_device
+from nnzip.transform import exactness
 from nnzip.transform.precision import exact_float32
 
 OLD_DRIVER = "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver.\nMore."
@@ -63,6 +65,27 @@ def test_why_a_gpu_cannot_be_used(monkeypatch: pytest.MonkeyPatch, error: Except
     with pytest.raises(UnavailableError, match=message) as raised:
         resolve_device("cuda")
     assert "\n" not in str(raised.value)
+
+
+def test_a_gpu_that_computes_other_contexts_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel that is tried and the device's contexts run on the processor here."""
+    ones, plan = torch.ones, exactness.plan_coding
+    monkeypatch.setattr(torch, "ones", lambda *size, device: ones(*size))
+    monkeypatch.setattr(device, "contexts_are_exact", lambda _: exactness.contexts_are_exact(CPU))
+    assert resolve_device("cuda") == torch.device("cuda")
+    cuda_problem.cache_clear()
+
+    def planned(*arguments: Any) -> Any:
+        found = plan(*arguments)
+        plans.append(found)
+        found.tables.view(-1)[7] += len(plans) == 2
+        return found
+
+    plans: list[Any] = []
+    monkeypatch.setattr(exactness, "plan_coding", planned)
+    with pytest.raises(UnavailableError, match="nothing else could read what it codes"):
+        resolve_device("cuda")
+    assert len(plans) == 2
 
 
 def test_products_are_exact_whatever_the_caller_allows() -> None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 
 from nnzip.errors import ResourceError, UnavailableError
+from nnzip.transform.exactness import contexts_are_exact
 
 CPU = torch.device("cpu")
 
@@ -31,15 +32,17 @@ def resolve_device(name: str) -> torch.device:
 def cuda_problem() -> str | None:
     """Why CUDA does not work here (no GPU, a driver too old, torch without CUDA) in one line; None where it works.
 
-    Runs a kernel, once per process: a torch that was not built for this GPU fails only then. Takes up to seconds.
+    Runs kernels, once per process: a torch that was not built for this GPU fails only then, and a GPU whose contexts
+    are not those of the processor must not code. Takes up to seconds.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch warns of is raised too
         try:
             torch.ones(1, device="cuda").add_(1).item()
+            exact = contexts_are_exact(torch.device("cuda"))
         except (RuntimeError, AssertionError) as error:
             return str(error).strip().splitlines()[0].rstrip(".")
-    return None
+    return None if exact else "its whole numbers differ from the processor's, so nothing else could read what it codes"
 
 
 def in_blocks(times: int, rows: int, rows_together: int, work: Callable[[slice, slice], None]) -> None:
