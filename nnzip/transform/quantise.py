@@ -64,8 +64,8 @@ def dequantise(quantised: Tensor, shifts: tuple[float, float]) -> Tensor:
     """Values, float32, moved by `shifts` (of magnitude 1, of more) to the centroids of their quantisation cells."""
     signed = quantised.to(torch.float32)
     magnitudes = signed.abs()
-    magnitudes += torch.where(magnitudes > 1, shifts[1], torch.where(magnitudes == 1, shifts[0], 0.0))
-    return magnitudes.copysign_(signed)
+    ones, more = (members.to(torch.float32) for members in (magnitudes == 1, magnitudes > 1))
+    return magnitudes.add_(ones, alpha=shifts[0]).add_(more, alpha=shifts[1]).copysign_(signed)
 
 
 def _bits(symbols: Tensor, offsets: Tensor, tables: Tensor, classes: Tensor) -> Tensor:
