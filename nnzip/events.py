@@ -15,7 +15,7 @@ from nnzip.errors import UsageError
 from nnzip.metrics.evaluation import to_plain
 from nnzip.metrics.extremes_cyclone import displacement, great_circle, track, tracked_variable, wind_speed
 from nnzip.metrics.extremes_regions import threshold_overlap
-from nnzip.metrics.grid import Grid, coordinate_label, degrees, require_grid
+from nnzip.metrics.grid import Grid, coordinate_label, degrees, require_grid, with_dates
 from nnzip.metrics.matching import align_decoded, comparable_variables
 from nnzip.metrics.weights import area_weights
 
@@ -250,8 +250,8 @@ def _level(array: xr.DataArray) -> str:
 
 
 def _as_series(array: xr.DataArray) -> xr.DataArray:
-    """[time, latitude, longitude]; a field without time is a series of one."""
-    grid = require_grid(array)
+    """[time, latitude, longitude] with dates; a field without time is a series of one."""
+    grid, array = require_grid(array), with_dates(array)
     if grid.time is None:
         array = array.expand_dims("time")
     return array.transpose(grid.time or "time", grid.latitude, grid.longitude)

@@ -45,6 +45,23 @@ def test_json_holds_promises_extremes_and_events(storm: Path, nnzip: Nnzip) -> N
     assert plain["events"] == []
 
 
+def test_the_steps_of_a_forecast_are_times(storm: Path, tmp_path: Path, nnzip: Nnzip) -> None:
+    """As GRIB through cfgrib: a dimension of durations, the dates beside it, the analysis time without a dimension."""
+    arguments = ("--variables", "msl,t2m", "--extremes", "--event", STORM, "--json")
+    expected = json.loads(nnzip("evaluate", storm / "storm.nc", storm / "bound.nnz", *arguments).stdout)
+    nnzip("decompress", storm / "bound.nnz", "-o", tmp_path / "decoded.nc")
+    for name, path in (("original.nc", storm / "storm.nc"), ("steps.nc", tmp_path / "decoded.nc")):
+        with xr.open_dataset(path) as data:
+            times = data["valid_time"].values
+            steps = data.rename(valid_time="step").assign_coords(step=times - times[0], time=times[0])
+            steps.assign_coords(valid_time=("step", times)).to_netcdf(tmp_path / name)
+    nnzip("compress", tmp_path / "original.nc", "-o", tmp_path / "f.nnz", "--max-error", "1%", "--effort", "fast")
+    for decoded in ("steps.nc", "f.nnz"):
+        found = json.loads(nnzip("evaluate", tmp_path / "original.nc", tmp_path / decoded, *arguments).stdout)
+        assert found["extremes"] == expected["extremes"]
+        assert found["events"] == expected["events"]
+
+
 def test_several_files_are_compared_side_by_side(storm: Path, tmp_path: Path, nnzip: Nnzip) -> None:
     nnzip("decompress", storm / "ratio.nnz", "-o", tmp_path / "back.nc")
     files = (storm / "ratio.nnz", storm / "bound.nnz", tmp_path / "back.nc")
