@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
-from nnzip.metrics.evaluation import VariableScores
+from nnzip.metrics.evaluation import VariableScores, number
 from nnzip.metrics.extremes_curves import tail_curves
 from nnzip.metrics.extremes_detection import contingency, exceedances, neighbourhood_score
 from nnzip.metrics.extremes_evaluation import ExtremeScores, TailScores
-from nnzip.metrics.extremes_maps import heat_waves, index_scores, number, return_level_scores
+from nnzip.metrics.extremes_maps import heat_waves, index_scores, return_level_scores
 from nnzip.metrics.extremes_tail import QUANTILE, percentiles
 from nnzip.metrics.grid import Grid, require_grid, with_dates
 from nnzip.metrics.mean import bias, both_finite, max_error, rmse
