@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from nnzip.data.selection import Box, parse_bbox, subset, time_indices
 from nnzip.errors import UsageError
-from nnzip.metrics.evaluation import to_plain
+from nnzip.metrics.evaluation import number, to_plain
 from nnzip.metrics.extremes_cyclone import displacement, great_circle, track, tracked_variable, wind_speed
 from nnzip.metrics.extremes_regions import threshold_overlap
-from nnzip.metrics.grid import Grid, coordinate_label, degrees, require_grid
+from nnzip.metrics.grid import Grid, coordinate_label, degrees, require_grid, with_dates
 from nnzip.metrics.matching import align_decoded, comparable_variables
 from nnzip.metrics.weights import area_weights
 
@@ -250,8 +250,8 @@ def _level(array: xr.DataArray) -> str:
 
 
 def _as_series(array: xr.DataArray) -> xr.DataArray:
-    """[time, latitude, longitude]; a field without time is a series of one."""
-    grid = require_grid(array)
+    """[time, latitude, longitude] with dates; a field without time is a series of one."""
+    grid, array = require_grid(array), with_dates(array)
     if grid.time is None:
         array = array.expand_dims("time")
     return array.transpose(grid.time or "time", grid.latitude, grid.longitude)
@@ -277,10 +277,10 @@ def _moments(
             inside=bool(inside[i]),
             original=_centre(tracks[0], i),
             decoded=_centre(tracks[1], i),
-            displacement=_number(distance[i]),
-            core_overlap=_number(overlap[i]),
-            original_wind=None if winds is None else _number(winds[0][i]),
-            decoded_wind=None if winds is None else _number(winds[1][i]),
+            displacement=number(distance[i]),
+            core_overlap=number(overlap[i]),
+            original_wind=None if winds is None else number(winds[0][i]),
+            decoded_wind=None if winds is None else number(winds[1][i]),
         )
         for i in range(original.sizes[time])
     )
@@ -303,7 +303,3 @@ def _cell(array: xr.DataArray, grid: Grid, latitude: float) -> float:
     north, east = (float(np.abs(np.diff(degrees(array, dim))).mean()) for dim in (grid.latitude, grid.longitude))
     here, zero = xr.DataArray(latitude), xr.DataArray(0.0)
     return max(float(great_circle(here, zero, here + north, zero)), float(great_circle(here, zero, here, zero + east)))
-
-
-def _number(value: xr.DataArray) -> float | None:
-    return None if np.isnan(value) else float(value)

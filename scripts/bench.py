@@ -21,7 +21,7 @@ from bench_peers import PeerCase, bound_labels, ebcc_rows, read_peers
 from bench_results import CaseResult, Results, Wanted, describe_machine
 from bench_run import in_process, run_case
 from bench_speed import measure_speed
-from bench_tables import all_tables
+from bench_tables import all_tables, write_between
 from rich.console import Console
 
 BEGIN, END = "<!-- tables of scripts/bench.py -->", "<!-- end of the tables -->"
@@ -134,9 +134,7 @@ def _write_markdown(path: Path, results: Results, peers: dict[str, PeerCase]) ->
         if run.failure
     ]
     tables = "\n".join(table.markdown() for table in all_tables(results, peers))
-    block = "\n".join([BEGIN, head, tables, *(["Refused:\n", *refused, ""] if refused else []), END])
-    before, _, rest = path.read_text().partition(BEGIN) if path.exists() else ("", "", "")
-    path.write_text(before + block + (rest.partition(END)[2] if rest else "\n"))
+    write_between(path, BEGIN, END, "\n".join([head, tables, *(["Refused:\n", *refused] if refused else [])]))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import msgspec
 from bench_cases import CASES, channels, latitudes, open_case
 from bench_measure import Errors, measure
 from bench_peers import FAMILIES, PeerCase, ratio_row, read_peers
-from bench_tables import Table
+from bench_tables import Table, write_between
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -86,7 +86,7 @@ def main() -> int:
     text = "\n".join(table.markdown() for table in tables(results, peers, theirs))
     print(text)
     if options.markdown is not None:
-        _insert(options.markdown, text)
+        write_between(options.markdown, BEGIN, END, text)
     return 0
 
 
@@ -233,12 +233,6 @@ def _title(variant: str) -> str:
 
 def _km(distance: float | None) -> str:
     return "lost" if distance is None else f"{distance:.0f} km"
-
-
-def _insert(path: Path, text: str) -> None:
-    """Between the marks of a file that has them, else at its end."""
-    before, _, rest = path.read_text().partition(BEGIN) if path.exists() else ("", "", "")
-    path.write_text(before + "\n".join([BEGIN, "", text, END]) + (rest.partition(END)[2] if rest else "\n"))
 
 
 def _parse() -> argparse.Namespace:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench_cases import CASES, Case, open_case
+from bench_tables import write_between
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -79,7 +80,7 @@ def main() -> int:
                 lines.append(line)
                 broken += violations
     if options.markdown is not None:
-        _write(options.markdown, "\n".join(lines))
+        write_between(options.markdown, BEGIN, END, "\n".join(lines))
     return int(broken > 0)
 
 
@@ -129,14 +130,6 @@ def _bound(path: Path, name: str) -> str:
     with nnzip.open_archive(path) as archive:
         variable = archive.manifest.variables[name]
         return f"bound {variable.bound:g} {variable.attrs.get('units', '')}"
-
-
-def _write(path: Path, table: str) -> None:
-    """The table between the marks of an existing file, or a new file with nothing else."""
-    text = path.read_text(encoding="utf-8") if path.exists() else f"{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables of a benchmark, once for the terminal (rich) and once as Markdown."""
+"""Tables of a benchmark, once for the terminal (rich) and once as Markdown, also into a file of the documentation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from bench_peers import (
@@ -52,6 +53,13 @@ class Table:
         rules = ["---", *["--:"] * (len(self.columns) - 1)]
         lines = [f"| {' | '.join(cells)} |" for cells in (self.columns, rules, *self.rows)]
         return "\n".join([f"### {self.title}", "", *lines, ""])
+
+
+def write_between(path: Path, begin: str, end: str, text: str) -> None:
+    """Put `text` between these marks of a Markdown file that has them, else with them at its end."""
+    before, found, rest = path.read_text(encoding="utf-8").partition(begin) if path.exists() else ("", "", "")
+    after = rest.partition(end)[2] if found else "\n"
+    path.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
 
 
 def all_tables(results: Results, peers: dict[str, PeerCase]) -> list[Table]:

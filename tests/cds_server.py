@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from tests import era5_examples
+from tests.local_server import LocalServer, Quiet
 
 LICENCE = {
     "type": "permission denied", "title": "required licences not accepted", "status": 403,
@@ -59,7 +59,7 @@ class Corrupt:
 
 
 @dataclass
-class CdsServer:
+class CdsServer(LocalServer):
     """Faults: for each route (submit, status, results, file) what happens at its next calls, one after the other.
 
     An int is that HTTP status, a dict an error of the service, "page" a page of a proxy, "silence" no reply at all,
@@ -80,22 +80,12 @@ class CdsServer:
     further_bytes: int = 0
 
     def __post_init__(self) -> None:
-        handler = type("Handler", (_Handler,), {"state": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
+        self._start(type("Handler", (_Handler,), {"state": self}))
 
     @property
     def url(self) -> str:
         """Address of the API."""
-        return f"http://127.0.0.1:{self._server.server_port}/api"
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return f"{super().url}/api"
 
 
 _LISTS = {
@@ -128,13 +118,8 @@ def _problem(dataset: str, request: dict[str, Any]) -> str | None:
     return f"unknown keys: {further}" if further else None
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet, BaseHTTPRequestHandler):
     state: CdsServer
-    protocol_version = "HTTP/1.1"
-    wbufsize = 1 << 16  # headers and body in one packet: two would wait for the client's delayed acknowledgement
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
 
     def do_GET(self) -> None:
         self._route("GET")

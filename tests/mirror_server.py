@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Sequence
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +14,31 @@ import xarray as xr
 
 from nnzip.download.variables import BY_NAME
 from tests import era5_examples
+from tests.local_server import LocalServer, Quiet
 
 LATITUDE = np.arange(90.0, -91.0, -10.0)
 LONGITUDE = np.arange(0.0, 360.0, 10.0)
 STORE_LEVELS = (300, 500, 850)
 
 
-class MirrorServer:
+class MirrorServer(LocalServer):
     """Serves `folder`; `paths` were asked for; `faults` maps a part of a path to statuses to answer with first."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.paths: list[str] = []
         self.faults: dict[str, list[int]] = {}
-        handler = partial(_Handler, directory=str(folder), server_state=self)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """Address of the folder."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        self._start(partial(_Handler, directory=str(folder), server_state=self))
 
     def chunks(self, variable: str) -> set[str]:
         """Names of the chunks of a Zarr variable that were read."""
         return {match[1] for path in self.paths if (match := re.search(rf"/{variable}/([\d.]+)$", path))}
 
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
-
-class _Handler(SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = 1 << 16  # headers and body in one packet: two would wait for the client's delayed acknowledgement
-
+class _Handler(Quiet, SimpleHTTPRequestHandler):
     def __init__(self, *arguments: Any, server_state: MirrorServer, **options: Any) -> None:
         self.state = server_state
         super().__init__(*arguments, **options)
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
 
     def do_GET(self) -> None:
         if not self._failed():

@@ -45,6 +45,23 @@ def test_json_holds_promises_extremes_and_events(storm: Path, nnzip: Nnzip) -> N
     assert plain["events"] == []
 
 
+def test_the_steps_of_a_forecast_are_times(storm: Path, tmp_path: Path, nnzip: Nnzip) -> None:
+    """As GRIB through cfgrib: a dimension of durations, the dates beside it, the analysis time without a dimension."""
+    arguments = ("--variables", "msl,t2m", "--extremes", "--event", STORM, "--json")
+    expected = json.loads(nnzip("evaluate", storm / "storm.nc", storm / "bound.nnz", *arguments).stdout)
+    nnzip("decompress", storm / "bound.nnz", "-o", tmp_path / "decoded.nc")
+    for name, path in (("original.nc", storm / "storm.nc"), ("steps.nc", tmp_path / "decoded.nc")):
+        with xr.open_dataset(path) as data:
+            times = data["valid_time"].values
+            steps = data.rename(valid_time="step").assign_coords(step=times - times[0], time=times[0])
+            steps.assign_coords(valid_time=("step", times)).to_netcdf(tmp_path / name)
+    nnzip("compress", tmp_path / "original.nc", "-o", tmp_path / "f.nnz", "--max-error", "1%", "--effort", "fast")
+    for decoded in ("steps.nc", "f.nnz"):
+        found = json.loads(nnzip("evaluate", tmp_path / "original.nc", tmp_path / decoded, *arguments).stdout)
+        assert found["extremes"] == expected["extremes"]
+        assert found["events"] == expected["events"]
+
+
 def test_several_files_are_compared_side_by_side(storm: Path, tmp_path: Path, nnzip: Nnzip) -> None:
     nnzip("decompress", storm / "ratio.nnz", "-o", tmp_path / "back.nc")
     files = (storm / "ratio.nnz", storm / "bound.nnz", tmp_path / "back.nc")
@@ -75,9 +92,28 @@ def test_several_files_are_compared_side_by_side(storm: Path, tmp_path: Path, nn
 def test_a_broken_promise_is_loud(storm: Path, tmp_path: Path, nnzip: Nnzip) -> None:
     with xr.open_dataset(storm / "storm.nc") as data:
         (data + 1).assign_attrs(data.attrs).to_netcdf(tmp_path / "other.nc")
-    result = nnzip("evaluate", tmp_path / "other.nc", storm / "bound.nnz", "--variables", "tp")
+    files = (tmp_path / "other.nc", storm / "bound.nnz")
+    result = nnzip("evaluate", *files, "--variables", "tp", "--report", tmp_path / "report.html", code=5)
     assert "BROKEN" in result.stdout
+    assert "report: " in result.stderr
+    assert (tmp_path / "report.html").stat().st_size > 10_000
     assert "a promise is broken, or this is not the original: bound.nnz, tp: largest |error|: measured" in result.stderr
+    assert "error: a promise is broken" in nnzip("evaluate", *files, "--quiet", code=5).stderr
+    promises = json.loads(nnzip("evaluate", *files, "--json", code=5).stdout)["promises"]
+    assert not all(promise["kept"] for promise in promises)
+
+
+def test_a_promise_beyond_the_bound_breaks_like_the_bound(storm: Path, tmp_path: Path, nnzip: Nnzip) -> None:
+    arguments = ("--max-error", "msl=100Pa", "--region", "msl=5,20,330,340:0.1", "--variables", "msl")
+    nnzip("compress", storm / "storm.nc", "-o", tmp_path / "region.nnz", *arguments, "--effort", "fast")
+    nnzip("evaluate", storm / "storm.nc", tmp_path / "region.nnz")
+    with xr.open_dataset(storm / "storm.nc") as data, xr.open_dataset(storm / "storm.nc") as other:
+        box = (data.latitude >= 5) & (data.latitude <= 20) & (data.longitude >= 330) & (data.longitude <= 340)
+        other["msl"] = (data.msl + 25.0).where(box, data.msl).assign_attrs(data.msl.attrs)
+        other.to_netcdf(tmp_path / "other.nc")
+    stderr = nnzip("evaluate", tmp_path / "other.nc", tmp_path / "region.nnz", code=5).stderr
+    assert "region.nnz, msl: region msl=5,20,330,340:0.1: measured" in stderr
+    assert "largest |error|" not in stderr
 
 
 @pytest.mark.parametrize(

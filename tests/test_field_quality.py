@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnzip.field import quality
 from nnzip.field.fit import FitOptions
 from nnzip.field.payload import read_field
 from nnzip.field.quality import fit_field_to_rmse
@@ -55,6 +56,14 @@ def test_a_target_above_the_spread_costs_next_to_nothing() -> None:
     grid = make_grid(6, 20, 24)
     data = fit_field_to_rmse(weather(1), grid, [1], [100.0], np.ones(20), FitOptions(0), quiet)
     assert len(data) < 120
+
+
+@pytest.mark.parametrize("block", [1, 4 * 20 * 24])
+def test_rmse_is_the_same_over_blocks_of_times(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    values, weights = weather(2), np.linspace(0.1, 2, 20)
+    whole = rmse_of(values, [2], [0.3], weights, 0)
+    monkeypatch.setattr(quality, "_BLOCK_VALUES", block)
+    assert rmse_of(values, [2], [0.3], weights, 0) == pytest.approx(whole, rel=1e-12)
 
 
 @pytest.mark.parametrize("missing", [0.3, 1.0])

@@ -28,7 +28,7 @@ from bench_peers import (
     smallest_held,
 )
 from bench_results import CaseResult, Cost, Machine, Rate, Results, Run
-from bench_tables import all_tables, bound_table, cost_table, error_table, geometric_mean
+from bench_tables import all_tables, bound_table, cost_table, error_table, geometric_mean, write_between
 
 
 def row(codec: str, size: int, wrmse: float, **more: Any) -> PeerRow:
@@ -176,6 +176,17 @@ def test_markdown_replaces_what_is_between_the_marks(tmp_path: Path) -> None:
     assert text.endswith("\nafter\n")
     assert "old" not in text
     assert "- uk_t2m, ratio 1000: impossible" in text
+
+
+def test_a_file_without_marks_gets_them_at_its_end_and_once(tmp_path: Path) -> None:
+    for before in ("", "before\n"):
+        path = tmp_path / "page.md"
+        path.write_text(before)
+        for text in ("old\n", "new\n"):
+            write_between(path, "<!-- a -->", "<!-- b -->", text)
+        assert path.read_text() == f"{before}<!-- a -->\n\nnew\n\n<!-- b -->\n"
+    write_between(tmp_path / "new.md", "<!-- a -->", "<!-- b -->", "text")
+    assert (tmp_path / "new.md").read_text() == "<!-- a -->\n\ntext\n\n<!-- b -->\n"
 
 
 def test_cases_as_channels_and_levels() -> None:

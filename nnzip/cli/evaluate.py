@@ -14,7 +14,7 @@ import typer
 from nnzip.cli import options
 from nnzip.cli.console import session
 from nnzip.cli.info import layer_bytes
-from nnzip.errors import UsageError
+from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ def evaluate(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Compare archives or decoded files with the original: errors, promises, extremes, sizes, and a report."""
+    """Compare archives or decoded files with the original: errors, promises, extremes, sizes, and a report.
+
+    Exits with 5 where the data break a bound or a promise of their archive, after everything has been written.
+    """
     with session(quiet=quiet, verbose=verbose) as terminal, ExitStack() as files:
         names = options.parse_variables(variables)
         if len(decoded) > MOST:
@@ -94,10 +97,11 @@ def evaluate(
             terminal.json(contents[0] if len(contents) == 1 else {"files": contents})
         else:
             _show(terminal, compared)
-        for sentence in broken({each.name: each.checks for each in compared}):
-            terminal.warning(f"a promise is broken, or this is not the original: {sentence}")
         if report is not None:
             terminal.message(f"report: {report}")
+        sentences = broken({each.name: each.checks for each in compared})
+        if sentences:
+            raise VerificationError(f"a promise is broken, or this is not the original: {'; '.join(sentences)}")
 
 
 @dataclass(frozen=True)

@@ -220,12 +220,11 @@ def _explained(error: Any) -> Exception:
     status = _status(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = ": ".join(lines[1:] or lines)
-    lowered = said.lower()
-    if "cost limits" in lowered or "too large" in lowered:
+    if _is_too_large(said):
         return TooLargeError(
             f"{_SERVER} finds the request too large ({said}): take fewer variables or levels, or --every 6h"
         )
-    if "licence" in lowered or "license" in lowered:
+    if "licence" in said.lower() or "license" in said.lower():
         return UsageError(
             f"{_SERVER} wants the licence of ERA5 accepted first ({said}): sign in, open that page, accept it at the "
             "end of the form, and run the same command again"
@@ -240,13 +239,16 @@ def _explained(error: Any) -> Exception:
 
 
 def _failed(said: str) -> Exception:
-    lowered = said.lower()
-    if "cost limits" in lowered or "too large" in lowered:
+    if _is_too_large(said):
         return TooLargeError(f"{_SERVER} finds the request too large ({said}): take fewer variables or levels")
     return InputError(
         f"{_SERVER} could not carry out the request ({' '.join(said.split())}): check variables, days and area "
         "(--dry-run shows the request), or take --source arco"
     )
+
+
+def _is_too_large(said: str) -> bool:
+    return "cost limits" in said.lower() or "too large" in said.lower()
 
 
 def _read_job(path: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _CLOSE = 0.985  # an RMSE from here to 1 of the target is good enough
 _ATTEMPTS, _ATTEMPTS_WITH_NETWORK = 9, 3
 _EXPONENT = 0.8  # RMSE goes about with this power of the step
 _LARGEST_CHANGE = 8.0
+_BLOCK_VALUES = 1 << 20  # of one channel measured in one go: the copies are float64
 
 
 def fit_field_to_rmse(
@@ -79,15 +80,17 @@ class _Measure:
     def __call__(self, payload: bytes) -> NDArray[np.float64]:
         """RMSE per variable in the data's units; 0 where everything is missing."""
         field = read_field(payload, self.grid, len(self.values), self.device)
-        _, rows, columns = (np.arange(n, dtype=np.float64) for n in self.grid.shape)
+        times, rows, columns = (np.arange(n, dtype=np.float64) for n in self.grid.shape)
         squares, weights = np.zeros(len(self.values)), np.zeros(len(self.values))
-        for time in range(self.grid.shape[0]):
-            decoded = field.standardised(np.array([float(time)]), rows, columns)[:, 0]
-            for channel, original in enumerate(self.values[:, time]):
-                error = field.in_units(channel, decoded[channel][None], rows)[0] - original
+        together = max(_BLOCK_VALUES // (rows.size * columns.size), 1)
+        for start in range(0, times.size, together):
+            block = slice(start, start + together)
+            decoded = field.standardised(times[block], rows, columns)
+            for channel, original in enumerate(self.values[:, block]):
+                error = field.in_units(channel, decoded[channel], rows) - original
                 known = np.isfinite(error)
-                squares[channel] += (np.where(known, error, 0.0) ** 2).sum(axis=1) @ self.row_weights
-                weights[channel] += known.sum(axis=1) @ self.row_weights
+                squares[channel] += (np.where(known, error, 0.0) ** 2).sum(axis=(0, 2)) @ self.row_weights
+                weights[channel] += known.sum(axis=(0, 2)) @ self.row_weights
         starts = np.cumsum([0, *self.runs[:-1]])
         totals = np.add.reduceat(weights, starts)
         return np.asarray(np.sqrt(np.add.reduceat(squares, starts) / np.maximum(totals, 1e-300)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +133,12 @@ class Evaluation:
         return content
 
 
+def number(value: SupportsFloat) -> float | None:
+    """A float, None for NaN and infinities."""
+    found = float(value)
+    return found if math.isfinite(found) else None
+
+
 def to_plain(value: Any) -> Any:
     """Records, mappings and sequences as JSON types, recursively; fields with `repr=False` are left out, infinite
     numbers and NaN become None.
@@ -144,5 +150,5 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
+        return number(value)
     return value

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
-from nnzip.metrics.evaluation import VariableScores
+from nnzip.metrics.evaluation import VariableScores, number
 from nnzip.metrics.extremes_curves import tail_curves
 from nnzip.metrics.extremes_detection import contingency, exceedances, neighbourhood_score
 from nnzip.metrics.extremes_evaluation import ExtremeScores, TailScores
-from nnzip.metrics.extremes_maps import heat_waves, index_scores, number, return_level_scores
+from nnzip.metrics.extremes_maps import heat_waves, index_scores, return_level_scores
 from nnzip.metrics.extremes_tail import QUANTILE, percentiles
-from nnzip.metrics.grid import Grid, require_grid
+from nnzip.metrics.grid import Grid, require_grid, with_dates
 from nnzip.metrics.mean import bias, both_finite, max_error, rmse
 
 QUANTILES = (0.95, 0.99, 0.999, 0.05, 0.01, 0.001)
@@ -38,7 +38,7 @@ def extreme_scores(
     UnavailableError without the extra `nnzip[extremes]`.
     """
     grid = require_grid(original)
-    first, second, thinned = _load(original, decoded, grid)
+    first, second, thinned = _load(with_dates(original), with_dates(decoded), grid)
     thresholds = dict(_thresholds(first, grid))
     tails = []
     for (quantile, scope), threshold in thresholds.items():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import xarray as xr
 
+from nnzip.metrics.evaluation import number
 from nnzip.metrics.extremes_evaluation import MapScores
 from nnzip.metrics.extremes_indices import YEAR, daily, indices_of, steps_per_day
 from nnzip.metrics.extremes_regions import HOT, HOT_DAYS, heat_wave_overlap, spells
@@ -77,12 +76,6 @@ def heat_waves(
     hot = spells(first > percentile(first, HOT, dims=grid.time), str(grid.time), HOT_DAYS)
     mean = weighted_mean(hot.sum(grid.time), None, weights)
     return number(heat_wave_overlap(first, second, weights=weights)), number(mean), []
-
-
-def number(value: xr.DataArray) -> float | None:
-    """A float, None for NaN and infinities."""
-    found = float(value)
-    return found if math.isfinite(found) else None
 
 
 def _map_scores(

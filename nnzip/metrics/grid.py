@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from nnzip.errors import InputError
 
-_TIME_NAMES = {"time", "valid_time", "t", "datetime", "date"}
+_TIME_NAMES = {
+    "valid_time", "time", "t", "datetime", "date", "times", "xtime", "time_counter", "step", "lead_time", "leadtime",
+    "forecast_period", "forecast_hour", "prediction_timedelta", "year", "month", "dayofyear", "hour",
+}  # fmt: skip
 _LATITUDE_NAMES = {"latitude", "lat", "nav_lat"}
 _LONGITUDE_NAMES = {"longitude", "lon", "nav_lon"}
 _Y_NAMES = {"y", "nlat", "rlat", "south_north"}
@@ -22,9 +25,9 @@ _FULL_CIRCLE = 360.0
 class Grid:
     """The horizontal grid of one variable.
 
-    latitude, longitude: dimension names; time: dimension name, None when there is none; channels: every other
-    dimension, in source order. geographic: True when both horizontal coordinates are one-dimensional degrees (areas and
-    distances are then known).
+    latitude, longitude: dimension names; time: dimension name, of several time-like ones (analysis time and forecast
+    step) the longest, None when there is none; channels: every other dimension, in source order. geographic: True when
+    both horizontal coordinates are one-dimensional degrees (areas and distances are then known).
     """
 
     time: str | None
@@ -42,7 +45,6 @@ def find_grid(array: xr.DataArray) -> Grid | None:
     along one of them).
     """
     dims = [str(dim) for dim in array.dims]
-    time = next((dim for dim in dims if _is_time(array, dim)), None)
     latitude = next(
         (dim for dim in dims if _is_horizontal(array, dim, "latitude", "degrees_north", _LATITUDE_NAMES)), None
     )
@@ -52,6 +54,8 @@ def find_grid(array: xr.DataArray) -> Grid | None:
     if latitude is None or longitude is None:
         latitude = next((dim for dim in dims if dim.lower() in _Y_NAMES), None)
         longitude = next((dim for dim in dims if dim.lower() in _X_NAMES), None)
+    times = [dim for dim in dims if dim not in (latitude, longitude) and _is_time(array, dim)]
+    time = max(times, key=lambda dim: array.sizes[dim], default=None)
     if latitude is None or longitude is None:
         spatial = [dim for dim in dims if dim != time]
         if len(spatial) < 2 or spatial != dims[-len(spatial) :]:
@@ -77,15 +81,29 @@ def degrees(array: xr.DataArray, dim: str) -> NDArray[np.float64]:
     return np.asarray(array[dim].values, dtype=np.float64)
 
 
+def with_dates(array: xr.DataArray) -> xr.DataArray:
+    """The array with dates as its time coordinate where only another coordinate along time holds them: valid_time(step)
+    of forecasts.
+    """
+    dim = require_grid(array).time
+    dated = [name for name, c in array.coords.items() if c.dims == (dim,) and _holds_dates(c)]
+    if not dated or dim in dated:
+        return array
+    name = "valid_time" if "valid_time" in dated else dated[0]
+    return array.assign_coords({dim: (dim, array[name].values)})
+
+
 def coordinate_label(array: xr.DataArray, dim: str, index: int) -> str | float:
-    """The coordinate value at one index: a number, or text (times to the minute); the index where there is no
-    coordinate.
+    """The coordinate value at one index: a number, or text (times to the minute, durations in hours); the index where
+    there is no coordinate.
     """
     if dim not in array.coords or array[dim].ndim != 1:
         return float(index)
     value = array[dim].values[index]
     if isinstance(value, np.datetime64):
         return "unknown" if np.isnat(value) else str(value.astype("datetime64[m]")).replace("T", " ")
+    if isinstance(value, np.timedelta64):
+        return f"{value / np.timedelta64(1, 'h'):g} h"
     if not isinstance(value, np.number):
         return str(value)
     units = str(array[dim].attrs.get("units", ""))
@@ -103,14 +121,19 @@ def is_periodic(longitude: NDArray[np.float64]) -> bool:
 
 
 def _is_time(array: xr.DataArray, dim: str) -> bool:
-    if dim not in array.coords:
-        return dim.lower() in _TIME_NAMES
-    coordinate = array[dim]
-    kind = coordinate.dtype.kind
-    if kind in "Mm":
-        return kind == "M"
-    is_cftime = kind == "O" and coordinate.size > 0 and hasattr(coordinate.values.flat[0], "timetuple")
-    return is_cftime or coordinate.attrs.get("standard_name") == "time" or dim.lower() in _TIME_NAMES
+    """The rule of nnzip.data.conventions, which tests compare: attributes, dates, durations or a usual name, of the
+    dimension or of a coordinate along it.
+    """
+    along = [coordinate for coordinate in array.coords.values() if coordinate.dims == (dim,)]
+    named = any(name.lower() in _TIME_NAMES for name in (dim, *(str(coordinate.name) for coordinate in along)))
+    marked = any(c.attrs.get("standard_name") == "time" or c.attrs.get("axis") == "T" for c in along)
+    return named or marked or array[dim].dtype.kind == "m" or any(map(_holds_dates, along))
+
+
+def _holds_dates(coordinate: xr.DataArray) -> bool:
+    if coordinate.dtype.kind == "M":
+        return True
+    return coordinate.dtype.kind == "O" and coordinate.size > 0 and hasattr(coordinate.values.flat[0], "timetuple")
 
 
 def _is_horizontal(array: xr.DataArray, dim: str, standard_name: str, units: str, names: set[str]) -> bool:

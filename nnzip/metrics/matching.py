@@ -67,8 +67,7 @@ def align_decoded(original: xr.Dataset, decoded: xr.Dataset, names: Sequence[str
             )
         for dim in map(str, first.dims):
             _check_coordinate(original, decoded, dim)
-        coords = {str(dim): first[dim] for dim in first.dims if dim in first.coords}
-        arrays[name] = second.transpose(*first.dims).reset_coords(drop=True).assign_coords(coords)
+        arrays[name] = second.transpose(*first.dims).reset_coords(drop=True).assign_coords(first.coords)
     return xr.Dataset(arrays)
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import xarray as xr
 
-from nnzip.metrics.evaluation import Spectrum, StructureScores
+from nnzip.metrics.evaluation import Spectrum, StructureScores, number
 from nnzip.metrics.grid import Grid, require_grid
 from nnzip.metrics.mean import error_of, weighted_mean
 from nnzip.metrics.spectrum import shortest_faithful_wavelength, zonal_spectrum
@@ -34,7 +34,7 @@ def structure_scores(original: xr.DataArray, decoded: xr.DataArray) -> Structure
     resolution = (
         None
         if spectrum is None
-        else _number(shortest_faithful_wavelength(spectrum.wavelength, spectrum.original, spectrum.decoded))
+        else number(shortest_faithful_wavelength(spectrum.wavelength, spectrum.original, spectrum.decoded))
     )
     return StructureScores(
         fields=math.prod(first.sizes[dim] for dim in first.dims if dim not in (grid.latitude, grid.longitude)),
@@ -42,11 +42,11 @@ def structure_scores(original: xr.DataArray, decoded: xr.DataArray) -> Structure
         effective_resolution_km=None if resolution is None or km is None else resolution * km,
         grid_resolution=None if spectrum is None else float(spectrum.wavelength[-1]),
         resolution_units="cells" if spectrum is None else spectrum.units,
-        gradient_rmse=_number(gradient_rmse(first, second, weights=weights)),
-        gradient_rms=_number(np.sqrt(weighted_mean(original_square, None, weights))),
+        gradient_rmse=number(gradient_rmse(first, second, weights=weights)),
+        gradient_rms=number(np.sqrt(weighted_mean(original_square, None, weights))),
         gradient_units=f"{units} per 100 km" if grid.geographic else f"{units} per cell",
-        error_autocorrelation=_number(error_autocorrelation(first, second, weights=weights)),
-        dssim=_number(dssim(first, second)),
+        error_autocorrelation=number(error_autocorrelation(first, second, weights=weights)),
+        dssim=number(dssim(first, second)),
         spectrum=spectrum,
     )
 
@@ -83,8 +83,3 @@ def _spectrum(original: xr.DataArray, decoded: xr.DataArray) -> Spectrum | None:
         units=str(wavelength.attrs["units"]),
         km_per_unit=wavelength.attrs["km_per_unit"],
     )
-
-
-def _number(value: object) -> float | None:
-    number = float(value)  # type: ignore[arg-type]
-    return number if math.isfinite(number) else None
