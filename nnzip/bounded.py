@@ -11,7 +11,7 @@ library).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -30,7 +30,7 @@ from nnzip.field.model import Field
 from nnzip.field.payload import read_field
 from nnzip.field.probes import record_probes
 from nnzip.field.search import RateModel
-from nnzip.promises.constraints import Part
+from nnzip.promises.constraints import Held, Part
 from nnzip.promises.intervals import Intervals
 from nnzip.promises.peaks import BlockPeaks
 from nnzip.promises.resolve import Promise
@@ -66,6 +66,10 @@ class Bounds:
         """Time steps of the record that blocks of maxima begin at: parts that are cut there cost least."""
         found = [promise.constraint.breaks for promise in self.promises if isinstance(promise.constraint, BlockPeaks)]
         return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found]))
+
+    def within(self, held: Held) -> Bounds:
+        """What is promised about these time steps, with all it needs in memory."""
+        return replace(self, promises=tuple(replace(p, constraint=p.constraint.within(held)) for p in self.promises))
 
 
 @dataclass(frozen=True)
@@ -204,9 +208,7 @@ class _VariableCoder:
         def coded(multiple: float) -> _Coded:
             corrections = _Corrector(original, start, under, limits, self._promise)
             step, periodic = multiple * self._promise.bound, self._grid.periodic
-            return corrections.coded(
-                encode_wavelet(residual, step, depths, periodic, limits, means, corrections.visit)
-            )
+            return corrections.coded(encode_wavelet(residual, step, depths, periodic, limits, means, corrections.visit))
 
         if self._multiple is not None:
             return coded(self._multiple)
