@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -63,20 +64,24 @@ def segments(channels: int, times: int, points: int) -> Iterator[tuple[int, int]
 
 
 class Allowance:
-    """Shares what is left of a budget among what is left to be coded, so that one part's surplus goes to the
-    next."""
+    """Shares what is left of a budget among what is left to be coded, so that one part's surplus goes to those that
+    begin after it has ended."""
 
     def __init__(self, budget: int, values: int) -> None:
         self._budget, self._values = budget, values
+        self._open: deque[tuple[int, float]] = deque()
 
-    def share(self, values: int) -> float:
+    def begin(self, values: int) -> float:
         """Bytes for the next `values` values."""
-        return self._budget * values / max(self._values, 1)
+        others, reserved = (sum(share[i] for share in self._open) for i in range(2))
+        share = (self._budget - reserved) * values / max(self._values - others, 1)
+        self._open.append((values, share))
+        return share
 
-    def spend(self, values: int, size: int) -> None:
-        """`values` values took `size` bytes."""
+    def end(self, size: int) -> None:
+        """The part that began first of those that have not ended took `size` bytes."""
         self._budget -= size
-        self._values -= values
+        self._values -= self._open.popleft()[0]
 
 
 TILE_VALUES = 1 << 24
@@ -88,3 +93,13 @@ def tiles(times: int, points: int) -> list[tuple[int, int]]:
     longest = max(TILE_VALUES // max(points, 1), 1)
     count = -(-times // longest)
     return [(index * times // count, (index + 1) * times // count) for index in range(count)]
+
+
+_BLOCK_VALUES = 1 << 20
+
+
+def blocks(start: int, stop: int, points: int) -> Iterator[tuple[int, int]]:
+    """Time ranges of [start, stop) in which a channel has few values (but at least one time): for work in float64."""
+    longest = max(_BLOCK_VALUES // max(points, 1), 1)
+    for first in range(start, stop, longest):
+        yield first, min(first + longest, stop)

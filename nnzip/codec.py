@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import nnzip
+from nnzip.ahead import decoded_ahead
 from nnzip.archive.container import ArchiveWriter, deflated_size
 from nnzip.archive.limits import ARRAYS_MEMBER
 from nnzip.budget import Target
@@ -54,6 +55,7 @@ def compress(
     promises: Sequence[Request | str] = (),
     extremes: Sequence[Extremes | str] = (),
     overwrite: bool = False,
+    jobs: int = 1,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
     """Compress `dataset` into the archive `path`: within the errors asked for, or at most the size asked for and at
@@ -62,12 +64,15 @@ def compress(
     `time_budget`: seconds that training may take; `with_field=False` leaves the field out of a bounded archive;
     `promises` go beyond the bounds, as objects or text such as "extremes p99:0.1" (promises/requests.py);
     `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size, as objects or
-    text such as "p99:0.1" (extremes.py). Raises UsageError (unknown variable, impossible target, output exists),
+    text such as "p99:0.1" (extremes.py); `jobs`: segments that are coded at once, each in a process of its own and on a
+    GPU of its own where there are several. More than one needs `if __name__ == "__main__":` around a script's work, as
+    each process imports the script. Raises UsageError (unknown variable, impossible target, output exists),
     InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a bound
     does not hold) and ResourceError; then nothing is written. Reads the data twice. Cost on one core: about 5 s per
-    million values; memory about 4 times the float32 data of a segment (budget.SEGMENT_VALUES).
+    million values; memory about 4 times the float32 data of a segment (budget.SEGMENT_VALUES), for each of the jobs.
     """
     started = clock.monotonic()
+    _require_jobs(jobs)
     options = _fit_options(effort, seed, device)
     wishes = Wishes.of(target, promises, extremes, with_field)
     with ArchiveWriter(path, overwrite) as writer:
@@ -79,17 +84,14 @@ def compress(
         manifest, arrays = describe(dataset, groups, surveys, lossless, goals.bounds, configuration)
         if arrays:
             writer.add(ARRAYS_MEMBER, arrays)
-        coder = Coder.of(dataset, manifest, groups, surveys, goals, options, time_budget, writer, progress)
-        entries = [
-            coder.code(index, group, found) for index, (group, found) in enumerate(zip(groups, surveys, strict=True))
-        ]
+        coder = Coder(dataset, manifest, groups, surveys, goals, options, time_budget, writer, progress)
+        entries = coder.code(jobs)
         goals.require(coder.findings)
         manifest = coder.findings.added_to(manifest, entries)
         limit = target.file_bytes(manifest.source.bytes)
         goals.require_size(manifest.source.bytes, writer.size_so_far() + deflated_size(manifest), limit)
         size = writer.finish(manifest)
-    kept = {name: coder.findings.kept(name) for name in manifest.variables}
-    notes = (*_notes(dataset, lossless, size, limit), *bound_notes(dataset, goals.bounds, kept))
+    notes = (*_notes(dataset, lossless, size, limit), *bound_notes(dataset, goals.bounds, coder.findings))
     seconds = clock.monotonic() - started
     return coder.findings.result(dataset, Path(path), (manifest.source.bytes, size), seconds, notes)
 
@@ -111,14 +113,17 @@ def decompress(
     overwrite: bool = False,
     device: str = "auto",
     layer: str = "all",
+    jobs: int = 1,
     progress: ProgressCallback | None = None,
 ) -> Path:
     """Write an archive, or a part of it, as NetCDF or Zarr (by the suffix of `output`), on its own grid or another.
 
     `time`: "2016-10-05", "2016-10-05T06" or "A/B"; `bbox`: "south,north,west,east"; `grid`: degrees; `like`: a file
-    whose latitudes and longitudes to use. Raises UsageError for a selection outside the data or an existing
-    output, CorruptArchiveError, ResourceError. Memory: a few times a segment.
+    whose latitudes and longitudes to use; `jobs`: processes that decode tiles of an archive with an error bound ahead
+    of the writing, as in `compress`. Raises UsageError for a selection outside the data or an existing output,
+    CorruptArchiveError, ResourceError. Memory: a few times a segment, for each of the jobs.
     """
+    _require_jobs(jobs)
     report = progress or (lambda _: None)
     report(Progress("decoding", 0.0, None, {}))
     with Archive(path, device, layer) as archive:
@@ -129,9 +134,15 @@ def decompress(
             dataset = subset(archive.regrid(latitude, longitude, variables), None, time, bbox)
         dataset = dataset.assign_attrs(history=_history(dataset, Path(path)))
         report(Progress("decoding", 0.1, None, {}))
-        written = write_dataset(dataset, output, overwrite)
+        with decoded_ahead(archive, path, dataset, jobs, device):
+            written = write_dataset(dataset, output, overwrite)
     report(Progress("decoding", 1.0, None, {}))
     return written
+
+
+def _require_jobs(jobs: int) -> None:
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs: there is at least one")
 
 
 def _fit_options(effort: str, seed: int, device: str) -> FitOptions:

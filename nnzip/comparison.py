@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from nnzip.archive.manifest import GroupEntry, Manifest
+from nnzip.archive.manifest import Manifest
+from nnzip.budget import blocks
+from nnzip.corrector import Bounds
 from nnzip.data.grouping import Group
-from nnzip.field.axes import SourceGrid
 from nnzip.layers import LayerDecoder
 from nnzip.metrics.weights import latitude_weights
 from nnzip.promises.constraints import Part
+from nnzip.reader import group_grid
 from nnzip.result import Findings
-from nnzip.segment import Coded
-
-_BLOCK_VALUES = 1 << 20  # of one channel compared in one go: the copies are float64
+from nnzip.segment import Coded, Segment
 
 
 @dataclass(frozen=True)
@@ -39,28 +40,25 @@ def area_weights(group: Group) -> NDArray[np.float64]:
 
 
 def compare(
-    manifest: Manifest,
-    entry: GroupEntry,
-    group: Group,
-    grid: SourceGrid,
-    coded: Coded,
-    original: NDArray[np.floating],
-    device: str,
-    findings: Findings,
-) -> None:
-    """Decode `coded`, a segment of `group`, and add its errors in the output type and what it keeps to `findings`.
+    segment: Segment, coded: Coded, manifest: Manifest, bounds: Mapping[str, Bounds], device: torch.device
+) -> Findings:
+    """Decode what a segment was coded to: its errors in the output type, and what it keeps of the `bounds`.
 
-    original: [channel, time, lat, lon] of the segment, NaN where missing. Memory: a tile, and a few blocks.
+    manifest: with the segment's group alone. Memory: a tile, and a few blocks.
     """
-    alone = msgspec.structs.replace(entry, segments=(coded.entry,), mask=None)
+    group, original = segment.group, segment.values
+    alone = msgspec.structs.replace(manifest.groups[0], segments=(coded.entry,), mask=None)
     source = _Unwritten(msgspec.structs.replace(manifest, groups=(alone,)), coded.members)
-    layers = LayerDecoder(source, (group,), (grid,), device, "all")
-    rows, columns = (np.arange(n, dtype=np.float64) for n in grid.shape[1:])
+    layers = LayerDecoder(source, (group,), (group_grid(group),), device.type, "all")
+    rows, columns = (np.arange(n, dtype=np.float64) for n in group.shape[2:])
     areas = area_weights(group)
-    together = max(_BLOCK_VALUES // (rows.size * columns.size), 1)
-    for start in range(coded.entry.start, coded.entry.stop, together):
-        times = np.arange(start, min(start + together, coded.entry.stop), dtype=np.float64)
-        inside = slice(start - coded.entry.start, start - coded.entry.start + times.size)
+    findings = Findings.of([layout.name for layout in group.variables], bounds)
+    checks = {
+        name: [promise.constraint.checker() for promise in promised.promises] for name, promised in bounds.items()
+    }
+    for start, stop in blocks(segment.start, segment.stop, rows.size * columns.size):
+        times = np.arange(start, stop, dtype=np.float64)
+        inside = slice(start - segment.start, stop - segment.start)
         for number, (layout, part) in enumerate(group.parts()):
             decoded = layers.values(0, number, (times, rows, columns))
             for channel, values in enumerate(decoded):
@@ -68,5 +66,8 @@ def compare(
                 returned = np.where(np.isnan(wanted), np.nan, values)
                 found = findings.statistics[layout.name]
                 found.add(wanted[None], returned[None], areas[:, None], (channel, start, 0, 0))
-                for check in findings.checks[layout.name]:
+                for check in checks.get(layout.name, ()):
                     check.add(Part(channel, start, wanted), returned)
+    for name, found_by in checks.items():
+        findings.kept[name] = [check.kept for check in found_by]
+    return findings

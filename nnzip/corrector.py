@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnzip.detail.corrections import CorrectionsEncoder
 from nnzip.detail.tile import compose
-from nnzip.promises.constraints import Part
+from nnzip.promises.constraints import Held, Part
 from nnzip.promises.intervals import Intervals
 from nnzip.promises.peaks import BlockPeaks
 from nnzip.promises.resolve import Promise
@@ -40,6 +40,10 @@ class Bounds:
         """Time steps of the record that blocks of maxima begin at: parts that are cut there cost least."""
         found = [promise.constraint.breaks for promise in self.promises if isinstance(promise.constraint, BlockPeaks)]
         return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found]))
+
+    def within(self, held: Held) -> Bounds:
+        """What is promised about these time steps, with all it needs in memory."""
+        return replace(self, promises=tuple(replace(p, constraint=p.constraint.within(held)) for p in self.promises))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from nnzip.archive.manifest import SegmentEntry
 from nnzip.budget import Target
 from nnzip.comparison import area_weights
 from nnzip.corrector import Bounds
@@ -18,13 +16,13 @@ from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError
 from nnzip.extremes import Extremes, parse_extremes, require_variables, tail_options
-from nnzip.field.axes import SourceGrid
 from nnzip.field.fit import FitOptions, Report
 from nnzip.promise import promise, require_bounds, require_rmse, rmse_targets
+from nnzip.promises.constraints import Held
 from nnzip.promises.requests import Request, parse_promise
 from nnzip.promises.resolve import check_requests
 from nnzip.result import Findings
-from nnzip.segment import Coded, code_to_rmse, code_within_bounds, code_within_budget
+from nnzip.segment import Coded, Segment, code_to_rmse, code_within_bounds, code_within_budget
 
 RATIO_TOLERANCE = 0.03
 
@@ -85,37 +83,31 @@ class Goals:
     bounds: Mapping[str, Bounds]
     rmse: Mapping[str, float]
 
-    def code(
-        self,
-        values: NDArray[np.floating],
-        grid: SourceGrid,
-        group: Group,
-        number: tuple[int, int],
-        entry: SegmentEntry,
-        budget: float,
-        options: FitOptions,
-        report: Report,
-    ) -> Coded:
-        """A segment [channel, time, lat, lon] that reaches them; `number` = (group, segment).
+    def of_segment(self, segment: Segment) -> Goals:
+        """What they ask of a segment, with all that needs in memory."""
+        bounds = {
+            layout.name: self.bounds[layout.name].within(Held(segment.values, part, segment.start))
+            for layout, part in segment.group.parts()
+            if self.bounds
+        }
+        return replace(self, bounds=bounds)
 
-        `budget`: bytes that it may take where the size is the target.
-        """
-        names = [layout.name for layout in group.variables]
-        part = (values, grid, group, number, entry)
+    def code(self, segment: Segment, budget: float, options: FitOptions, report: Report) -> Coded:
+        """A segment that reaches them; `budget`: bytes that it may take where the size is the target."""
+        names = [layout.name for layout in segment.group.variables]
         if self.bounds:
             bounds = [self.bounds[name] for name in names]
-            return code_within_bounds(*part, bounds, options, report, with_field=self.wishes.with_field)
+            return code_within_bounds(segment, bounds, options, report, with_field=self.wishes.with_field)
         if self.rmse:
-            weights = area_weights(group) if self.wishes.target.psnr is None else np.ones(group.shape[2])
-            return code_to_rmse(*part, [self.rmse[name] for name in names], weights, options, report)
-        tails = tail_options(self.wishes.extremes, group)
-        return code_within_budget(*part, budget, replace(options, tails=tails), report)
+            weights = area_weights(segment.group) if self.wishes.target.psnr is None else np.ones(segment.grid.shape[1])
+            return code_to_rmse(segment, [self.rmse[name] for name in names], weights, options, report)
+        tails = tail_options(self.wishes.extremes, segment.group)
+        return code_within_budget(segment, budget, replace(options, tails=tails), report)
 
     def require(self, findings: Findings) -> None:
         """Raise VerificationError unless the decoded data keep what is promised."""
-        kept = {name: findings.kept(name) for name in findings.statistics}
-        require_bounds(self.bounds, findings.statistics, kept)
-        require_rmse(self.wishes.target, self.rmse, findings.statistics)
+        require_bounds(self.bounds, findings)
+        require_rmse(self.wishes.target, self.rmse, findings)
 
     def require_size(self, source_bytes: int, size: int, limit: int) -> None:
         """Raise UsageError when the smallest archive that is possible exceeds the target."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,15 @@ Positions = tuple[Values, Values, Values]
 """Vertex positions along (time, latitude, longitude); whole numbers are source points."""
 
 LAYERS = ("all", "field")
+
+
+class Tile(NamedTuple):
+    """A piece of one variable's detail, by its number in the segment."""
+
+    group: int
+    segment: int
+    variable: int
+    number: int
 
 
 class Members(Protocol):
@@ -53,6 +64,7 @@ class LayerDecoder:
         self._bases = _Cache(2)
         self._tiles = _Cache(8)
         self._masks = _Cache(8)
+        self._tile_decoder: Callable[[Tile], NDArray[Any]] = self.decode_tile
 
     def device(self) -> torch.device:
         """Where fields and details are decoded: as asked for, until that device is found to drift too far."""
@@ -139,42 +151,53 @@ class LayerDecoder:
                 target[places] = self._base(group, segment, channel, positions)
             return
         latitudes, longitudes = positions[1:]
-        start = 0
-        for number, stop in enumerate(entry.tiles):
+        for number, (start, stop) in enumerate(pairwise((0, *entry.tiles))):
             inside = np.flatnonzero((positions[0] >= start) & (positions[0] < stop))
             if inside.size:
-                tile = self._tile(group, segment, variable, number, start, stop)
+                place = Tile(group, segment, variable, number)
+                tile = self._tiles.get(place, partial(self._tile_decoder, place))
                 rows = positions[0][inside].astype(np.intp) - start
                 decoded[:, places[inside]] = _interpolated(tile[:, rows], latitudes, longitudes, self._grids[group])
-            start = stop
 
-    def _tile(self, group: int, segment: int, variable: int, number: int, start: int, stop: int) -> NDArray[Any]:
-        """A whole decoded tile of a variable, in its output type."""
+    def tiles(self, group: int, variable: int, times: NDArray[np.integer]) -> list[Tile]:
+        """Those that a variable's values at these time steps of the record are decoded from, in the order of time."""
+        found = []
+        for segment, entry in enumerate(self._reader.manifest.groups[group].segments):
+            for number, (start, stop) in enumerate(pairwise((0, *entry.tiles))):
+                inside = (times >= entry.start + start) & (times < entry.start + stop)
+                if self._layer == "all" and inside.any():
+                    found.append(Tile(group, segment, variable, number))
+        return found
+
+    def decode_elsewhere(self, decoder: Callable[[Tile], NDArray[Any]]) -> None:
+        """Let `decoder` do what `decode_tile` does."""
+        self._tile_decoder = decoder
+
+    def decode_tile(self, tile: Tile) -> NDArray[Any]:
+        """A whole tile [channel, time, lat, lon] of a variable, in its output type."""
         from nnzip.detail.payload import read_detail
         from nnzip.detail.tile import decode_tile
         from nnzip.field.device import memory_errors
 
+        group, segment, variable, number = tile
         entry, grid = self._entry(group, segment), self._grids[group]
         layout, channels = self._groups[group].parts()[variable]
         member = number * len(self._groups[group].variables) + variable
+        start, stop = (0, *entry.tiles)[number : number + 2]
         whole = [np.arange(n, dtype=np.float64) for n in grid.shape[1:]]
         positions = (np.arange(start, stop, dtype=np.float64), whole[0], whole[1])
 
         def base(channel: int) -> Values:
             return self._base(group, segment, channels.start + channel, positions)
 
-        def read() -> NDArray[Any]:
-            shape = (layout.channels, stop - start, *grid.shape[1:])
-            detail = read_detail(self._layer_bytes(group, entry.detail[member]), shape, grid.periodic)
-            corrections = self._reader.read(entry.corrections[member]) if entry.corrections[member] else b""
-            needs_field = entry.field is not None and not detail.absolute
-            if needs_field:
-                self.field(group, segment)  # first, as it may find that the device drifts
-            with memory_errors():
-                return decode_tile(detail, corrections, base if needs_field else None, layout.dtype, self.device())
-
-        found: NDArray[Any] = self._tiles.get((group, segment, member), read)
-        return found
+        shape = (layout.channels, stop - start, *grid.shape[1:])
+        detail = read_detail(self._layer_bytes(group, entry.detail[member]), shape, grid.periodic)
+        corrections = self._reader.read(entry.corrections[member]) if entry.corrections[member] else b""
+        needs_field = entry.field is not None and not detail.absolute
+        if needs_field:
+            self.field(group, segment)  # first, as it may find that the device drifts
+        with memory_errors():
+            return decode_tile(detail, corrections, base if needs_field else None, layout.dtype, self.device())
 
     def _base(self, group: int, segment: int, channel: int, positions: Positions) -> Values:
         """A channel of the field; all are kept standardised, as they are asked for one after another."""

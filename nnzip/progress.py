@@ -30,19 +30,23 @@ class SegmentReports:
 
     def __init__(self, dataset: xr.Dataset, progress: ProgressCallback | None, values: int) -> None:
         self._dataset, self._progress = dataset, progress
-        self._values, self._done = max(values, 1), 0
+        self._values, self._done = max(values, 1), 0.0
 
     def for_segment(
         self, group: Group, size: int
     ) -> Callable[[str, float, float | None, NDArray[np.float64] | None], None]:
-        """The callback of a segment of `size` values: stage, fraction of it, loss, RMSE per channel."""
-        start, share = self._done / self._values, size / self._values
-        self._done += size
+        """The callback of a segment of `size` values: stage, fraction of it, loss, RMSE per channel.
+
+        Segments may advance side by side.
+        """
+        share, before = size / self._values, 0.0
 
         def report(stage: str, fraction: float, loss: float | None, rmse: NDArray[np.float64] | None) -> None:
+            nonlocal before
+            self._done, before = self._done + share * (fraction - before), fraction
             if self._progress is not None:
                 errors = {} if rmse is None else self._by_variable(group, rmse)
-                self._progress(Progress(stage, start + share * fraction, loss, errors))
+                self._progress(Progress(stage, min(self._done, 1.0), loss, errors))
 
         return report
 

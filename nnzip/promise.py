@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from nnzip.archive.manifest import KeptPromise
 from nnzip.budget import Target
 from nnzip.corrector import Bounds
 from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError, VerificationError
-from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import units_of
 from nnzip.promises.requests import Request
 from nnzip.promises.resolve import Precision, resolve
 from nnzip.reader import OWN_ATTRIBUTES
+from nnzip.result import Findings
 from nnzip.tolerance import resolve_bounds
 
 _THRESHOLDS = ("preserve ", "extremes ")
@@ -111,10 +110,11 @@ def rmse_targets(
     return rmse
 
 
-def require_rmse(target: Target, wanted: Mapping[str, float], statistics: Mapping[str, ErrorStatistics]) -> None:
+def require_rmse(target: Target, wanted: Mapping[str, float], findings: Findings) -> None:
     """Raise VerificationError unless the decoded data have the RMSE or PSNR asked for."""
     for name, limit in wanted.items():
-        found = statistics[name].rmse() if target.psnr is None else statistics[name].plain_rmse()
+        statistics = findings.statistics[name]
+        found = statistics.rmse() if target.psnr is None else statistics.plain_rmse()
         if found > limit * _RMSE_ROUNDING:
             raise VerificationError(
                 f"{name} decodes with an RMSE of {found:.6g} where {limit:.6g} is asked for: nothing was written; ask "
@@ -122,20 +122,16 @@ def require_rmse(target: Target, wanted: Mapping[str, float], statistics: Mappin
             )
 
 
-def require_bounds(
-    bounds: Mapping[str, Bounds],
-    statistics: Mapping[str, ErrorStatistics],
-    kept: Mapping[str, Sequence[KeptPromise]],
-) -> None:
+def require_bounds(bounds: Mapping[str, Bounds], findings: Findings) -> None:
     """Raise VerificationError unless every bound and every promise holds at every point of the decoded data."""
     for name, promised in bounds.items():
-        broken = next((entry for entry in kept[name] if entry.violations), None)
+        broken = next((entry for entry in findings.promises(name) if entry.violations), None)
         if broken is not None:
             raise VerificationError(
                 f"{name} decodes with {broken.violations} violations of the promise {broken.promise!r} "
                 f"({broken.points} points): nothing was written; please report this"
             )
-        found = statistics[name]
+        found = findings.statistics[name]
         if found.max_error > promised.bound or found.mismatch:
             raise VerificationError(
                 f"{name} decodes with an error of {found.max_error:.9g}, its bound is {promised.bound:.9g} "
@@ -143,15 +139,13 @@ def require_bounds(
             )
 
 
-def bound_notes(
-    dataset: xr.Dataset, bounds: Mapping[str, Bounds], kept: Mapping[str, Sequence[KeptPromise]]
-) -> list[str]:
+def bound_notes(dataset: xr.Dataset, bounds: Mapping[str, Bounds], findings: Findings) -> list[str]:
     """What a user should know: bounds that code noise, promises about nothing, data that were compressed before."""
     notes = [
         f"the promise {entry.promise!r} concerns no value: are its units those of the data, "
         f"{units_of(dataset, name) or 'none'}?"
         for name in bounds
-        for entry in kept[name]
+        for entry in findings.promises(name)
         if not entry.points and entry.promise.startswith(_THRESHOLDS)
     ]
     for name, promised in bounds.items():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ from nnzip.archive.manifest import AchievedErrors, GroupEntry, KeptPromise, Mani
 from nnzip.corrector import Bounds
 from nnzip.metrics.accumulate import ErrorStatistics
 from nnzip.progress import units_of
-from nnzip.promises.constraints import Check
+from nnzip.promises.kept import Kept
 
 
 @dataclass(frozen=True)
@@ -56,36 +56,44 @@ class CompressionResult:
 
 @dataclass
 class Findings:
-    """What decoding found, by variable: errors, checks of the promises, bytes of corrections that these took."""
+    """What decoding found, by variable: errors, what became of the promises in their order (`texts`, `kept`), bytes of
+    corrections that these took."""
 
-    bounds: Mapping[str, Bounds]
     statistics: dict[str, ErrorStatistics]
-    checks: dict[str, list[Check]]
-    promise_bytes: dict[str, int] = field(default_factory=dict)
+    texts: dict[str, tuple[str, ...]]
+    kept: dict[str, list[Kept]]
+    promise_bytes: dict[str, int]
 
     @classmethod
-    def of(cls, manifest: Manifest, bounds: Mapping[str, Bounds]) -> Findings:
+    def of(cls, names: Iterable[str], bounds: Mapping[str, Bounds]) -> Findings:
         """Nothing found so far."""
-        checks = {
-            name: [promise.constraint.checker() for promise in bounds[name].promises] if name in bounds else []
-            for name in manifest.variables
-        }
-        statistics = {name: ErrorStatistics() for name in manifest.variables}
-        return cls(bounds, statistics, checks, dict.fromkeys(manifest.variables, 0))
+        texts = {name: tuple(p.text for p in bounds[name].promises) if name in bounds else () for name in names}
+        return cls(
+            statistics={name: ErrorStatistics() for name in texts},
+            texts=texts,
+            kept={name: [Kept() for _ in promises] for name, promises in texts.items()},
+            promise_bytes=dict.fromkeys(texts, 0),
+        )
 
-    def kept(self, name: str) -> tuple[KeptPromise, ...]:
-        """What the checks of a variable's promises found."""
-        promises = self.bounds[name].promises if name in self.bounds else ()
+    def merge(self, later: Findings) -> None:
+        """Add what was found in the next segment of some of the variables."""
+        for name, found in later.statistics.items():
+            self.statistics[name].merge(found)
+            self.kept[name] = [kept + more for kept, more in zip(self.kept[name], later.kept[name], strict=True)]
+            self.promise_bytes[name] += later.promise_bytes[name]
+
+    def promises(self, name: str) -> tuple[KeptPromise, ...]:
+        """What became of a variable's promises."""
         return tuple(
-            KeptPromise(promise.text, check.kept.points, check.kept.violations, float(f"{check.kept.tightest:.6g}"))
-            for promise, check in zip(promises, self.checks[name], strict=True)
+            KeptPromise(text, kept.points, kept.violations, float(f"{kept.tightest:.6g}"))
+            for text, kept in zip(self.texts[name], self.kept[name], strict=True)
         )
 
     def added_to(self, manifest: Manifest, groups: Sequence[GroupEntry]) -> Manifest:
         """The manifest with these findings and the finished `groups`."""
         variables = {
-            name: msgspec.structs.replace(variable, promises=self.kept(name), promise_bytes=self.promise_bytes[name])
-            for name, variable in manifest.variables.items()
+            name: msgspec.structs.replace(entry, promises=self.promises(name), promise_bytes=self.promise_bytes[name])
+            for name, entry in manifest.variables.items()
         }
         errors = {
             name: AchievedErrors(found.rmse(), found.max_error, found.bias()) for name, found in self.statistics.items()
@@ -97,7 +105,7 @@ class Findings:
     ) -> CompressionResult:
         """For the caller; sizes: bytes of the source as float32 and of the file."""
         source, size = sizes
-        promises = {name: [_promise(entry) for entry in self.kept(name)] for name in self.statistics}
+        promises = {name: [_promise(entry) for entry in self.promises(name)] for name in self.statistics}
         return CompressionResult(
             path=path,
             ratio=source / size,

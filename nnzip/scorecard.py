@@ -9,14 +9,13 @@ import numpy as np
 import xarray as xr
 
 from nnzip.archive.manifest import Manifest
+from nnzip.budget import blocks
 from nnzip.data.grouping import plan_groups, stack
 from nnzip.metrics.evaluation import VariableScores
 from nnzip.metrics.matching import align_decoded
 from nnzip.promises.constraints import Part
 from nnzip.promises.requests import parse_promise
 from nnzip.promises.resolve import Precision, resolve
-
-_BLOCK_VALUES = 1 << 20  # of one channel compared in one go
 
 
 @dataclass(frozen=True)
@@ -92,10 +91,8 @@ def _further(original: xr.Dataset, decoded: xr.Dataset, manifest: Manifest, name
     checkers = [promise.constraint.checker() for promise in promises]
     aligned = original.assign({name: align_decoded(original, decoded, [name])[name]})
     _, times, rows, columns = alone.shape
-    together = max(_BLOCK_VALUES // (rows * columns), 1)
-    for start in range(0, times, together):
-        inside = slice(start, min(start + together, times))
-        pair = (stack(dataset, alone, inside).astype(np.float64) for dataset in (original, aligned))
+    for start, stop in blocks(0, times, rows * columns):
+        pair = (stack(dataset, alone, slice(start, stop)).astype(np.float64) for dataset in (original, aligned))
         for channel, (wanted, returned) in enumerate(zip(*pair, strict=True)):
             for checker in checkers:
                 checker.add(Part(channel, start, wanted), np.where(np.isnan(wanted), np.nan, returned))

@@ -20,6 +20,23 @@ from nnzip.field.quality import fit_field_to_rmse
 
 
 @dataclass(frozen=True)
+class Segment:
+    """What is to be coded: `values` [channel, time, lat, lon] (NaN: missing) on `grid`, number = (group, segment)."""
+
+    values: NDArray[np.floating]
+    grid: SourceGrid
+    group: Group
+    number: tuple[int, int]
+    start: int
+    stop: int
+
+    @property
+    def runs(self) -> list[int]:
+        """Channels of every variable."""
+        return [layout.channels for layout in self.group.variables]
+
+
+@dataclass(frozen=True)
 class Coded:
     """A segment's entry in the manifest, and the members it names.
 
@@ -42,67 +59,44 @@ def field_name(group: int, segment: int) -> str:
 
 
 @memory_errors()
-def code_within_budget(
-    values: NDArray[np.floating],
-    grid: SourceGrid,
-    group: Group,
-    number: tuple[int, int],
-    entry: SegmentEntry,
-    budget: float,
-    options: FitOptions,
-    report: Report,
-) -> Coded:
-    """The field alone, in at most `budget` bytes; `number` = (group, segment)."""
-    runs = [layout.channels for layout in group.variables]
-    payload = fit_field(values, grid, runs, budget, options, report)
-    name = field_name(*number)
-    return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload})
+def code_within_budget(segment: Segment, budget: float, options: FitOptions, report: Report) -> Coded:
+    """The field alone, in at most `budget` bytes."""
+    return _field_alone(segment, fit_field(segment.values, segment.grid, segment.runs, budget, options, report))
 
 
 def code_to_rmse(
-    values: NDArray[np.floating],
-    grid: SourceGrid,
-    group: Group,
-    number: tuple[int, int],
-    entry: SegmentEntry,
-    rmse: Sequence[float],
-    row_weights: NDArray[np.float64],
-    options: FitOptions,
-    report: Report,
+    segment: Segment, rmse: Sequence[float], row_weights: NDArray[np.float64], options: FitOptions, report: Report
 ) -> Coded:
     """The field alone, of these RMSE: one per variable of the group, weighted by `row_weights` [lat]."""
-    runs = [layout.channels for layout in group.variables]
-    payload = fit_field_to_rmse(values, grid, runs, rmse, row_weights, options, report)
-    name = field_name(*number)
-    return Coded(SegmentEntry(stop=entry.stop, start=entry.start, field=name), {name: payload})
+    payload = fit_field_to_rmse(segment.values, segment.grid, segment.runs, rmse, row_weights, options, report)
+    return _field_alone(segment, payload)
 
 
 @memory_errors()
 def code_within_bounds(
-    values: NDArray[np.floating],
-    grid: SourceGrid,
-    group: Group,
-    number: tuple[int, int],
-    entry: SegmentEntry,
-    bounds: Sequence[Bounds],
-    options: FitOptions,
-    report: Report,
-    *,
-    with_field: bool,
+    segment: Segment, bounds: Sequence[Bounds], options: FitOptions, report: Report, *, with_field: bool
 ) -> Coded:
     """Field, detail and corrections that hold `bounds`, one per variable of the group."""
-    layers = compress_bounded(values, grid, group, bounds, entry.start, options, report, with_field=with_field)
-    stem = f"{number[0]}.{number[1]}"
+    grid, start, stop = segment.grid, segment.start, segment.stop
+    layers = compress_bounded(
+        segment.values, grid, segment.group, bounds, start, options, report, with_field=with_field
+    )
+    stem = f"{segment.number[0]}.{segment.number[1]}"
     details = {f"d{stem}.{i}": data for i, data in enumerate(layers.details)}
     corrections = {f"c{stem}.{i}": data for i, data in enumerate(layers.corrections)}
-    field = {field_name(*number): layers.field} if layers.field else {}
-    coded = SegmentEntry(
-        stop=entry.stop,
-        start=entry.start,
+    field = {field_name(*segment.number): layers.field} if layers.field else {}
+    entry = SegmentEntry(
+        stop=stop,
+        start=start,
         field=next(iter(field), None),
-        tiles=tuple(stop for _, stop in tiles(entry.stop - entry.start, grid.shape[1] * grid.shape[2])),
+        tiles=tuple(end for _, end in tiles(stop - start, grid.shape[1] * grid.shape[2])),
         detail=tuple(details),
         corrections=tuple(name if data else "" for name, data in corrections.items()),
     )
     members = {**field, **details, **{name: data for name, data in corrections.items() if data}}
-    return Coded(coded, members, layers.promised)
+    return Coded(entry, members, layers.promised)
+
+
+def _field_alone(segment: Segment, payload: bytes) -> Coded:
+    name = field_name(*segment.number)
+    return Coded(SegmentEntry(stop=segment.stop, start=segment.start, field=name), {name: payload})

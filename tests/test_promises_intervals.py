@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nnzip.errors import UsageError
 from nnzip.promises.constraints import COMPARE, Part, SameSide, Tolerance
+from nnzip.promises.inside import Beyond
 from nnzip.promises.intervals import Intervals, next_above, next_below, not_above, not_below
 
 Values = NDArray[np.float64]
@@ -84,7 +85,7 @@ def test_a_point_on_the_wrong_side_is_a_violation() -> None:
 
 def test_tolerances_count_points_and_the_tightest() -> None:
     original = np.array([[[1.0, 2.0, np.nan, 3.0]]])
-    tolerance = Tolerance(0.5, lambda part: part.original > 1)
+    tolerance = Tolerance(0.5, Beyond(">", 1))
     check = tolerance.checker()
     check.add(Part(0, 0, original), np.array([[[9.0, 2.25, 7.0, 3.0]]]))
     assert (check.kept.points, check.kept.violations, check.kept.tightest) == (2, 0, 0.5)

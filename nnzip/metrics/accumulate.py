@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 _SHIFT = 13  # drops 13 of float32's 23 mantissa bits: 2^10 bins per octave, each 0.1 % wide
 _BINS = 1 << (31 - _SHIFT)
+_SUMS = ("values", "missing", "mismatch", "compared", "error_sum", "absolute_sum", "square_sum", "plain_square_sum")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,16 @@ class ErrorStatistics:
         self.minimum = min(self.minimum, float(np.min(original, where=valid, initial=math.inf)))
         self.maximum = max(self.maximum, float(np.max(original, where=valid, initial=-math.inf)))
         self._add_counts(error[valid])
+
+    def merge(self, later: ErrorStatistics) -> None:
+        """Adds what was gathered from other values of the same variable."""
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        if later.max_error > self.max_error:
+            self.max_error, self.max_error_index = later.max_error, later.max_error_index
+        self.minimum, self.maximum = min(self.minimum, later.minimum), max(self.maximum, later.maximum)
+        self._merge_moments(later.weight, later._means, later._moments)
+        self._counts += later._counts
 
     def rmse(self) -> float:
         return math.sqrt(self.square_sum / self.weight)
@@ -136,6 +147,11 @@ class ErrorStatistics:
         means = np.array([np.sum(weight * first), np.sum(weight * second)]) / total
         a, b = first - means[0], second - means[1]
         moments = np.array([np.sum(weight * a * a), np.sum(weight * b * b), np.sum(weight * a * b)])
+        self._merge_moments(total, means, moments)
+
+    def _merge_moments(self, total: float, means: Floats, moments: Floats) -> None:
+        if total == 0:
+            return
         step = means - self._means
         cross = np.array([step[0] ** 2, step[1] ** 2, step[0] * step[1]])
         merged = self.weight + total

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.promises.intervals import Intervals, Points, next_above, next_below, not_above, not_below
+from nnzip.promises.kept import Kept
 
 Values = NDArray[np.float64]
 
@@ -28,8 +29,33 @@ class Part:
     original: Values
 
 
-Inside = Callable[[Part], Points]
-"""Where a part is concerned: bool in its shape; False where values are missing."""
+@dataclass(frozen=True)
+class Held:
+    """The time steps of the record from `start` on that are in memory: `values` [channel, time, lat, lon], of which
+    `channels` are the variable's."""
+
+    values: NDArray[np.floating]
+    channels: slice
+    start: int
+
+    @property
+    def times(self) -> slice:
+        return slice(self.start, self.start + self.values.shape[1])
+
+    def read(self, times: slice) -> NDArray[np.floating]:
+        """The variable's values [channel, time, lat, lon] of time steps of the record."""
+        return self.values[self.channels, times.start - self.start : times.stop - self.start]
+
+
+class Inside(Protocol):
+    """Where a part is concerned."""
+
+    def __call__(self, part: Part) -> Points:
+        """Bool in the shape of the part; False where values are missing."""
+
+    def within(self, times: slice) -> Inside:
+        """The same for these time steps alone, with all it needs in memory."""
+
 
 COMPARE: dict[str, Callable[[Values, float], Points]] = {
     ">": operator.gt,
@@ -37,21 +63,6 @@ COMPARE: dict[str, Callable[[Values, float], Points]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
-
-
-@dataclass(frozen=True)
-class Kept:
-    """How many points (or blocks) a promise concerned and how many break it.
-
-    `tightest`: the largest error as a share of the tolerance promised; 0 for promises without a tolerance.
-    """
-
-    points: int = 0
-    violations: int = 0
-    tightest: float = 0.0
-
-    def __add__(self, other: Kept) -> Kept:
-        return Kept(self.points + other.points, self.violations + other.violations, max(self.tightest, other.tightest))
 
 
 class Check(Protocol):
@@ -73,6 +84,9 @@ class Constraint(Protocol):
 
     def checker(self) -> Check:
         """A check that has seen nothing yet."""
+
+    def within(self, held: Held) -> Constraint:
+        """The same for these time steps alone, with all it needs in memory: it can go to another process."""
 
 
 class PointCheck:
@@ -97,6 +111,9 @@ class Tolerance:
 
     def checker(self) -> Check:
         return PointCheck(self._check)
+
+    def within(self, held: Held) -> Tolerance:
+        return replace(self, inside=self.inside.within(held.times))
 
     def _check(self, part: Part, decoded: Values) -> Kept:
         inside = self.inside(part)
@@ -129,6 +146,9 @@ class SameSide:
 
     def checker(self) -> Check:
         return PointCheck(self._check)
+
+    def within(self, held: Held) -> SameSide:
+        return self
 
     def _check(self, part: Part, decoded: Values) -> Kept:
         compare = COMPARE[self.comparison]

@@ -8,19 +8,18 @@ a block cut by the borders of tiles is read before, and its level lies between i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnzip.promises.constraints import Check, Kept, Part, Values
+from nnzip.promises.constraints import Check, Held, Part, Values
 from nnzip.promises.intervals import Intervals, next_above, next_below, not_below
+from nnzip.promises.kept import CutBlock, Extreme, Kept
 
 _PIECE_VALUES = 1 << 22  # read in one go
 _REMEMBERED_VALUES = 1 << 24  # cells of cut blocks
-
-
-_Extreme = tuple[NDArray[np.int64], Values]  # per cell: time step, value times the sign
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,19 @@ class BlockPeaks:
         self._stops = np.concatenate((self.breaks, [blocks.size]))
         self._read, self._sign, self._dtype = read, 1.0 if largest else -1.0, dtype
         self._cut: dict[int, _Peak] = {}
+        self._at_ends: dict[int, _Peak] = {}  # of blocks that can no longer be read, as they reach further
 
     def narrow(self, allowed: Intervals, part: Part, decoded: Values, guard: float) -> None:
         for block, inside in self.overlapping(part.start, len(decoded)):
             low, high = allowed.low[inside], allowed.high[inside]
             low, high = (low, high) if self._sign > 0 else (-high, -low)
             times = np.arange(part.start + inside.start, part.start + inside.stop)[:, None, None]
-            if times.size == self._stops[block] - self._starts[block]:
+            if times.size == self.length(block):
                 values = self._sign * part.original[inside], self._sign * decoded[inside]
                 peak = self._followed(*values, low, high, guard, int(times[0, 0, 0]))
             else:
-                peak = self._peak_of_cut(block, part.channel)
+                cut = self._peaks_of_cut(block)
+                peak = _Peak(cut.step[part.channel], cut.level[part.channel])
             some = peak.step >= 0
             np.maximum(low, peak.level, out=low, where=times == peak.step)
             np.minimum(high, peak.level, out=high, where=some & (times > peak.step))
@@ -63,6 +64,22 @@ class BlockPeaks:
     def checker(self) -> Check:
         return _PeakCheck(self)
 
+    def within(self, held: Held) -> BlockPeaks:
+        """Reads the blocks that the held time steps cut, the others when they are needed."""
+        part = copy(self)
+        part._read, part._cut = held.read, {}
+        start, count = held.start, held.values.shape[1]
+        part._at_ends = {
+            block: self._peaks_of_cut(block)
+            for block, inside in self.overlapping(start, count)
+            if inside.stop - inside.start < self.length(block)
+        }
+        return part
+
+    def length(self, block: int) -> int:
+        """Time steps of a block."""
+        return int(self._stops[block] - self._starts[block])
+
     def overlapping(self, start: int, count: int) -> Iterator[tuple[int, slice]]:
         """Blocks of more than one time that overlap `count` times from `start`: number, and times from there on."""
         stop = start + count
@@ -71,11 +88,11 @@ class BlockPeaks:
             if last - first > 1:
                 yield block, slice(max(first, start) - start, min(last, stop) - start)
 
-    def first_peak(self, values: Values) -> tuple[NDArray[np.int64], Values]:
-        """Place of the first extreme along the time of [time, lat, lon] and its value times the sign; -inf: missing."""
+    def first_peak(self, values: Values, start: int) -> Extreme:
+        """The first extreme along the time of [time, lat, lon], which begins at the time step `start`."""
         finite = np.where(np.isnan(values), -np.inf, self._sign * values)
         place = finite.argmax(axis=0)
-        return place, np.take_along_axis(finite, place[None], axis=0)[0]
+        return start + place, np.take_along_axis(finite, place[None], axis=0)[0]
 
     def _followed(
         self,
@@ -106,14 +123,17 @@ class BlockPeaks:
         level = np.where(np.isfinite(second), np.minimum(level, largest), -np.inf)
         return _Peak(np.where(np.isfinite(largest), step, -1).astype(np.int32), not_below(level, self._dtype))
 
-    def _peak_of_cut(self, block: int, channel: int) -> _Peak:
-        """A level halfway between the two largest values of a block; those of the last blocks are remembered."""
+    def _peaks_of_cut(self, block: int) -> _Peak:
+        """Levels [channel, lat, lon] halfway between the two largest values of a block; those of the last blocks are
+        remembered."""
+        if block in self._at_ends:
+            return self._at_ends[block]
         if block not in self._cut:
             found = self._read_peak(int(self._starts[block]), int(self._stops[block]))
             while len(self._cut) > 1 and (len(self._cut) + 1) * found.step.size > _REMEMBERED_VALUES:
                 del self._cut[next(iter(self._cut))]
             self._cut[block] = found
-        return _Peak(self._cut[block].step[channel], self._cut[block].level[channel])
+        return self._cut[block]
 
     def _read_peak(self, start: int, stop: int) -> _Peak:
         """The peak of a block [channel, lat, lon], read piece by piece."""
@@ -134,36 +154,14 @@ class _PeakCheck:
     """Compares where the original and the decoded values are largest, block by block, across the parts of a block."""
 
     def __init__(self, peaks: BlockPeaks) -> None:
-        self._peaks, self._done = peaks, Kept()
-        self._open: dict[int, tuple[int, list[_Extreme]]] = {}  # by channel: block, its extremes so far on both sides
+        self._peaks, self.kept = peaks, Kept()
 
     def add(self, part: Part, decoded: Values) -> None:
         for block, inside in self._peaks.overlapping(part.start, len(decoded)):
-            both: list[_Extreme] = []
-            for values in (part.original[inside], decoded[inside]):
-                place, largest = self._peaks.first_peak(values)
-                both.append((part.start + inside.start + place, largest))
-            number, before = self._open.get(part.channel, (block, both))
-            if number == block:
-                both = [_later(old, new) for old, new in zip(before, both, strict=True)]
-            else:
-                self._done += _compared(before)
-            self._open[part.channel] = (block, both)
-
-    @property
-    def kept(self) -> Kept:
-        return sum((_compared(both) for _, both in self._open.values()), self._done)
-
-
-def _later(first: _Extreme, second: _Extreme) -> _Extreme:
-    """The extreme of a part and a later one."""
-    return np.where(second[1] > first[1], second[0], first[0]), np.maximum(first[1], second[1])
-
-
-def _compared(both: list[_Extreme]) -> Kept:
-    (step, largest), (found, _) = both
-    finite = np.isfinite(largest)
-    return Kept(int(finite.sum()), int(((step != found) & finite).sum()))
+            first, count = part.start + inside.start, inside.stop - inside.start
+            original, found = (self._peaks.first_peak(values[inside], first) for values in (part.original, decoded))
+            seen = CutBlock(self._peaks.length(block), count, original, found)
+            self.kept += Kept(cut={(part.channel, block): seen})
 
 
 def _two_largest(values: Values) -> tuple[NDArray[np.int64], Values, Values]:

@@ -15,7 +15,8 @@ from nnzip.data.selection import Box, inside_box
 from nnzip.data.times import block_numbers
 from nnzip.data.units import convert_value, split_quantity
 from nnzip.errors import UsageError
-from nnzip.promises.constraints import COMPARE, Constraint, Inside, Part, SameSide, Tolerance
+from nnzip.promises.constraints import Constraint, SameSide, Tolerance
+from nnzip.promises.inside import Beyond, Region, Tails
 from nnzip.promises.intervals import Points
 from nnzip.promises.peaks import BlockPeaks
 from nnzip.promises.percentiles import cell_percentile
@@ -116,7 +117,7 @@ class _Target:
             return Tolerance(tolerance, self._tails(request))
         if isinstance(request, RegionTolerance):
             return Tolerance(tolerance, self._region(request.where))
-        return Tolerance(tolerance, self._beyond(request))
+        return Tolerance(tolerance, Beyond(request.comparison, self.number(request.threshold)))
 
     def _read(self, times: slice, rows: slice = slice(None)) -> NDArray[np.floating]:
         """Values [channel, time, lat, lon] of ranges of times and rows."""
@@ -131,7 +132,7 @@ class _Target:
         number, unit = parts
         return convert_value(number, unit, self.variable) if unit else number
 
-    def _tails(self, request: TailTolerance) -> Inside:
+    def _tails(self, request: TailTolerance) -> Tails:
         shape = (self.layout.channels, *self.group.shape[1:])
         if shape[1] < 2:
             raise _UnsuitableError("has a single time step, so its cells have no percentiles")
@@ -139,17 +140,7 @@ class _Target:
             None if percentile is None else cell_percentile(self._read, shape, percentile)
             for percentile in (request.lower, request.upper)
         )
-
-        def inside(part: Part) -> Points:
-            values = part.original
-            below = np.zeros(values.shape, dtype=np.bool_) if lower is None else values < lower[part.channel]
-            return below if upper is None else below | (values > upper[part.channel])
-
-        return inside
-
-    def _beyond(self, request: ThresholdTolerance) -> Inside:
-        threshold = self.number(request.threshold)
-        return lambda part: COMPARE[request.comparison](part.original, threshold)
+        return Tails(lower, upper)
 
     def _peaks(self, request: BlockExtremes) -> Constraint:
         coordinate = time_coordinate(self.dataset, self.group.time.dim)
@@ -158,13 +149,8 @@ class _Target:
         blocks = block_numbers(coordinate.to_numpy(), request.block)
         return BlockPeaks(blocks, self._read, largest=request.largest, dtype=self.layout.dtype)
 
-    def _region(self, where: Box | str) -> Inside:
-        mask = self.mask(where) if isinstance(where, str) else self._box(where)
-
-        def inside(part: Part) -> Points:
-            return np.isfinite(part.original) & mask(slice(part.start, part.start + len(part.original)))
-
-        return inside
+    def _region(self, where: Box | str) -> Region:
+        return Region(self.mask(where) if isinstance(where, str) else self._box(where))
 
     def _box(self, box: Box) -> Callable[[slice], Points]:
         latitude, longitude = self.group.latitude, self.group.longitude
