@@ -44,6 +44,11 @@ def cuda_problem() -> str | None:
     return None
 
 
+def count_gpus(device: torch.device) -> int:
+    """GPUs among which work for `device` can be spread; 0 for a processor."""
+    return torch.cuda.device_count() if device.type == "cuda" else 0
+
+
 @contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
     """Matrix products in true float32, whatever the caller's process allows elsewhere: no TF32, bfloat16 or autocast.
