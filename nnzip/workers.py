@@ -25,6 +25,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from nnzip.errors import NnzipError, NnzipWarning, ResourceError, UsageError
+from nnzip.field.device import count_gpus
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -61,7 +62,7 @@ class Workers(Generic[Job, Result]):
 
     def __init__(self, work: Callable[[Job, Report], Result], count: int, device: torch.device) -> None:
         context = multiprocessing.get_context("spawn")  # forks break CUDA and threads
-        gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+        gpus = count_gpus(device)
         self._workers: list[_Worker] = []
         self._results: dict[int, Any] = {}
         self._forgotten: set[int] = set()

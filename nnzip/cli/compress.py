@@ -101,6 +101,7 @@ def compress(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training; equal seeds give equal archives.")] = 0,
     device: options.DeviceOption = options.Device.AUTO,
+    jobs: options.Jobs = None,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -161,6 +162,7 @@ def compress(
                     promises=promises,
                     extremes=tails,
                     overwrite=force,
+                    jobs=options.jobs_on(jobs, device.value),
                     progress=progress,
                 )
         for note in result.notes:

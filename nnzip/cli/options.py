@@ -58,6 +58,15 @@ Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout a
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and the data asked for.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show other packages' warnings, and tracebacks.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU when there is one.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Processes that work at once, each with the memory of one. (default: one per GPU in use)",
+        metavar="N",
+    ),
+]
 Variables = Annotated[
     list[str] | None,
     typer.Option("--variables", metavar="NAMES", help="Only these variables: t2m,msl; may be repeated. (default: all)"),
@@ -98,6 +107,15 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise UsageError(f"--time-budget {text}: the duration must be longer than 0 s")
     return seconds
+
+
+def jobs_on(jobs: int | None, device: str) -> int:
+    """`jobs`, or one for every GPU that a device ("auto", "cpu" or "cuda") stands for. Raises UnavailableError."""
+    if jobs is not None:
+        return jobs
+    from nnzip.field.device import count_gpus, resolve_device
+
+    return max(count_gpus(resolve_device(device)), 1)
 
 
 def default_output(source: Path, suffix: str) -> Path:

@@ -45,6 +45,11 @@ def cuda_problem() -> str | None:
     return None if exact else "its whole numbers differ from the processor's, so nothing else could read what it codes"
 
 
+def count_gpus(device: torch.device) -> int:
+    """GPUs among which work for `device` can be spread; 0 for a processor."""
+    return torch.cuda.device_count() if device.type == "cuda" else 0
+
+
 def in_blocks(times: int, rows: int, rows_together: int, work: Callable[[slice, slice], None]) -> None:
     """`work` on every part (times, rows) of a product grid, about `rows_together` rows of it at once.
 
