@@ -49,6 +49,18 @@ def test_nothing_is_wrong(tmp_path: Path) -> None:
     assert problems(tmp_path, lambda _: None) == []
 
 
+def test_an_error_is_what_the_file_says_to_six_digits(tmp_path: Path) -> None:
+    def claim(figure: float) -> Callable[[xr.Dataset], xr.Dataset | None]:
+        def change(dataset: xr.Dataset) -> None:
+            dataset["t2m"] = dataset.t2m.copy(data=weather().t2m + np.float32(0.3333344))
+            dataset.t2m.attrs["nnzip_max_error"] = figure
+
+        return change
+
+    assert problems(tmp_path, claim(0.333334)) == []
+    assert "maximum error" in problems(tmp_path, claim(0.333333))[0]
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
