@@ -34,8 +34,8 @@ from nnzip.transform.prediction import FRACTION_BITS, INPUTS, REFERENCE
 BATCH = 1 << 14
 """Coefficients that are looked at together: what stays in the processor's cache."""
 
-GPU_BATCH = 1 << 21
-"""The same on a GPU, which small pieces would keep waiting; takes 1.5 GB."""
+GPU_BATCH = 1 << 19
+"""The same on a GPU, which small pieces would keep waiting; takes 0.4 GB."""
 
 PAIRS = tuple(offset for offset in sorted(OFFSETS, key=lambda o: (distance(o), o)) if offset > (0, 0, 0))
 """One of every two opposite neighbours."""
