@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from nnzip.transform.bands import interpolation_bands, wavelet_bands
 from nnzip.transform.context_model import ChannelContexts
 from nnzip.transform.context_network import shipped_network
 from nnzip.transform.phases import PHASES, phase_slices
-from tests.coefficient_examples import Integers, decode, encode, tensor
+from tests.coefficient_examples import Integers, code_of_a_gpu, decode, encode, tensor
 from tests.context_oracle import NetworkCoefficients
 from tests.test_field_format import WEIGHTS
 
@@ -59,38 +58,24 @@ def test_batches_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(streams) == 1
 
 
-@pytest.fixture
-def on_tensors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What runs on a GPU, on the processor: torch instead of numpy."""
-
-    def forget() -> None:
-        for cache in (context._steps, context._signed_classes, context._pairs, context._star_sums, shipped_network):
-            cache.cache_clear()
-
-    forget()
-    monkeypatch.setattr(arrays, "NUMPY_DEVICES", frozenset())
-    yield
-    forget()
-
-
 @pytest.mark.parametrize("interpolation", [False, True])
-def test_the_code_of_a_gpu_gives_the_same_bytes(interpolation: bool, request: pytest.FixtureRequest) -> None:
+def test_the_code_of_a_gpu_gives_the_same_bytes(interpolation: bool) -> None:
     shape = (6, 40, 41)
     bands = interpolation_bands(shape, (2, 0, 1)) if interpolation else wavelet_bands(shape, (1, 2, 2))
     values, reference = smooth(shape, scale=300.0 if interpolation else 6.0), smooth(shape, 1)
     values[1, 2, 3], reference[4, 5, 6] = 2**31 - 1, -(2**31)
     expected = encode(values, bands, reference), encode(values, bands)
-    request.getfixturevalue("on_tensors")
-    assert isinstance(arrays.as_array(tensor(values)), torch.Tensor)
-    assert (encode(values, bands, reference), encode(values, bands)) == expected
-    np.testing.assert_array_equal(decode(expected[0], shape, bands, reference), values)
+    with code_of_a_gpu():
+        assert isinstance(arrays.as_array(tensor(values)), torch.Tensor)
+        assert (encode(values, bands, reference), encode(values, bands)) == expected
+        np.testing.assert_array_equal(decode(expected[0], shape, bands, reference), values)
 
 
-@pytest.mark.usefixtures("on_tensors")
 def test_a_plain_reader_reads_what_a_gpu_codes() -> None:
     shape, depths = (5, 18, 17), (0, 1, 1)
     values, reference = smooth(shape), smooth(shape, 1, 2.0)
-    data = encode(values, wavelet_bands(shape, depths), reference)
+    with code_of_a_gpu():
+        data = encode(values, wavelet_bands(shape, depths), reference)
     found = NetworkCoefficients(data, shape, depths, reference, WEIGHTS).values
     np.testing.assert_array_equal(found.astype(np.int64), values)
 
