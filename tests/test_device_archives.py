@@ -25,7 +25,7 @@ def sample() -> xr.Dataset:
     "target",
     [
         nnzip.Target(max_error={"t": 0.05, "t2m": 0.5, "tp": 1e-4, "sst": 0.02}),
-        nnzip.Target(ratio=20),
+        nnzip.Target(ratio=10),
         nnzip.Target(rmse={None: "0.5%"}),
     ],
     ids=["bound", "ratio", "rmse"],
