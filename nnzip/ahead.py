@@ -23,24 +23,24 @@ def decoded_ahead(
     archive: Archive, path: str | PathLike[str], dataset: xr.Dataset, jobs: int, device: str
 ) -> Iterator[None]:
     """Inside, `archive` (the file `path`) has its tiles decoded by up to `jobs` processes, each with the file open, in
-    the order in which `dataset`, a part of it, needs them.
+    the order in which the variables of `dataset`, a part of it, need them, forwards or backwards in time.
 
-    Where a dataset is read in another order, tiles come later, but they are the same. Memory: `jobs` tiles more.
+    Where it is read in another order, tiles come later, but they are the same. Memory: `jobs` tiles more.
     """
     from nnzip.field.device import resolve_device
 
-    tiles = _tiles(archive, dataset)
-    count = min(jobs, len(tiles))
+    runs = _tiles(archive, dataset)
+    count = min(jobs, sum(map(len, runs)))
     if count < 2:
         yield
         return
     with Workers(_Decoder(path, device), count, resolve_device(device)) as workers:
-        archive.layers.decode_elsewhere(_Ahead(workers, tiles, count).tile)
+        archive.layers.decode_elsewhere(_Ahead(workers, runs, count).tile)
         yield
 
 
-def _tiles(archive: Archive, dataset: xr.Dataset) -> list[Tile]:
-    """In the order of the dataset's variables; none where the field alone is decoded."""
+def _tiles(archive: Archive, dataset: xr.Dataset) -> list[list[Tile]]:
+    """Those of each of the dataset's variables; none where the field alone is decoded."""
     places = {
         layout.name: (index, number)
         for index, group in enumerate(archive.groups)
@@ -50,7 +50,7 @@ def _tiles(archive: Archive, dataset: xr.Dataset) -> list[Tile]:
     for name in map(str, dataset.data_vars):
         if name in places:
             index, number = places[name]
-            found += archive.layers.tiles(index, number, _steps(archive.groups[index], whole, dataset))
+            found.append(archive.layers.tiles(index, number, _steps(archive.groups[index], whole, dataset)))
     return found
 
 
@@ -76,16 +76,19 @@ class _Decoder:
 
 @dataclass
 class _Ahead:
-    """Asked for a tile, has the next ones begun; `tickets`: of tiles in work or waiting to be asked for."""
+    """Asked for a tile, has the next ones begun; `runs`: the tiles of each variable in the order of time; `tickets`: of
+    tiles in work or waiting to be asked for."""
 
     workers: Workers[Tile, NDArray[Any]]
-    tiles: Sequence[Tile]
+    runs: Sequence[Sequence[Tile]]
     count: int
     tickets: dict[Tile, int] = field(default_factory=dict)
+    backwards: bool = False
+    last: tuple[int, int] = (-1, 0)  # run and place in it that were asked for before
 
-    def tile(self, wanted: Tile) -> NDArray[Any]:
-        place = self.tiles.index(wanted) + 1 if wanted in self.tiles else len(self.tiles)
-        following = self.tiles[place : place + self.count]
+    def tile(self, wanted: Tile, needed: Sequence[Tile]) -> NDArray[Any]:
+        """A `layers.TileDecoder`."""
+        following = self._following(wanted, needed)
         for tile in set(self.tickets) - {wanted, *following}:
             self.workers.forget(self.tickets.pop(tile))
         if wanted not in self.tickets:
@@ -94,6 +97,21 @@ class _Ahead:
         decoded = self.workers.result(self.tickets.pop(wanted))
         self._begin(following)
         return decoded
+
+    def _following(self, wanted: Tile, needed: Sequence[Tile]) -> Sequence[Tile]:
+        """What is likely to be asked for next: dask, which writes large variables, mostly goes backwards in time."""
+        number = next((i for i, run in enumerate(self.runs) if {*needed} <= {*run}), None)
+        if number is None:
+            return ()
+        run, (next_run,) = self.runs[number], self.runs[number + 1 : number + 2] or ((),)
+        start, stop = run.index(needed[0]), run.index(needed[-1]) + 1
+        if number == self.last[0] and start != self.last[1]:
+            self.backwards = start < self.last[1]
+        elif number != self.last[0] and (start == 0) != (stop == len(run)):
+            self.backwards = start > 0  # away from the end it begins at
+        self.last = number, start
+        later = [*run[:start][::-1], *next_run[::-1]] if self.backwards else [*run[stop:], *next_run]
+        return [*needed[needed.index(wanted) + 1 :], *later][: self.count]
 
     def _begin(self, tiles: Sequence[Tile]) -> None:
         for tile in tiles:

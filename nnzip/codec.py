@@ -66,10 +66,13 @@ def compress(
     `extremes`: what shall have a smaller error than the rest of an archive of a given ratio or size, as objects or
     text such as "p99:0.1" (extremes.py); `jobs`: segments that are coded at once, each in a process of its own and on a
     GPU of its own where there are several. More than one needs `if __name__ == "__main__":` around a script's work, as
-    each process imports the script. Raises UsageError (unknown variable, impossible target, output exists),
-    InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a bound
-    does not hold) and ResourceError; then nothing is written. Reads the data twice. Cost on one core: about 5 s per
-    million values; memory about 4 times the float32 data of a segment (budget.SEGMENT_VALUES), for each of the jobs.
+    each process imports the script. With a bound or an RMSE the archive is the same, as far as sums over other numbers
+    of threads round alike (OMP_NUM_THREADS=1 makes sure); with a size it depends on `jobs`.
+
+    Raises UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
+    values), UnavailableError (no such device), VerificationError (a bound does not hold) and ResourceError; then
+    nothing is written. Reads the data twice. Cost on one core: about 5 s per million values; memory about 4 times the
+    float32 data of a segment (budget.SEGMENT_VALUES), for each of the jobs.
     """
     started = clock.monotonic()
     _require_jobs(jobs)

@@ -39,6 +39,10 @@ class Tile(NamedTuple):
     number: int
 
 
+TileDecoder = Callable[[Tile, Sequence[Tile]], NDArray[Any]]
+"""Gives a tile [channel, time, lat, lon]; told of all tiles that are needed together with it."""
+
+
 class Members(Protocol):
     """Where layers are read from: an archive, or what is about to be written into one."""
 
@@ -64,7 +68,7 @@ class LayerDecoder:
         self._bases = _Cache(2)
         self._tiles = _Cache(8)
         self._masks = _Cache(8)
-        self._tile_decoder: Callable[[Tile], NDArray[Any]] = self.decode_tile
+        self._tile_decoder: TileDecoder = lambda tile, needed: self.decode_tile(tile)
 
     def device(self) -> torch.device:
         """Where fields and details are decoded: as asked for, until that device is found to drift too far."""
@@ -98,12 +102,13 @@ class LayerDecoder:
         layout, channels = self._groups[group].parts()[variable]
         shape = (layout.channels, times.size, latitudes.size, longitudes.size)
         decoded = np.empty(shape, dtype=layout.dtype)
+        needed = self.tiles(group, variable, times)
         with self._lock:
             for segment, entry in enumerate(self._reader.manifest.groups[group].segments):
                 inside = np.flatnonzero((times >= entry.start) & (times < entry.stop))
                 if inside.size:
                     part = (times[inside] - entry.start, latitudes, longitudes)
-                    self._decode(group, segment, variable, part, decoded, inside)
+                    self._decode(group, segment, variable, part, decoded, inside, needed)
             missing = self.missing(group)
         if missing is not None:
             nearest = [np.rint(p).astype(np.intp) % n for p, n in zip(positions, missing.shape[1:], strict=True)]
@@ -140,8 +145,10 @@ class LayerDecoder:
         positions: Positions,
         decoded: NDArray[Any],
         places: NDArray[np.intp],
+        needed: Sequence[Tile],
     ) -> None:
-        """Values at positions that count times from the segment's start, into the times `places` of `decoded`."""
+        """Values at positions that count times from the segment's start, into the times `places` of `decoded`, for
+        which `needed` are all tiles."""
         entry = self._entry(group, segment)
         if self._layer == "field" and entry.field is None:
             raise UsageError("the archive was made without a field (--no-field): decode all its layers")
@@ -155,11 +162,11 @@ class LayerDecoder:
             inside = np.flatnonzero((positions[0] >= start) & (positions[0] < stop))
             if inside.size:
                 place = Tile(group, segment, variable, number)
-                tile = self._tiles.get(place, partial(self._tile_decoder, place))
+                tile = self._tiles.get(place, partial(self._tile_decoder, place, needed))
                 rows = positions[0][inside].astype(np.intp) - start
                 decoded[:, places[inside]] = _interpolated(tile[:, rows], latitudes, longitudes, self._grids[group])
 
-    def tiles(self, group: int, variable: int, times: NDArray[np.integer]) -> list[Tile]:
+    def tiles(self, group: int, variable: int, times: NDArray[Any]) -> list[Tile]:
         """Those that a variable's values at these time steps of the record are decoded from, in the order of time."""
         found = []
         for segment, entry in enumerate(self._reader.manifest.groups[group].segments):
@@ -169,7 +176,7 @@ class LayerDecoder:
                     found.append(Tile(group, segment, variable, number))
         return found
 
-    def decode_elsewhere(self, decoder: Callable[[Tile], NDArray[Any]]) -> None:
+    def decode_elsewhere(self, decoder: TileDecoder) -> None:
         """Let `decoder` do what `decode_tile` does."""
         self._tile_decoder = decoder
 

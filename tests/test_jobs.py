@@ -18,6 +18,7 @@ import xarray as xr
 import nnzip
 from nnzip import bounded, budget
 from nnzip.budget import Allowance
+from nnzip.data import writing
 from nnzip.errors import InputError, NnzipWarning
 from nnzip.field.probes import record_probes
 from nnzip.progress import Progress
@@ -125,6 +126,7 @@ def test_decompression_does_not_depend_on_the_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nnzip: Nnzip
 ) -> None:
     monkeypatch.setattr(budget, "TILE_VALUES", 2 * ROWS * COLUMNS)
+    monkeypatch.setattr(writing, "_STREAM_BYTES", 10_000)  # the whole is written in pieces, the part is not
     monkeypatch.setattr(
         bounded, "record_probes", lambda *arguments: bytes(byte ^ 8 for byte in record_probes(*arguments))
     )
