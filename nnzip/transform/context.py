@@ -17,15 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nnzip.transform.arrays import (
-    Array,
-    as_array,
-    device_of,
-    flat_nonzero,
-    move_beside,
-    namespace,
-    zeros_beside,
-)
+from nnzip.transform.arrays import Array, as_array, device_of, flat_nonzero, move_beside, namespace, zeros_beside
 from nnzip.transform.bands import Subband, parent_positions
 from nnzip.transform.linear_weights import WEIGHTS
 from nnzip.transform.phases import LARGEST, OFFSETS, PHASES, Offset, distance, known_neighbours, phase_slices
