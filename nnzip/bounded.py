@@ -36,6 +36,7 @@ FIELD_SHARE = 0.015
 
 _SAMPLE_VALUES, _SAMPLE_TIMES = 1 << 20, 8
 """Values of a channel, and times, from which on a part of a tile stands for all of it where coding it is tried."""
+_MANY_CHANNELS = 4  # of these the first two stand for all: the second is coded as the others are
 
 _MULTIPLES = (1.6, 2.0, 2.5, 3.2)
 """Quantisation steps of the wavelet that are tried, in bounds."""
@@ -230,7 +231,7 @@ def _sample(shape: Sequence[int]) -> tuple[int, int]:
     """How many channels and times of a tile are enough to choose its coding."""
     channels, times, rows, columns = shape
     enough = max(-(-_SAMPLE_VALUES // (rows * columns)), _SAMPLE_TIMES)
-    return max(min(channels // 2, 2), 1), enough if 2 * enough <= times else times
+    return 2 if channels >= _MANY_CHANNELS else channels, enough if 2 * enough <= times else times
 
 
 def _finite_means(original: NDArray[np.floating]) -> NDArray[np.float32]:

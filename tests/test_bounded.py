@@ -138,15 +138,15 @@ def test_field_layer_alone_is_a_coarse_preview(tmp_path: Path) -> None:
 
 def test_a_part_of_a_tile_chooses_the_coding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As good as all of it, to one per cent, and the bound holds as ever."""
-    waves = [np.roll(field("smooth", (24, 24, 32), 0), shift, axis=2) for shift in (0, 3, 5)]
-    noise = np.random.default_rng(0).normal(scale=0.1, size=(3, 24, 24, 32))
+    waves = [np.roll(field("smooth", (24, 24, 32), 0), shift, axis=2) for shift in (0, 3, 5, 4)]
+    noise = np.random.default_rng(0).normal(scale=0.1, size=(4, 24, 24, 32))
     times = dataset(waves[0])
     levels = xr.concat([times["x"].copy(data=wave + more) for wave, more in zip(waves, noise, strict=True)], "level")
     original = levels.transpose("time", "level", "lat", "lon").to_dataset()
     sizes = []
-    for values, fewest in ((1 << 20, 8), (1, 8)):
+    for values, channels in ((1 << 20, 5), (1, 4)):
         monkeypatch.setattr(bounded, "_SAMPLE_VALUES", values)
-        monkeypatch.setattr(bounded, "_SAMPLE_TIMES", fewest)
+        monkeypatch.setattr(bounded, "_MANY_CHANNELS", channels)
         path = tmp_path / f"{values}.nnz"
         result = nnzip.compress(original, path, nnzip.Target(max_error={"x": 0.02}), effort="fast")
         assert largest_error(original, path) <= 0.02
