@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
@@ -194,6 +195,7 @@ def _inherited(threads: int) -> Iterator[None]:
     """What processes started now inherit: their number of threads, and that Ctrl-C is not for them, as it ends the
     process that then ends them."""
     before = os.environ.get("OMP_NUM_THREADS")
+    resource_tracker.ensure_running()  # started later it would let Ctrl-C through
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ["OMP_NUM_THREADS"] = str(threads)
     try:
