@@ -67,8 +67,8 @@ def test_a_budget_is_filled_and_never_exceeded(
     assert size.calls <= 10
     if size(LARGEST_STEP) > budget:
         assert found == LARGEST_STEP
-    elif size(SMALLEST_STEP) <= budget:
-        assert found == pytest.approx(SMALLEST_STEP, rel=0.01)
+    elif size(SMALLEST_STEP) <= budget:  # any step will do that comes within the tolerance
+        assert found == pytest.approx(SMALLEST_STEP, rel=0.01) or budget * (1 - tolerance) <= size(found) <= budget
     else:
         assert budget * (1 - 2 * tolerance) - 2 <= size(found) <= budget
 
