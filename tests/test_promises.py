@@ -132,6 +132,12 @@ def test_blocks_across_segments_tiles_and_parts(
         xr.testing.assert_equal(first, second)
     with nnzip.open_archive(tmp_path / "a.nnz") as archive:
         assert len(archive.manifest.groups[0].segments) == -(-40 // parts[0])
+        kept = {found.promise: found for found in archive.manifest.variables["x"].promises}
+    for promise, period in (("maxima x=day", "1D"), ("minima x=month", "1MS"), ("maxima x=year", "1YS")):
+        several = x["time"].resample(time=period).count() > 1
+        concerned = int(((x.resample(time=period).count() > 0) & several).sum())
+        found = kept[f"preserve-{promise}"]
+        assert (found.points, found.violations) == (concerned, 0)
 
 
 def test_rain_stays_rain(tmp_path: Path) -> None:
