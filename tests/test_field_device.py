@@ -12,6 +12,7 @@ from nnzip.errors import ResourceError, UnavailableError
 from nnzip.field import device
 from nnzip.field.device import CPU, cuda_problem, in_blocks, memory_errors, resolve_device
 from nnzip.transform import exactness
+from nnzip.transform.coefficients import plan_coding
 from nnzip.transform.precision import exact_float32
 
 OLD_DRIVER = "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver.\nMore."
@@ -69,7 +70,7 @@ def test_why_a_gpu_cannot_be_used(monkeypatch: pytest.MonkeyPatch, error: Except
 
 def test_a_gpu_that_computes_other_contexts_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel that is tried and the device's contexts run on the processor here."""
-    ones, plan = torch.ones, exactness.plan_coding
+    ones, plan = torch.ones, plan_coding
     monkeypatch.setattr(torch, "ones", lambda *size, device: ones(*size))
     monkeypatch.setattr(device, "contexts_are_exact", lambda _: exactness.contexts_are_exact(CPU))
     assert resolve_device("cuda") == torch.device("cuda")
