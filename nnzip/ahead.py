@@ -86,9 +86,9 @@ class _Ahead:
     backwards: bool = False
     last: tuple[int, int] = (-1, 0)  # run and place in it that were asked for before
 
-    def tile(self, wanted: Tile, needed: Sequence[Tile]) -> NDArray[Any]:
+    def tile(self, wanted: Tile) -> NDArray[Any]:
         """A `layers.TileDecoder`."""
-        following = self._following(wanted, needed)
+        following = self._following(wanted)
         for tile in set(self.tickets) - {wanted, *following}:
             self.workers.forget(self.tickets.pop(tile))
         if wanted not in self.tickets:
@@ -98,20 +98,20 @@ class _Ahead:
         self._begin(following)
         return decoded
 
-    def _following(self, wanted: Tile, needed: Sequence[Tile]) -> Sequence[Tile]:
+    def _following(self, wanted: Tile) -> Sequence[Tile]:
         """What is likely to be asked for next: dask, which writes large variables, mostly goes backwards in time."""
-        number = next((i for i, run in enumerate(self.runs) if {*needed} <= {*run}), None)
+        number = next((i for i, run in enumerate(self.runs) if wanted in run), None)
         if number is None:
             return ()
         run, (next_run,) = self.runs[number], self.runs[number + 1 : number + 2] or ((),)
-        start, stop = run.index(needed[0]), run.index(needed[-1]) + 1
-        if number == self.last[0] and start != self.last[1]:
-            self.backwards = start < self.last[1]
-        elif number != self.last[0] and (start == 0) != (stop == len(run)):
-            self.backwards = start > 0  # away from the end it begins at
-        self.last = number, start
-        later = [*run[:start][::-1], *next_run[::-1]] if self.backwards else [*run[stop:], *next_run]
-        return [*needed[needed.index(wanted) + 1 :], *later][: self.count]
+        place = run.index(wanted)
+        if number == self.last[0]:
+            self.backwards = place < self.last[1]
+        elif place in (0, len(run) - 1) and len(run) > 1:
+            self.backwards = place > 0  # away from the end it begins at
+        self.last = number, place
+        later = [*run[:place][::-1], *next_run[::-1]] if self.backwards else [*run[place + 1 :], *next_run]
+        return later[: self.count]
 
     def _begin(self, tiles: Sequence[Tile]) -> None:
         for tile in tiles:

@@ -39,8 +39,8 @@ class Tile(NamedTuple):
     number: int
 
 
-TileDecoder = Callable[[Tile, Sequence[Tile]], NDArray[Any]]
-"""Gives a tile [channel, time, lat, lon]; told of all tiles that are needed together with it."""
+TileDecoder = Callable[[Tile], NDArray[Any]]
+"""Gives a tile [channel, time, lat, lon]."""
 
 
 class Members(Protocol):
@@ -68,7 +68,7 @@ class LayerDecoder:
         self._bases = _Cache(2)
         self._tiles = _Cache(8)
         self._masks = _Cache(8)
-        self._tile_decoder: TileDecoder = lambda tile, needed: self.decode_tile(tile)
+        self._tile_decoder: TileDecoder = self.decode_tile
 
     def device(self) -> torch.device:
         """Where fields and details are decoded: as asked for, until that device is found to drift too far."""
@@ -102,13 +102,12 @@ class LayerDecoder:
         layout, channels = self._groups[group].parts()[variable]
         shape = (layout.channels, times.size, latitudes.size, longitudes.size)
         decoded = np.empty(shape, dtype=layout.dtype)
-        needed = self.tiles(group, variable, times)
         with self._lock:
             for segment, entry in enumerate(self._reader.manifest.groups[group].segments):
                 inside = np.flatnonzero((times >= entry.start) & (times < entry.stop))
                 if inside.size:
                     part = (times[inside] - entry.start, latitudes, longitudes)
-                    self._decode(group, segment, variable, part, decoded, inside, needed)
+                    self._decode(group, segment, variable, part, decoded, inside)
             missing = self.missing(group)
         if missing is not None:
             nearest = [np.rint(p).astype(np.intp) % n for p, n in zip(positions, missing.shape[1:], strict=True)]
@@ -145,10 +144,8 @@ class LayerDecoder:
         positions: Positions,
         decoded: NDArray[Any],
         places: NDArray[np.intp],
-        needed: Sequence[Tile],
     ) -> None:
-        """Values at positions that count times from the segment's start, into the times `places` of `decoded`, for
-        which `needed` are all tiles."""
+        """Values at positions that count times from the segment's start, into the times `places` of `decoded`."""
         entry = self._entry(group, segment)
         if self._layer == "field" and entry.field is None:
             raise UsageError("the archive was made without a field (--no-field): decode all its layers")
@@ -162,7 +159,7 @@ class LayerDecoder:
             inside = np.flatnonzero((positions[0] >= start) & (positions[0] < stop))
             if inside.size:
                 place = Tile(group, segment, variable, number)
-                tile = self._tiles.get(place, partial(self._tile_decoder, place, needed))
+                tile = self._tiles.get(place, partial(self._tile_decoder, place))
                 rows = positions[0][inside].astype(np.intp) - start
                 decoded[:, places[inside]] = _interpolated(tile[:, rows], latitudes, longitudes, self._grids[group])
 

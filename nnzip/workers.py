@@ -224,7 +224,7 @@ def _serve(pipe: Connection, work: Callable[[Any, Report], Any], gpu: int | None
     pipe.send(("ready", None))
     try:
         while True:
-            message = pipe.recv_bytes()
+            message = pipe.recv_bytes()  # pickled by whoever started this process; unpickled where errors are answered
             result: Any
             try:
                 if gpu is not None:

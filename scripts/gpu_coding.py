@@ -11,13 +11,12 @@ from nnzip.field.device import CPU
 from nnzip.field.selftest import fastest
 from nnzip.transform.bands import Bands
 from nnzip.transform.coefficients import decode_coefficients, encode_coefficients, plan_coding
-from nnzip.transform.exactness import integers
+from nnzip.transform.exactness import followers, integers
 
 
 def coded_alike(device: torch.device) -> dict[str, int]:
     """Integers coded on one device and decoded on another: how many differ (none may), and whether the bytes do."""
-    reference, bands = integers((9, 90, 181))
-    coefficients = torch.roll(reference, 1, 2) + reference // 2
+    coefficients, reference, bands = followers((9, 90, 181))
     devices = {CPU.type: CPU, device.type: device}
     coded = {name: _coded(coefficients.to(where), bands, reference.to(where)) for name, where in devices.items()}
     found = {}

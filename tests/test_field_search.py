@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP, RateModel, search_step
@@ -56,6 +56,7 @@ def test_nothing_to_code_has_no_size() -> None:
     st.floats(0, 300),
     st.sampled_from((0.2, 0.006)),
 )
+@example(127.0, 0.5, 0.5, 0.0, 0.2)  # the smallest step fits, and so does a coarser one that fills the budget
 @settings(max_examples=100, deadline=None)
 def test_a_budget_is_filled_and_never_exceeded(
     budget: float, factor: float, power: float, least: float, tolerance: float

@@ -16,8 +16,7 @@ def contexts_are_exact(device: torch.device) -> bool:
 
     Cost: 0.2 s on the processor, and what the device takes to start.
     """
-    reference, bands = integers((9, 60, 121))
-    coefficients = torch.roll(reference, 1, 2) + reference // 2
+    coefficients, reference, bands = followers((9, 60, 121))
     expected = plan_coding(coefficients, bands, reference)
     found = plan_coding(coefficients.to(device), bands, reference.to(device))
     return all(
@@ -28,6 +27,12 @@ def contexts_are_exact(device: torch.device) -> bool:
             (found.classes, expected.classes),
         )
     )
+
+
+def followers(shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, Bands]:
+    """Coefficients that resemble those of a reference, the reference, and the subbands of both."""
+    reference, bands = integers(shape)
+    return torch.roll(reference, 1, 2) + reference // 2, reference, bands
 
 
 def integers(shape: tuple[int, int, int]) -> tuple[Tensor, Bands]:
