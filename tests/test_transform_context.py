@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,26 @@ def test_the_code_of_a_gpu_gives_the_same_bytes(interpolation: bool) -> None:
         assert isinstance(arrays.as_array(tensor(values)), torch.Tensor)
         assert (encode(values, bands, reference), encode(values, bands)) == expected
         np.testing.assert_array_equal(decode(expected[0], shape, bands, reference), values)
+
+
+def test_batches_shrink_where_a_gpu_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of more than 100 places do not fit; where none fits the error comes through."""
+    values, bands = smooth((6, 40, 41)), wavelet_bands((6, 40, 41), (0, 2, 2))
+    expected, whole = encode(values, bands), context.Surroundings._batch
+
+    def full(self: context.Surroundings, places: torch.Tensor, *others: Any) -> context.Batch:
+        if len(places) > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, places, *others)
+
+    monkeypatch.setattr(context.Surroundings, "_batch", full)
+    monkeypatch.setattr(context, "GPU_BATCH", 1000)
+    monkeypatch.setattr(context, "BATCH", 100)
+    with code_of_a_gpu():
+        assert encode(values, bands) == expected
+        monkeypatch.setattr(context, "BATCH", 900)
+        with pytest.raises(torch.OutOfMemoryError):
+            encode(values, bands)
 
 
 def test_a_plain_reader_reads_what_a_gpu_codes() -> None:

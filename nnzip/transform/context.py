@@ -103,14 +103,26 @@ class Surroundings:
         return zeros_beside(self._padded, shape, dtype)
 
     def batches(self, phase: int, weights: NDArray[np.int64]) -> Iterator[Batch]:
-        """All places of the phase that are not silent; `weights` [INPUTS] of the prediction."""
+        """All places of the phase that are not silent; `weights` [INPUTS] of the prediction.
+
+        Where a GPU's memory does not hold a batch, batches become smaller, down to those of a processor.
+        """
         marked = self._marked[phase_slices(self.shape, phase)]
         heard = flat_nonzero(marked | self._near(phase) if known_neighbours(phase) else marked)
-        together = BATCH if self.device.type == "cpu" else GPU_BATCH
+        together = BATCH if namespace(heard) is np else GPU_BATCH
         numbers = move_beside(heard, self._numbers(phase))
         shares = move_beside(heard, weights.astype(np.float32))
-        for start in range(0, len(heard), together):
-            yield self._batch(heard[start : start + together], marked.shape, phase, numbers, shares)
+        start = 0
+        while start < len(heard):
+            try:
+                batch = self._batch(heard[start : start + together], marked.shape, phase, numbers, shares)
+            except torch.OutOfMemoryError:
+                if together <= BATCH:
+                    raise
+                together //= 2
+            else:
+                start += together
+                yield batch
 
     def put(self, phase: int, values: Array) -> None:
         """The coefficients of a phase, which later ones see."""
