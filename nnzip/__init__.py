@@ -14,14 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nnzip.budget import Target
     from nnzip.codec import compress, decompress, open_archive
     from nnzip.data.opening import open_dataset
-    from nnzip.data.sample import make_sample
     from nnzip.errors import NnzipError
-    from nnzip.metrics.evaluate import evaluate
+    from nnzip.evaluate.evaluate import evaluate
+    from nnzip.plan.budget import Target
     from nnzip.progress import Progress
-    from nnzip.promises.requests import (
+    from nnzip.reader import Archive
+    from nnzip.request.promises import (
         BlockExtremes,
         ExceedanceSet,
         RegionTolerance,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
         ThresholdTolerance,
         parse_promise,
     )
-    from nnzip.reader import Archive
     from nnzip.result import CompressionResult
+    from nnzip.sample.sample import make_sample
     from nnzip.verification import verify
 
 __version__ = "0.1.0"
@@ -59,22 +59,22 @@ __all__ = [
 
 _HOME = {
     "Archive": "nnzip.reader",
-    "BlockExtremes": "nnzip.promises.requests",
+    "BlockExtremes": "nnzip.request.promises",
     "CompressionResult": "nnzip.result",
-    "ExceedanceSet": "nnzip.promises.requests",
+    "ExceedanceSet": "nnzip.request.promises",
     "NnzipError": "nnzip.errors",
     "Progress": "nnzip.progress",
-    "RegionTolerance": "nnzip.promises.requests",
-    "TailTolerance": "nnzip.promises.requests",
-    "Target": "nnzip.budget",
-    "ThresholdTolerance": "nnzip.promises.requests",
+    "RegionTolerance": "nnzip.request.promises",
+    "TailTolerance": "nnzip.request.promises",
+    "Target": "nnzip.plan.budget",
+    "ThresholdTolerance": "nnzip.request.promises",
     "compress": "nnzip.codec",
     "decompress": "nnzip.codec",
-    "evaluate": "nnzip.metrics.evaluate",
-    "make_sample": "nnzip.data.sample",
+    "evaluate": "nnzip.evaluate.evaluate",
+    "make_sample": "nnzip.sample.sample",
     "open_archive": "nnzip.codec",
     "open_dataset": "nnzip.data.opening",
-    "parse_promise": "nnzip.promises.requests",
+    "parse_promise": "nnzip.request.promises",
     "verify": "nnzip.verification",
 }
 

@@ -17,24 +17,24 @@ from numpy.typing import NDArray
 
 import nnzip
 from nnzip.ahead import decoded_ahead
-from nnzip.archive.container import ArchiveWriter, deflated_size
-from nnzip.archive.limits import ARRAYS_MEMBER
-from nnzip.budget import Target
 from nnzip.coding import Coder
+from nnzip.container.limits import ARRAYS_MEMBER
+from nnzip.container.zip import ArchiveWriter, deflated_size
 from nnzip.data.grouping import lossless_reason, plan_groups
 from nnzip.data.selection import subset
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.describe import describe, survey
 from nnzip.errors import UsageError
-from nnzip.extremes import Extremes
 from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.goals import RATIO_TOLERANCE, Wishes
+from nnzip.plan.budget import Target
 from nnzip.progress import Progress, ProgressCallback
 from nnzip.promise import bound_notes
-from nnzip.promises.requests import Request
 from nnzip.reader import Archive
+from nnzip.request.extremes import Extremes
+from nnzip.request.promises import Request
 from nnzip.result import CompressionResult
 
 EFFORTS = {"fast": 0, "normal": 800, "best": 4000}

@@ -11,14 +11,14 @@ from math import prod
 import msgspec
 import xarray as xr
 
-from nnzip.archive.container import ArchiveWriter, archive_size, deflated_size
-from nnzip.archive.manifest import AchievedErrors, GroupEntry, Manifest, MaskEntry, SegmentEntry
-from nnzip.budget import Allowance
 from nnzip.comparison import compare
+from nnzip.container.manifest import AchievedErrors, GroupEntry, Manifest, MaskEntry, SegmentEntry
+from nnzip.container.zip import ArchiveWriter, archive_size, deflated_size
 from nnzip.data.grouping import Group, stack
 from nnzip.describe import Survey
 from nnzip.field.fit import FitOptions, Report
 from nnzip.goals import Goals
+from nnzip.plan.budget import Allowance
 from nnzip.progress import ProgressCallback, SegmentReports
 from nnzip.reader import group_grid
 from nnzip.result import Findings

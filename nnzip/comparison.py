@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nnzip.archive.manifest import Manifest
-from nnzip.budget import blocks
-from nnzip.corrector import Bounds
+from nnzip.container.manifest import Manifest
 from nnzip.data.grouping import Group
+from nnzip.evaluate.weights import latitude_weights
 from nnzip.layers import LayerDecoder
-from nnzip.metrics.weights import latitude_weights
+from nnzip.plan.budget import blocks
 from nnzip.promises.constraints import Part
 from nnzip.reader import group_grid
 from nnzip.result import Findings
 from nnzip.segment import Coded, Segment
+from nnzip.tile.corrector import Bounds
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import nnzip
-from nnzip.archive.arrays import ArrayStore
-from nnzip.archive.limits import FORMAT_VERSION
-from nnzip.archive.manifest import (
+from nnzip.coder.mask import MaskEncoder
+from nnzip.container.arrays import ArrayStore
+from nnzip.container.limits import FORMAT_VERSION
+from nnzip.container.manifest import (
     GEOGRAPHIC,
     CompressedVariable,
     GroupEntry,
@@ -25,14 +26,13 @@ from nnzip.archive.manifest import (
     SegmentEntry,
     Source,
 )
-from nnzip.archive.mask import MaskEncoder
-from nnzip.budget import segments
-from nnzip.corrector import Bounds
 from nnzip.data.grouping import Group, VariableLayout, stack
 from nnzip.data.skeleton import RawArray, attrs_to_json, compressed_attributes, to_raw
 from nnzip.errors import InputError
+from nnzip.plan.budget import segments
 from nnzip.reader import OWN_ATTRIBUTES, group_grid
 from nnzip.segment import field_name
+from nnzip.tile.corrector import Bounds
 
 _FLOAT32_BYTES = 4
 _DIGEST_BYTES = 8

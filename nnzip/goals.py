@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nnzip.budget import Target
 from nnzip.comparison import area_weights
-from nnzip.corrector import Bounds
 from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError
-from nnzip.extremes import Extremes, parse_extremes, require_variables, tail_options
 from nnzip.field.fit import FitOptions, Report
+from nnzip.plan.budget import Target
 from nnzip.promise import promise, require_bounds, require_rmse, rmse_targets
 from nnzip.promises.constraints import Held
-from nnzip.promises.requests import Request, parse_promise
 from nnzip.promises.resolve import check_requests
+from nnzip.request.extremes import Extremes, parse_extremes, require_variables, tail_options
+from nnzip.request.promises import Request, parse_promise
 from nnzip.result import Findings
 from nnzip.segment import Coded, Segment, code_to_rmse, code_within_bounds, code_within_budget
+from nnzip.tile.corrector import Bounds
 
 RATIO_TOLERANCE = 0.03
 

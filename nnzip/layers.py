@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nnzip.archive.manifest import Manifest, SegmentEntry
-from nnzip.archive.mask import decode_mask
+from nnzip.coder.mask import decode_mask
+from nnzip.container.manifest import Manifest, SegmentEntry
+from nnzip.data.axes import SourceGrid
 from nnzip.data.grouping import Group
 from nnzip.errors import UsageError
-from nnzip.field.axes import SourceGrid
 
 if TYPE_CHECKING:
     import torch
@@ -179,9 +179,9 @@ class LayerDecoder:
 
     def decode_tile(self, tile: Tile) -> NDArray[Any]:
         """A whole tile [channel, time, lat, lon] of a variable, in its output type."""
-        from nnzip.detail.payload import read_detail
-        from nnzip.detail.tile import decode_tile
         from nnzip.field.device import memory_errors
+        from nnzip.tile.payload import read_detail
+        from nnzip.tile.tile import decode_tile
 
         group, segment, variable, number = tile
         entry, grid = self._entry(group, segment), self._grids[group]

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from nnzip.budget import Target
-from nnzip.corrector import Bounds
 from nnzip.data.grouping import Group
 from nnzip.describe import Survey
 from nnzip.errors import UsageError, VerificationError
+from nnzip.plan.budget import Target
 from nnzip.progress import units_of
-from nnzip.promises.requests import Request
 from nnzip.promises.resolve import Precision, resolve
 from nnzip.reader import OWN_ATTRIBUTES
+from nnzip.request.promises import Request
+from nnzip.request.tolerance import resolve_bounds
 from nnzip.result import Findings
-from nnzip.tolerance import resolve_bounds
+from nnzip.tile.corrector import Bounds
 
 _THRESHOLDS = ("preserve ", "extremes ")
 GUARD = 2e-6

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
-from nnzip.archive.container import ArchiveReader
-from nnzip.archive.manifest import GroupEntry, Manifest, RawVariable
+from nnzip.container.manifest import GroupEntry, Manifest, RawVariable
+from nnzip.container.zip import ArchiveReader
 from nnzip.data import conventions
+from nnzip.data.axes import SourceGrid, source_grid
 from nnzip.data.grouping import Group, VariableLayout, check_names, unstack
 from nnzip.data.selection import subset
 from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, from_raw
 from nnzip.errors import UsageError
-from nnzip.field.axes import SourceGrid, source_grid
 from nnzip.layers import LAYERS, LayerDecoder, Positions
 
 OWN_ATTRIBUTES = ("nnzip_rmse", "nnzip_max_error", "nnzip_bound")

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import xarray as xr
 
-from nnzip.archive.manifest import AchievedErrors, GroupEntry, KeptPromise, Manifest
-from nnzip.corrector import Bounds
-from nnzip.metrics.accumulate import ErrorStatistics
+from nnzip.container.manifest import AchievedErrors, GroupEntry, KeptPromise, Manifest
+from nnzip.evaluate.accumulate import ErrorStatistics
 from nnzip.progress import units_of
 from nnzip.promises.kept import Kept
+from nnzip.tile.corrector import Bounds
 
 
 @dataclass(frozen=True)

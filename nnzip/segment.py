@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nnzip.archive.manifest import SegmentEntry
-from nnzip.bounded import compress_bounded
-from nnzip.budget import tiles
-from nnzip.corrector import Bounds
+from nnzip.container.manifest import SegmentEntry
+from nnzip.data.axes import SourceGrid
 from nnzip.data.grouping import Group
-from nnzip.field.axes import SourceGrid
 from nnzip.field.device import memory_errors
 from nnzip.field.fit import FitOptions, Report, fit_field
 from nnzip.field.quality import fit_field_to_rmse
+from nnzip.plan.budget import tiles
+from nnzip.tile.bounded import compress_bounded
+from nnzip.tile.corrector import Bounds
 
 
 @dataclass(frozen=True)

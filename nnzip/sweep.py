@@ -10,11 +10,11 @@ from pathlib import Path
 
 import xarray as xr
 
-from nnzip.budget import Target
 from nnzip.codec import compress
 from nnzip.data.grouping import plan_groups
 from nnzip.describe import survey
 from nnzip.errors import UsageError
+from nnzip.plan.budget import Target
 from nnzip.progress import Progress, ProgressCallback
 from nnzip.result import CompressionResult
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnzip.archive.manifest import SegmentEntry
+from nnzip.container.manifest import SegmentEntry
 from nnzip.errors import VerificationError
 from nnzip.progress import Progress, ProgressCallback
 from nnzip.reader import Archive

@@ -6,7 +6,7 @@
 
 Every case is compressed with `nnzip.Target(ratio=...)`, the whole file counted, decoded through `open_archive` and
 measured by the definitions behind peers.json: tail RMSE above the 99th percentile of each level, largest error. On the
-Matthew case also the storm's centre (nnzip.events). A variant is a further column: keyword arguments of
+Matthew case also the storm's centre (nnzip.evaluate.events). A variant is a further column: keyword arguments of
 `nnzip.compress` as JSON.
 """
 
@@ -212,7 +212,7 @@ def _run(name: str, wanted: str, arguments: dict[str, Any], peer: PeerCase, data
 
 def storm_of(original: xr.Dataset, decoded: xr.Dataset, text: str) -> Storm:
     """The storm of an event in original and decoded data."""
-    from nnzip.events import event_scores, parse_event
+    from nnzip.evaluate.events import event_scores, parse_event
 
     scores = event_scores(original, decoded, parse_event(text))
     day = next(moment for moment in scores.moments if moment.time.startswith(STORM_DAY))

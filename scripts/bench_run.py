@@ -18,7 +18,7 @@ from bench_measure import Values, measure, violations
 from bench_peers import PeerCase, fraction_of_range
 from bench_results import CaseResult, Cost, Run, Wanted
 
-from nnzip.archive.limits import ARRAYS_MEMBER, MANIFEST_MEMBER
+from nnzip.container.limits import ARRAYS_MEMBER, MANIFEST_MEMBER
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,4 +1,4 @@
-"""The context network in training: the integer arithmetic of `nnzip.transform.context_network`, differentiable."""
+"""The context network in training: the integer arithmetic of `nnzip.coder.context_network`, differentiable."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nnzip.archive.entropy import SIGN_CLASSES, TABLES, rest_lengths
-from nnzip.transform.context import CONSTANTS, ROWS
-from nnzip.transform.context_network import HIDDEN, OUTPUTS
-from nnzip.transform.phases import PHASES
+from nnzip.coder.context import CONSTANTS, ROWS
+from nnzip.coder.context_network import HIDDEN, OUTPUTS
+from nnzip.coder.entropy import SIGN_CLASSES, TABLES, rest_lengths
+from nnzip.coder.phases import PHASES
 
 INPUT_UNIT, UNIT = 1 / 16, 1 / 64
 """What one stands for in the inputs, and in the weights and activations."""

@@ -26,16 +26,16 @@ from rich.console import Console
 from rich.table import Table
 
 import nnzip
+from nnzip.coder.precision import exact_float32
+from nnzip.data.axes import source_grid
 from nnzip.doctor import examine
 from nnzip.errors import VerificationError
 from nnzip.field import network, selftest
-from nnzip.field.axes import source_grid
 from nnzip.field.backend import TinyCudaBackend, TorchBackend, tinycudann_problem, training_backend, weights_from_flat
 from nnzip.field.device import CPU, resolve_device
 from nnzip.field.model import LEVELS, Field, Scaling, network_inputs
 from nnzip.promise import GUARD
 from nnzip.transform import wavelet
-from nnzip.transform.precision import exact_float32
 
 VARIABLES = ["t2m", "msl", "u10", "v10"]
 GOALS = {"training": 500e6, "decoding": 2e9, "compress": 200e6, "decompress": 1e9}  # on one H200, per second

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import nnzip
-from nnzip.archive.limits import FORMAT_VERSION
+from nnzip.container.limits import FORMAT_VERSION
 
 WISHES: dict[str, dict[str, Any]] = {
     "bound": {"target": nnzip.Target(max_error={None: "1%"})},

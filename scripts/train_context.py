@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Train the context network (nnzip/transform/context_network.npz): what foretells a wavelet coefficient?
+"""Train the context network (nnzip/coder/context_network.npz): what foretells a wavelet coefficient?
 
-    python scripts/train_context.py [--data DIRECTORY...] -o nnzip/transform/context_network.npz
+    python scripts/train_context.py [--data DIRECTORY...] -o nnzip/coder/context_network.npz
 
 Data: the built-in sample, and the NetCDF, Zarr and GRIB files of the directories (those whose names differ only in
 digits are joined). They go through the field's own transform and quantiser at several rates, and through the detail's
@@ -30,20 +30,20 @@ from context_training import Samples, size_of, train
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnzip.coder.bands import Bands, interpolation_bands
+from nnzip.coder.coefficients import plan_coding
+from nnzip.coder.context import CONSTANTS, ROWS, Batch
+from nnzip.coder.context_model import ChannelContexts
+from nnzip.coder.phases import PHASES, phase_slices
 from nnzip.data.grouping import plan_groups, stack
 from nnzip.data.opening import open_dataset
-from nnzip.data.sample import make_sample
 from nnzip.errors import NnzipError
 from nnzip.field.encoder import choose_transform, quantise_segment
 from nnzip.field.payload import references
 from nnzip.field.preparation import prepare, transform
 from nnzip.reader import group_grid
+from nnzip.sample.sample import make_sample
 from nnzip.transform import interpolation
-from nnzip.transform.bands import Bands, interpolation_bands
-from nnzip.transform.coefficients import plan_coding
-from nnzip.transform.context import CONSTANTS, ROWS, Batch
-from nnzip.transform.context_model import ChannelContexts
-from nnzip.transform.phases import PHASES, phase_slices
 
 RATES = (3.0, 1.0, 0.3, 0.1, 0.03)
 """Bits per value, roughly, at which coefficients are collected."""

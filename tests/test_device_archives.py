@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import nnzip
-from tests.coefficient_examples import code_of_a_gpu
+from tests.support.coefficient_examples import code_of_a_gpu
 
 
 def sample() -> xr.Dataset:

@@ -16,12 +16,13 @@ import torch
 import xarray as xr
 
 import nnzip
-from nnzip import bounded, budget
-from nnzip.budget import Allowance
 from nnzip.data import writing
 from nnzip.errors import InputError, NnzipWarning
 from nnzip.field.probes import record_probes
+from nnzip.plan import budget
+from nnzip.plan.budget import Allowance
 from nnzip.progress import Progress
+from nnzip.tile import bounded
 from tests.conftest import Nnzip
 
 TIMES, ROWS, COLUMNS = 24, 10, 16
@@ -157,7 +158,7 @@ def test_jobs_are_counted(command: str, jobs: str, weather: Path, archive: Path,
 
 
 SEVERAL_SEGMENTS = """
-from nnzip import budget
+from nnzip.plan import budget
 from nnzip.cli.main import main
 budget.SEGMENT_VALUES = 1_000_000
 main()

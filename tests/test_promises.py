@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import nnzip
-from nnzip import budget, corrector
 from nnzip.errors import NnzipError, UsageError, VerificationError
+from nnzip.plan import budget
 from nnzip.promises.constraints import Tolerance
-from nnzip.promises.requests import COMPARISONS
+from nnzip.request.promises import COMPARISONS
+from nnzip.tile import corrector
 
 KINDS = ("noise", "ties", "rain", "smooth", "missing")
 BOUND = 0.5

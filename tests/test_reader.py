@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import nnzip.budget
-from nnzip.archive.container import ArchiveReader
-from nnzip.archive.manifest import StoredArray
+import nnzip.plan.budget
 from nnzip.codec import compress
+from nnzip.container.manifest import StoredArray
+from nnzip.container.zip import ArchiveReader
 from nnzip.errors import CorruptArchiveError, UsageError
 from nnzip.layers import LayerDecoder
 from nnzip.reader import Archive
-from tests.field_examples import smooth
+from tests.support.field_examples import smooth
 
 TIMES, ROWS, COLUMNS = 10, 9, 16
 NAMES = ("t2m", "t", "sst", "orography", "flipped")
@@ -53,12 +53,12 @@ def make_dataset() -> xr.Dataset:
 DATASET = make_dataset()
 
 
-def write(directory: Path, name: str, target: nnzip.budget.Target) -> Path:
+def write(directory: Path, name: str, target: nnzip.plan.budget.Target) -> Path:
     """An archive of DATASET in three segments."""
     path = directory / name
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nnzip.budget, "SEGMENT_VALUES", 4 * 5 * ROWS * COLUMNS)
-        patch.setattr(nnzip.budget, "TILE_VALUES", 2 * ROWS * COLUMNS)
+        patch.setattr(nnzip.plan.budget, "SEGMENT_VALUES", 4 * 5 * ROWS * COLUMNS)
+        patch.setattr(nnzip.plan.budget, "TILE_VALUES", 2 * ROWS * COLUMNS)
         compress(DATASET, path, target, effort="fast")
     return path
 
@@ -68,8 +68,8 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One archive that has a field only, and one with all layers. Read only."""
     directory = tmp_path_factory.mktemp("reader")
     return {
-        "field": write(directory, "field.nnz", nnzip.budget.Target(ratio=6)),
-        "bound": write(directory, "bound.nnz", nnzip.budget.Target(max_error={None: 0.2})),
+        "field": write(directory, "field.nnz", nnzip.plan.budget.Target(ratio=6)),
+        "bound": write(directory, "bound.nnz", nnzip.plan.budget.Target(max_error={None: 0.2})),
     }
 
 
@@ -247,7 +247,7 @@ def test_impossible_grids_are_refused(
 
 def test_data_without_degrees_have_no_other_grid(tmp_path: Path) -> None:
     dataset = xr.Dataset({"a": (("y", "x"), smooth((1, 8, 9))[0])})
-    compress(dataset, tmp_path / "a.nnz", nnzip.budget.Target(size_bytes=800), effort="fast")
+    compress(dataset, tmp_path / "a.nnz", nnzip.plan.budget.Target(size_bytes=800), effort="fast")
     with Archive(tmp_path / "a.nnz") as archive:
         assert archive.dataset()["a"].shape == (8, 9)
         with pytest.raises(UsageError, match="'a' has no regular latitudes"):

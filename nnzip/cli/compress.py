@@ -18,9 +18,9 @@ from nnzip.report import numbers
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnzip.budget import Target
     from nnzip.data.grouping import VariableLayout
-    from nnzip.promises.requests import Request
+    from nnzip.plan.budget import Target
+    from nnzip.request.promises import Request
     from nnzip.result import CompressionResult
 
 
@@ -134,11 +134,11 @@ def compress(
         )
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
-        from nnzip.budget import Target
         from nnzip.codec import compress as run
         from nnzip.data.opening import open_dataset
-        from nnzip.extremes import parse_extremes
-        from nnzip.tolerance import parse_bounds
+        from nnzip.plan.budget import Target
+        from nnzip.request.extremes import parse_extremes
+        from nnzip.request.tolerance import parse_bounds
 
         tails = [] if bounded else [parse_extremes(text) for text in extremes or ()]
         bounds = parse_bounds(max_error or "") if bounded else None
@@ -179,7 +179,7 @@ def parse_promises(options: Mapping[str, Sequence[str] | None]) -> list[Request]
     """Promises from the texts of each option. Raises UsageError."""
     if not any(options.values()):
         return []
-    from nnzip.promises.requests import parse_promise
+    from nnzip.request.promises import parse_promise
 
     return [parse_promise(f"{option} {text}") for option, texts in options.items() for text in texts or ()]
 
@@ -206,7 +206,7 @@ def describe_plan(dataset: xr.Dataset, names: list[str] | None, target: Target) 
         lines.append(f"keeping {name} losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}")
     if target.max_error is None:
         return [*lines, f"target: {target_text(target)}"]
-    from nnzip.tolerance import describe_wanted
+    from nnzip.request.tolerance import describe_wanted
 
     names = [layout.name for group in groups for layout in group.variables]
     return [*lines, f"largest error at any point: {', '.join(describe_wanted(dataset, names, target.max_error))}"]

@@ -145,7 +145,7 @@ class _Watcher:
 
 def _bounds(max_error: str | None, names: list[str]) -> dict[str | None, str]:
     """The bounds as the codec takes them; a mistake in them shows before anything is fetched."""
-    from nnzip.tolerance import parse_bounds
+    from nnzip.request.tolerance import parse_bounds
 
     bounds = {} if max_error is None else parse_bounds(max_error)
     for name in bounds:
@@ -163,9 +163,9 @@ def _archiving(
     progress: ProgressCallback | None,
     watcher: _Watcher,
 ) -> Archiving:
-    from nnzip.budget import Target
     from nnzip.codec import compress
     from nnzip.download.run import Archiving
+    from nnzip.plan.budget import Target
 
     target = Target(max_error=dict(bounds))
 

@@ -20,10 +20,10 @@ from nnzip.report import numbers
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnzip.archive.manifest import Manifest
     from nnzip.cli.console import Terminal
-    from nnzip.events import Event
-    from nnzip.metrics.extremes_evaluation import ExtremeScores
+    from nnzip.container.manifest import Manifest
+    from nnzip.evaluate.events import Event
+    from nnzip.evaluate.extremes.evaluation import ExtremeScores
     from nnzip.report.html import Compared
 
 MOST = 6  # files side by side: beyond it lines and colours cannot be told apart
@@ -68,12 +68,12 @@ def evaluate(
         if report is not None:
             options.require_writable(report, overwrite=force)
         from nnzip.data.opening import open_dataset
-        from nnzip.events import parse_event
-        from nnzip.scorecard import broken
+        from nnzip.evaluate.events import parse_event
+        from nnzip.evaluate.scorecard import broken
 
         events = [parse_event(text) for text in event or ()]
         if extremes:
-            from nnzip.metrics.extremes_detection import require_scores
+            from nnzip.evaluate.extremes.detection import require_scores
 
             require_scores()
         first = files.enter_context(open_dataset(original))
@@ -136,10 +136,10 @@ def _compare(
     progress: Callable[[float], None] | None,
 ) -> Compared:
     """Everything that is to be known of one decoded dataset."""
-    from nnzip.events import event_scores
-    from nnzip.metrics.evaluate import evaluate as score
+    from nnzip.evaluate.evaluate import evaluate as score
+    from nnzip.evaluate.events import event_scores
+    from nnzip.evaluate.scorecard import check_promises
     from nnzip.report.html import Compared
-    from nnzip.scorecard import check_promises
 
     followed = tuple(event_scores(original, opened.dataset, event) for event in events)
     share = 0.5 if extremes else 1.0
@@ -147,8 +147,8 @@ def _compare(
     evaluation = score(original, opened.dataset, variables=names, **opened.sizes, progress=part)
     found: dict[str, ExtremeScores] = {}
     if extremes:
-        from nnzip.metrics.extremes import extreme_scores
-        from nnzip.metrics.matching import align_decoded
+        from nnzip.evaluate.extremes.extremes import extreme_scores
+        from nnzip.evaluate.matching import align_decoded
 
         aligned = align_decoded(original, opened.dataset, [scores.name for scores in evaluation.variables])
         for number, scores in enumerate(evaluation.variables):
@@ -214,7 +214,7 @@ def is_archive(path: Path) -> bool:
 
 def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
     """What the metrics need to know of bytes: the file's, the source's as float32, and each layer's."""
-    from nnzip.archive.container import ArchiveReader
+    from nnzip.container.zip import ArchiveReader
 
     with ArchiveReader(path) as reader:
         layers = layer_bytes(manifest, reader.sizes(), path.stat().st_size)

@@ -13,7 +13,7 @@ from nnzip.cli.formatting import PROMISE_COLUMNS, extent_text, promise_row, prom
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
-    from nnzip.archive.manifest import Manifest, RawVariable
+    from nnzip.container.manifest import Manifest, RawVariable
 
 LAYERS = ("field", "detail", "corrections")
 ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
@@ -27,7 +27,7 @@ def info(
 ) -> None:
     """Show what an archive holds: variables, sizes, errors, coordinates, configuration."""
     with session(quiet=quiet, verbose=verbose) as terminal:
-        from nnzip.archive.container import ArchiveReader
+        from nnzip.container.zip import ArchiveReader
 
         with ArchiveReader(archive) as reader:
             content = describe(archive, reader.manifest, reader.sizes())

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import xarray as xr
 
-from nnzip.archive.container import ArchiveReader
+from nnzip.container.zip import ArchiveReader
 from nnzip.data.formats import detect_format
 from nnzip.data.opening import open_dataset
 from nnzip.data.writing import write_dataset, writer_of

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nnzip.field.axes import DAY_SECONDS, SourceGrid
+from nnzip.data.axes import DAY_SECONDS, SourceGrid
 
 NAMES = ("static", "cos day", "sin day", "cos half day", "sin half day", "cos year", "sin year")
 """Basis functions; an archive refers to them by their place here."""

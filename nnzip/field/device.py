@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import torch
 
+from nnzip.coder.exactness import contexts_are_exact
 from nnzip.errors import ResourceError, UnavailableError
-from nnzip.transform.exactness import contexts_are_exact
 
 CPU = torch.device("cpu")
 

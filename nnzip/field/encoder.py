@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nnzip.coder.coefficients import CodingPlan, encode_coefficients, plan_coding
+from nnzip.coder.streams import CONTEXT
 from nnzip.field import cycles
 from nnzip.field.payload import FieldHeader, Network, QuantisedChannel, encode_network, pack, references
 from nnzip.field.preparation import Transformed, transform
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP, search_step
 from nnzip.field.tails import pack_stretch
-from nnzip.transform.coefficients import CodingPlan, encode_coefficients, plan_coding
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, quantise
-from nnzip.transform.streams import CONTEXT
 
 _ATTEMPTS = 4
 _TOLERANCE, _CLOSE = 0.006, 4  # how close a search comes to the budget: a share of it, but not closer than some bytes

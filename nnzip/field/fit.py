@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nnzip.data.axes import SourceGrid
 from nnzip.field import network
-from nnzip.field.axes import SourceGrid
 from nnzip.field.device import CPU
 from nnzip.field.encoder import Encoded, choose_transform, encode_segment, quantise_segment
 from nnzip.field.enhancement import Enhancement, train_enhancement

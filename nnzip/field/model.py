@@ -19,13 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnzip.coder.bands import band_edges
+from nnzip.coder.precision import exact_float32
+from nnzip.data.axes import SourceGrid
 from nnzip.field import cycles, network
-from nnzip.field.axes import SourceGrid
 from nnzip.field.device import in_blocks
 from nnzip.field.encoding import interpolate
 from nnzip.field.tails import Stretch
 from nnzip.transform import wavelet
-from nnzip.transform.precision import exact_float32
 
 LEVELS = 3
 """Feature levels the network sees: the finest features and what the two finest bands add."""
@@ -161,7 +162,7 @@ def feature_levels(
     for level in range(1, levels):
         for axis, depth in enumerate(depths):
             if depth:
-                start = wavelet.band_edges(coefficients.shape[axis], depth)[-min(level, depth)][0]
+                start = band_edges(coefficients.shape[axis], depth)[-min(level, depth)][0]
                 coefficients.narrow(axis, start, coefficients.shape[axis] - start).zero_()
         coarse = wavelet.inverse(coefficients, depths, periodic)
         yield (fine - coarse) / row_weights[:, None]

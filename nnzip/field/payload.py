@@ -18,16 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nnzip.archive import entropy
+from nnzip.coder import entropy
+from nnzip.coder.bands import wavelet_bands
+from nnzip.coder.streams import reader
+from nnzip.data.axes import SourceGrid
 from nnzip.errors import CorruptArchiveError
 from nnzip.field import cycles, network
-from nnzip.field.axes import SourceGrid
 from nnzip.field.model import LEVELS, Field, Scaling, feature_levels, network_inputs
 from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP
 from nnzip.field.tails import read_stretches
-from nnzip.transform.bands import wavelet_bands
 from nnzip.transform.quantise import SHIFT_UNIT, dequantise
-from nnzip.transform.streams import reader
 from nnzip.transform.wavelet import max_depth
 
 MOST_PROBES = 256

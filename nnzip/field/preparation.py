@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnzip.coder.bands import Bands, wavelet_bands
+from nnzip.data.axes import SourceGrid
 from nnzip.errors import InputError
 from nnzip.field import cycles
-from nnzip.field.axes import SourceGrid
 from nnzip.field.device import CPU
 from nnzip.field.fill import fill_missing
 from nnzip.field.model import Scaling
@@ -20,7 +21,6 @@ from nnzip.field.payload import map_scales
 from nnzip.field.search import RateModel
 from nnzip.field.tails import Stretch, TailOptions, choose_stretch, slopes_of
 from nnzip.transform import wavelet
-from nnzip.transform.bands import Bands, wavelet_bands
 
 LARGEST_SCALE = 8.0
 """A channel is scaled by the standard deviation of its whole variable, but by at most this multiple of its own."""

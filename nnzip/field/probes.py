@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nnzip.data.axes import SourceGrid
 from nnzip.errors import NnzipWarning
-from nnzip.field.axes import SourceGrid
 from nnzip.field.device import CPU, memory_errors
 from nnzip.field.model import Field
 from nnzip.field.payload import MOST_PROBES, read_field

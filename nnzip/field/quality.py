@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nnzip.field.axes import SourceGrid
+from nnzip.data.axes import SourceGrid
 from nnzip.field.encoder import Encoded, choose_transform, encode_at, quantise_segment
 from nnzip.field.enhancement import train_enhancement
 from nnzip.field.fit import FitOptions, Report, worth_its_bytes

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nnzip.data.axes import SourceGrid, source_grid
 from nnzip.field import network
-from nnzip.field.axes import SourceGrid, source_grid
 from nnzip.field.backend import Backend
 from nnzip.field.device import CPU
 from nnzip.field.fit import FitOptions, fit_field

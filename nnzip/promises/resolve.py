@@ -13,14 +13,13 @@ from nnzip.data.conventions import curvilinear_coordinates, read_values, time_co
 from nnzip.data.grouping import Group, VariableLayout, check_names, lossless_reason, stack
 from nnzip.data.selection import Box, inside_box
 from nnzip.data.times import block_numbers
-from nnzip.data.units import convert_value, split_quantity
 from nnzip.errors import UsageError
 from nnzip.promises.constraints import Constraint, SameSide, Tolerance
 from nnzip.promises.inside import Beyond, Region, Tails
 from nnzip.promises.intervals import Points
 from nnzip.promises.peaks import BlockPeaks
 from nnzip.promises.percentiles import cell_percentile
-from nnzip.promises.requests import (
+from nnzip.request.promises import (
     BlockExtremes,
     ExceedanceSet,
     RegionTolerance,
@@ -28,6 +27,7 @@ from nnzip.promises.requests import (
     TailTolerance,
     ThresholdTolerance,
 )
+from nnzip.request.units import convert_value, split_quantity
 
 
 @dataclass(frozen=True)

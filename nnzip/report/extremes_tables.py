@@ -9,13 +9,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nnzip.metrics.extremes_evaluation import ExtremeScores, TailScores
+from nnzip.evaluate.extremes.evaluation import ExtremeScores, TailScores
+from nnzip.evaluate.scorecard import Check
 from nnzip.report import numbers
 from nnzip.report.tables import plain_table
-from nnzip.scorecard import Check
 
 if TYPE_CHECKING:
-    from nnzip.events import Centre, EventScores
+    from nnzip.evaluate.events import Centre, EventScores
 
 
 def promise_tables(checks: Sequence[Check]) -> RenderableType:

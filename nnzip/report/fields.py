@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.metrics.evaluation import VariableScores
-from nnzip.metrics.grid import coordinate_label, degrees, require_grid
+from nnzip.evaluate.evaluation import VariableScores
+from nnzip.evaluate.grid import coordinate_label, degrees, require_grid
 from nnzip.report import numbers
 
 Floats = NDArray[np.float64]

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
-from nnzip.metrics.accumulate import Histogram
-from nnzip.metrics.evaluation import Spectrum, VariableScores
+from nnzip.evaluate.accumulate import Histogram
+from nnzip.evaluate.evaluation import Spectrum, VariableScores
 from nnzip.report import numbers
 
 Floats = NDArray[np.float64]

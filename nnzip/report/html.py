@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import nnzip
 from nnzip.errors import ResourceError
-from nnzip.metrics.evaluation import Evaluation, VariableScores
+from nnzip.evaluate.evaluation import Evaluation, VariableScores
+from nnzip.evaluate.scorecard import Check
 from nnzip.report import extremes_tables, numbers, tables
-from nnzip.scorecard import Check
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnzip.events import EventScores
-    from nnzip.metrics.extremes_evaluation import ExtremeScores
+    from nnzip.evaluate.events import EventScores
+    from nnzip.evaluate.extremes.evaluation import ExtremeScores
 
 DSSIM_THRESHOLD = 0.9995
 

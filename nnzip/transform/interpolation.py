@@ -15,20 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nnzip.coder.bands import SHORTEST, splits
+
 Integers = NDArray[np.int64]
-SHORTEST = 4
-"""A shorter axis is not split."""
-
-
-def splits(shape: Sequence[int], order: Sequence[int]) -> tuple[tuple[int, ...], list[tuple[int, tuple[int, ...]]]]:
-    """The coarsest grid, and (axis, box before the split) from fine to coarse; `order`: axes within one level."""
-    box, steps = list(shape), []
-    while any(size >= SHORTEST for size in box):
-        for axis in order:
-            if box[axis] >= SHORTEST:
-                steps.append((axis, tuple(box)))
-                box[axis] = (box[axis] + 1) // 2
-    return tuple(box), steps
 
 
 def forward(values: Integers, order: Sequence[int]) -> Integers:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzip.archive import entropy
-from nnzip.transform.bands import Bands
-from nnzip.transform.coefficients import CodingPlan, plan_coding
+from nnzip.coder import entropy
+from nnzip.coder.bands import Bands
+from nnzip.coder.coefficients import CodingPlan, plan_coding
 
 DEAD_ZONE = 0.54
 """Magnitudes below this many steps become zero before the optimisation; all others start from the nearest integer."""

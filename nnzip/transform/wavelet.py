@@ -17,6 +17,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from nnzip.coder.bands import band_edges
+
 SHORTEST = 8
 """An axis (or low band) shorter than this is not split further."""
 
@@ -30,16 +32,6 @@ def max_depth(length: int) -> int:
     while length >= SHORTEST:
         length, depth = (length + 1) // 2, depth + 1
     return depth
-
-
-def band_edges(length: int, depth: int) -> list[tuple[int, int]]:
-    """Start and stop of the low band and of the high bands, coarse to fine, along an axis."""
-    edges = []
-    for _ in range(depth):
-        low = (length + 1) // 2
-        edges.append((low, length))
-        length = low
-    return [(0, length), *reversed(edges)]
 
 
 def forward(values: Tensor, depths: Sequence[int], periodic: Sequence[bool]) -> Tensor:

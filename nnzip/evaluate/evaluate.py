@@ -1,0 +1,218 @@
+"""One evaluation of a decoded dataset against its original: every metric of every variable, in one pass over the
+data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nnzip.errors import InputError
+from nnzip.evaluate.accumulate import ErrorStatistics
+from nnzip.evaluate.evaluation import Evaluation, StructureScores, VariableScores
+from nnzip.evaluate.grid import Grid, coordinate_label, require_grid
+from nnzip.evaluate.lossless import lossless_bytes
+from nnzip.evaluate.matching import align_decoded, comparable_variables, is_comparable, label
+from nnzip.evaluate.mean import QUANTILES
+from nnzip.evaluate.sampling import structure_scores
+from nnzip.evaluate.weights import area_weights
+
+BLOCK_VALUES = 1 << 22  # values in memory at a time: 32 MiB as float64, about ten such arrays while they are scored
+LOSSLESS_VALUES = 1 << 25  # per variable: beyond it the baseline is measured on evenly spaced blocks
+FLOAT32_BYTES = 4
+
+Block = tuple[slice, ...]
+
+
+def evaluate(
+    original: xr.Dataset,
+    decoded: xr.Dataset,
+    *,
+    variables: Sequence[str] | None = None,
+    file_bytes: int | None = None,
+    source_bytes: int | None = None,
+    layers: Mapping[str, int] | None = None,
+    structure: bool = True,
+    progress: Callable[[float], None] | None = None,
+) -> Evaluation:
+    """Scores of the decoded dataset, both sides read lazily in blocks along time so that memory stays bounded.
+
+    variables: which to score; None scores every floating variable with a horizontal grid that both sides hold.
+    file_bytes: size of the compressed file; without it there is no ratio and there are no bits per value.
+    source_bytes: float32 bytes of everything in that file; None counts the gridded float variables that both sides
+    hold. layers: bytes of the file by layer, passed on. structure: also spectrum, gradients, autocorrelation and DSSIM,
+    on a sample of fields. progress: called with the finished fraction, 0 to 1.
+
+    Raises UsageError for unknown variables; InputError, naming both, when a variable is missing, grids or coordinates
+    differ, or nothing finite is left to compare.
+    """
+    names = comparable_variables(original, decoded, variables)
+    aligned = align_decoded(original, decoded, names)
+    statistics = {name: ErrorStatistics() for name in names}
+    lossless = {name: _Lossless() for name in names}
+    total, done = sum(original[name].size for name in names), 0
+    for members in _by_layout(original, names):
+        for values in _walk(original, aligned, members, statistics, lossless):
+            done += values
+            if progress is not None:
+                progress(0.9 * done / total)
+    if source_bytes is None:
+        source_bytes = FLOAT32_BYTES * sum(original[name].size for name in _compressed(original, decoded, statistics))
+    scored = [name for name in names if statistics[name].compared > 0]
+    scores = []
+    for number, name in enumerate(scored):
+        found = structure_scores(original[name], aligned[name]) if structure else None
+        file_ratio = source_bytes / file_bytes if file_bytes else None
+        scores.append(_scores(original[name], statistics[name], lossless[name].total_bytes(), found, file_ratio))
+        if progress is not None:
+            progress(0.9 + 0.1 * (number + 1) / len(scored))
+    notes = [_nothing_finite(original, decoded, name, statistics[name]) for name in names if name not in scored]
+    if variables is None:
+        notes += [f"{name} is not in {label(decoded, 'the decoded dataset')}" for name in _left_out(original, decoded)]
+    return Evaluation(tuple(scores), source_bytes, file_bytes, dict(layers) if layers else None, tuple(notes))
+
+
+def block_slices(sizes: Sequence[int], budget: int) -> Iterator[Block]:
+    """Cuts an array of these sizes into blocks of at most `budget` elements (at least one), the first dimension
+    first.
+    """
+    if not sizes:
+        yield ()
+        return
+    inner = math.prod(sizes[1:])
+    step = max(1, budget // inner)
+    for start in range(0, sizes[0], step):
+        outer = slice(start, min(start + step, sizes[0]))
+        rest = [tuple(slice(0, size) for size in sizes[1:])] if inner <= budget else block_slices(sizes[1:], budget)
+        for inner_block in rest:
+            yield outer, *inner_block
+
+
+@dataclass
+class _Lossless:
+    """Bytes of the lossless baseline on the blocks measured so far, of all values seen."""
+
+    compressed: int = 0
+    measured: int = 0
+    seen: int = 0
+
+    def add(self, values: np.typing.NDArray[np.floating[Any]], measure: bool) -> None:
+        self.seen += values.size
+        if measure:
+            self.compressed += lossless_bytes(values)
+            self.measured += values.size
+
+    def total_bytes(self) -> int:
+        return round(self.compressed * self.seen / self.measured)
+
+
+def _by_layout(dataset: xr.Dataset, names: Sequence[str]) -> list[list[str]]:
+    """Variables of one shape together: a decoder that yields all of them at once is then asked for one block at a
+    time.
+    """
+    layouts: dict[tuple[tuple[Hashable, int], ...], list[str]] = {}
+    for name in names:
+        layouts.setdefault(tuple(dataset[name].sizes.items()), []).append(name)
+    return list(layouts.values())
+
+
+def _walk(
+    original: xr.Dataset,
+    decoded: xr.Dataset,
+    names: Sequence[str],
+    statistics: Mapping[str, ErrorStatistics],
+    lossless: Mapping[str, _Lossless],
+) -> Iterator[int]:
+    """Adds every block of the variables of one layout to their statistics; yields the number of values just done."""
+    grid = require_grid(original[names[0]])
+    sizes = original[names[0]].sizes
+    leading = [dim for dim in (grid.time, *grid.channels) if dim is not None]
+    budget = max(1, BLOCK_VALUES // (sizes[grid.latitude] * sizes[grid.longitude]))
+    stride = math.ceil(original[names[0]].size / LOSSLESS_VALUES)
+    weights = {name: _broadcast_weights(original[name], grid) for name in names}
+    for number, block in enumerate(block_slices([sizes[dim] for dim in leading], budget)):
+        indexers = dict(zip(leading, block, strict=True))
+        for name in names:
+            first = np.asarray(original[name].isel(indexers).values)
+            second = np.asarray(decoded[name].isel(indexers).values, dtype=np.float64)
+            offset = tuple(indexers[dim].start if dim in indexers else 0 for dim in map(str, original[name].dims))
+            statistics[name].add(first.astype(np.float64), second, weights[name], offset)
+            lossless[name].add(first, number % stride == 0)
+            yield first.size
+
+
+def _broadcast_weights(array: xr.DataArray, grid: Grid) -> np.typing.NDArray[np.float64]:
+    """Cell areas shaped to broadcast against the array's own dimension order."""
+    shape = [array.sizes[dim] if dim == grid.latitude else 1 for dim in array.dims]
+    return np.asarray(area_weights(array).values.reshape(shape))
+
+
+def _left_out(original: xr.Dataset, decoded: xr.Dataset) -> list[str]:
+    return [str(name) for name, array in original.data_vars.items() if is_comparable(array) and name not in decoded]
+
+
+def _nothing_finite(original: xr.Dataset, decoded: xr.Dataset, name: str, gathered: ErrorStatistics) -> str:
+    """The note about a variable without finite values; InputError when the original has some and the decoded has
+    none.
+    """
+    if gathered.missing < gathered.values:
+        raise InputError(
+            f"variable {name!r} has {gathered.values - gathered.missing} finite values in "
+            f"{label(original, 'the original')} but none of them is finite in {label(decoded, 'the decoded dataset')}"
+        )
+    if gathered.mismatch:
+        return (
+            f"{name} has no finite value in the original, but {gathered.mismatch} positions differ in the decoded data"
+        )
+    return f"{name} has no finite value: nothing to score; its missing values are identical"
+
+
+def _compressed(original: xr.Dataset, decoded: xr.Dataset, statistics: Mapping[str, ErrorStatistics]) -> list[str]:
+    """Names of all gridded float variables both sides hold, except those found without any finite value."""
+    both = [str(name) for name, array in original.data_vars.items() if is_comparable(array) and name in decoded]
+    return [name for name in both if name not in statistics or statistics[name].missing < statistics[name].values]
+
+
+def _scores(
+    array: xr.DataArray,
+    gathered: ErrorStatistics,
+    lossless: int,
+    structure: StructureScores | None,
+    file_ratio: float | None,
+) -> VariableScores:
+    index = dict(zip(map(str, array.dims), gathered.max_error_index, strict=True))
+    psnr = gathered.psnr()
+    return VariableScores(
+        name=str(array.name),
+        long_name=str(array.attrs.get("long_name", array.attrs.get("standard_name", ""))),
+        units=str(array.attrs.get("units", "")) or "1",
+        sizes={str(dim): size for dim, size in array.sizes.items()},
+        dtype=str(array.dtype),
+        values=gathered.values,
+        missing=gathered.missing,
+        missing_mismatch=gathered.mismatch,
+        minimum=gathered.minimum,
+        maximum=gathered.maximum,
+        weighting="cell area" if require_grid(array).geographic else "uniform",
+        rmse=gathered.rmse(),
+        rmse_unweighted=gathered.plain_rmse(),
+        mae=gathered.mae(),
+        bias=gathered.bias(),
+        max_error=gathered.max_error,
+        max_error_at={dim: coordinate_label(array, dim, i) for dim, i in index.items()},
+        max_error_index=index,
+        psnr=psnr if psnr is not None and math.isfinite(psnr) else None,
+        error_quantiles={str(fraction): gathered.quantile(fraction) for fraction in QUANTILES},
+        correlation=gathered.correlation(),
+        source_bytes=FLOAT32_BYTES * gathered.values,
+        lossless_bytes=lossless,
+        ratio=file_ratio,
+        bits_per_value=32 / file_ratio if file_ratio else None,
+        structure=structure,
+        histogram=gathered.histogram(),
+    )
