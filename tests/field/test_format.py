@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 import nnzip
-from nnzip.coder import linear_weights as context_weights
+from nnzip.coder import expected_weights as context_weights
 from nnzip.data.axes import SourceGrid
 from nnzip.field.fit import FitOptions, fit_field
 from nnzip.field.payload import read_field

@@ -1,7 +1,8 @@
-"""Weights of the features of `linear_context` (format 1), one of whose sums format 2 uses too; part of the format.
+"""Weights of the expected magnitude of a coefficient, an input of the context network (docs/format.md); part of the format.
 
-WEIGHTS[has a reference][has parents][phase] holds one integer per feature (linear_context.FEATURES), in units of
-2^-FRACTION_BITS.
+WEIGHTS[has a reference][has parents][phase] holds one integer per sum of magnitudes, in units of 2^-FRACTION_BITS: the
+neighbours along time, latitude, longitude; diagonal along two axes, along three; the parents; the reference, and its
+neighbours.
 """
 
 from __future__ import annotations
