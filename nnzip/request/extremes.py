@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nnzip.data.grouping import Group
 from nnzip.errors import UsageError
-from nnzip.field.tails import STEEPEST, TailOptions
+from nnzip.transform.stretch import STEEPEST, TailOptions
 
 FACTOR = 0.2
 """Where none is given."""

@@ -11,7 +11,7 @@ import xarray as xr
 
 from nnzip.data.grouping import plan_groups
 from nnzip.errors import UsageError
-from nnzip.field.tails import TailOptions
+from nnzip.transform.stretch import TailOptions
 from nnzip.request.extremes import Extremes, parse_extremes, require_variables, tail_options
 from nnzip.sample.sample import make_sample
 from tests.conftest import Nnzip

@@ -13,7 +13,7 @@ from nnzip.data.axes import SourceGrid
 from nnzip.field.fit import FitOptions, fit_field
 from nnzip.field.payload import read_field
 from nnzip.field.preparation import prepare
-from nnzip.field.tails import (
+from nnzip.transform.stretch import (
     STEEPEST,
     Stretch,
     TailOptions,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP, RateModel, search_step
+from nnzip.transform.rates import LARGEST_STEP, SMALLEST_STEP, RateModel, search_step
 
 
 def model(scale: float = 1.0, size: int = 20_000) -> RateModel:
