@@ -36,6 +36,9 @@ LONGITUDE_NAMES = (
 DEGREE_NAMES = {"latitude", "lat", "lats", "nav_lat", "longitude", "lon", "lons", "long", "nav_lon"}
 RANGE_ATTRIBUTES = ("valid_min", "valid_max", "valid_range", "actual_range")
 
+TURN = 360.0
+
+_EVEN = 0.05  # of a spacing: how much those of a global axis may differ
 _CF_KEYS: dict[Role, tuple[str, str]] = {  # cf_xarray's names: coordinate, axis
     "time": ("time", "T"),
     "latitude": ("latitude", "Y"),
@@ -144,6 +147,15 @@ def degrees_coordinate(dataset: xr.Dataset, dim: str, role: HorizontalRole) -> x
         if name in marked or (name.lower() in DEGREE_NAMES and name.lower() in _ROLE_NAMES[role]):
             return coordinate
     return None
+
+
+def is_global(longitude: NDArray[np.float64]) -> bool:
+    """Whether longitudes [points] in degrees close the circle: evenly spaced, also across the seam."""
+    if longitude.size < 4:
+        return False
+    seam = TURN - abs(float(longitude[-1] - longitude[0]))
+    steps = np.append(np.abs(np.diff(longitude)), seam)
+    return bool((np.abs(steps - steps[0]) < _EVEN * steps[0]).all())
 
 
 def curvilinear_coordinates(dataset: xr.Dataset, latitude: str, longitude: str) -> tuple[str, str] | None:

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.evaluate.evaluation import VariableScores
-from nnzip.evaluate.grid import coordinate_label, degrees, require_grid
+from nnzip.data.grids import coordinate_label, require_grid
+from nnzip.evaluate.scores import VariableScores
 from nnzip.report import numbers
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ def worst_field(original: xr.DataArray, decoded: xr.DataArray, scores: VariableS
     valid = np.isfinite(first) & np.isfinite(second)
     first, second = np.where(valid, first, np.nan), np.where(valid, second, np.nan)
     if grid.geographic:
-        y, x = degrees(original, grid.latitude), degrees(original, grid.longitude)
+        y, x = grid.latitudes, grid.longitudes
     else:
         y, x = np.arange(first.shape[0], dtype=np.float64)[::-1], np.arange(first.shape[1], dtype=np.float64)
     size = np.abs(second - first)

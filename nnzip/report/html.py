@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nnzip
 from nnzip.errors import ResourceError
-from nnzip.evaluate.evaluation import Evaluation, VariableScores
 from nnzip.evaluate.scorecard import Check
+from nnzip.evaluate.scores import Evaluation, VariableScores
 from nnzip.report import extremes_tables, numbers, tables
+from nnzip.version import __version__
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from nnzip.evaluate.events import EventScores
-    from nnzip.evaluate.extremes.evaluation import ExtremeScores
+    from nnzip.evaluate.extremes.scores import ExtremeScores
 
 DSSIM_THRESHOLD = 0.9995
 
@@ -139,7 +139,7 @@ def render(template: str, **content: Any) -> str:
     )
     return environment.get_template(template).render(
         n=numbers,
-        version=nnzip.__version__,
+        version=__version__,
         written=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **content,
     )

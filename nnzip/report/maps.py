@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from nnzip.evaluate.evaluation import VariableScores
+from nnzip.evaluate.scores import VariableScores
 from nnzip.report import numbers
 from nnzip.report.fields import MapField
 from nnzip.report.figures import STYLE, axis_label, new_figure, plain, svg

@@ -12,10 +12,10 @@ import xarray as xr
 
 from nnzip.errors import ResourceError
 from nnzip.evaluate.evaluate import evaluate
-from nnzip.evaluate.evaluation import Evaluation
 from nnzip.evaluate.events import event_scores, parse_event
-from nnzip.evaluate.extremes.extremes import extreme_scores
+from nnzip.evaluate.extremes.scores import extreme_scores
 from nnzip.evaluate.scorecard import Check
+from nnzip.evaluate.scores import Evaluation
 from nnzip.report.html import Compared, render_report, write_report
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
