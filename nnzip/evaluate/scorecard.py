@@ -10,8 +10,8 @@ import xarray as xr
 
 from nnzip.container.manifest import Manifest
 from nnzip.data.grouping import plan_groups, stack
-from nnzip.evaluate.evaluation import VariableScores
 from nnzip.evaluate.matching import align_decoded
+from nnzip.evaluate.scores import VariableScores
 from nnzip.plan.budget import blocks
 from nnzip.promises.constraints import Part
 from nnzip.promises.resolve import Precision, resolve
