@@ -35,6 +35,8 @@ LONGITUDE_NAMES = (
 )  # fmt: skip
 DEGREE_NAMES = {"latitude", "lat", "lats", "nav_lat", "longitude", "lon", "lons", "long", "nav_lon"}
 RANGE_ATTRIBUTES = ("valid_min", "valid_max", "valid_range", "actual_range")
+OWN_ATTRIBUTES = ("nnzip_rmse", "nnzip_max_error", "nnzip_bound")
+"""What decoded variables say about themselves, in their own units."""
 
 _CF_KEYS: dict[Role, tuple[str, str]] = {  # cf_xarray's names: coordinate, axis
     "time": ("time", "T"),
