@@ -187,7 +187,8 @@ def read_box(
 ) -> NDArray[np.floating]:
     """Values [channel, time, latitude, longitude] of ranges of one variable's axes; loads only these.
 
-    In the variable's type; NaN where values are missing, infinities stay. Raises InputError.
+    float64 where xarray gives float64 (packed sources too), else float32; NaN where values are missing, infinities stay.
+    Raises InputError.
     """
     ranges = zip(group.dims, (times, rows, columns), strict=True)
     picked = {dim: slice(axis.start, axis.stop) for dim, axis in ranges if dim is not None}
@@ -199,7 +200,8 @@ def read_box(
     order = [*layout.channel_dims, *(dim for dim in group.dims if dim is not None)]
     values = read_values(dataset[layout.name].transpose(*order).isel(picked), layout.name)
     shaped = values.reshape(-1, len(times), len(rows), len(columns))
-    return shaped[channels.start - first : channels.stop - first].astype(layout.dtype, copy=False)
+    found = shaped[channels.start - first : channels.stop - first]
+    return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
 
 
 def unstack(values: NDArray[np.floating], layout: VariableLayout, group_dims: GroupDims) -> NDArray[np.floating]:
