@@ -27,7 +27,7 @@ from nnzip.container.manifest import (
     Source,
 )
 from nnzip.data.grouping import Group, VariableLayout, stack
-from nnzip.data.skeleton import RawArray, attrs_to_json, compressed_attributes, to_raw
+from nnzip.data.skeleton import RawArray, compressed_attributes, dataset_attributes, to_raw
 from nnzip.errors import InputError
 from nnzip.plan.budget import segments
 from nnzip.reader import OWN_ATTRIBUTES, group_grid
@@ -103,7 +103,7 @@ def describe(
         nnzip=nnzip.__version__,
         dims={str(dim): int(size) for dim, size in dataset.sizes.items()},
         source=Source(values * _FLOAT32_BYTES, digest.hexdigest()),
-        attrs=attrs_to_json(dataset.attrs),
+        attrs=dataset_attributes(dataset),
         coordinates={name: _raw_variable(raw, store) for name, raw in coordinates.items()},
         lossless={name: _raw_variable(raw, store) for name, raw in kept.items()},
         variables={layout.name: _compressed(dataset, layout, bounds.get(layout.name)) for layout in compressed},
