@@ -19,7 +19,7 @@ from nnzip.container.manifest import (
     Source,
 )
 from nnzip.data.conventions import OWN_ATTRIBUTES
-from nnzip.data.skeleton import RawArray, attrs_to_json, compressed_attributes, to_raw
+from nnzip.data.skeleton import RawArray, compressed_attributes, dataset_attributes, to_raw
 from nnzip.findings import Findings
 from nnzip.plan.cutting import brief
 from nnzip.promises.goals import Goals, Promised
@@ -58,7 +58,7 @@ class Description:
             nnzip=__version__,
             dims={str(dim): int(size) for dim, size in dataset.sizes.items()},
             source=Source(source_bytes(parts), digest.digest()),
-            attrs=attrs_to_json(dataset.attrs),
+            attrs=dataset_attributes(dataset),
             coordinates={name: _raw_variable(raw, store) for name, raw in coordinates.items()},
             lossless={name: _raw_variable(raw, store) for name, raw in to_raw(dataset, lossless).items()},
             variables=variables,

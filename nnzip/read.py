@@ -169,7 +169,7 @@ class Archive:
                 data = indexing.LazilyIndexedArray(lazy)
                 variables[name] = xr.Variable(entry.dims, data, attrs, encoding=dict(OUTPUT_ENCODING))
         dataset = skeleton.assign(variables)
-        return dataset[[name for name in self.manifest.order if name in dataset.data_vars]]
+        return conventions.arranged(dataset, [name for name in self.manifest.order if name in dataset.data_vars])
 
     def _achieved(self, name: str) -> dict[str, float]:
         errors, bound = self.manifest.errors.get(name), self.manifest.variables[name].bound
