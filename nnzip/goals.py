@@ -53,7 +53,9 @@ class TileGoals:
     def _scaling(self, variable: int, tile: int) -> Scaling:
         part, box = self._parts[variable], self._parts[variable].box(tile)
         mean, scale = (numbers[box.slices[0]] for numbers in self._scalings[variable])
-        stretches = tuple(stretch.within(box.slices[0], box.rows, part.shape[2] - 1) for stretch in self._stretches[variable])
+        stretches = tuple(
+            stretch.within(box.slices[0], box.rows, part.shape[2] - 1) for stretch in self._stretches[variable]
+        )
         return Scaling(mean, scale, stretches, part.rows(tile))
 
     def _allotted(self, room: float) -> dict[tuple[int, int], float]:

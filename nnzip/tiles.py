@@ -64,7 +64,10 @@ class Tiles:
         missing = np.zeros(found.shape, dtype=np.bool_)
         for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
             box = tile_box(self.sizes[variable], tile)
-            here = [np.flatnonzero((axis >= part.start) & (axis < part.stop)) for axis, part in zip(points, box, strict=True)]
+            here = [
+                np.flatnonzero((axis >= part.start) & (axis < part.stop))
+                for axis, part in zip(points, box, strict=True)
+            ]
             inside = np.ix_(*(axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)))
             found[np.ix_(*here)] = self.tile(variable, tile)[inside]
             mask = self._mask(variable, tile)
@@ -162,7 +165,9 @@ class Tiles:
 class _Pair:
     """Positions between points of an axis: the points needed, and the two that each position lies between."""
 
-    def __init__(self, points: NDArray[np.intp], lower: NDArray[np.intp], upper: NDArray[np.intp], share: Positions) -> None:
+    def __init__(
+        self, points: NDArray[np.intp], lower: NDArray[np.intp], upper: NDArray[np.intp], share: Positions
+    ) -> None:
         self.points, self._lower, self._upper, self._share = points, lower, upper, share
         self.nearest = np.where(share < 0.5, lower, upper)
 

@@ -134,7 +134,11 @@ def _search_rmse(attempt: Callable[[float], tuple[bytes, float, bool]], target: 
     for _ in range(_MOST_STEPS):
         data, error, silent = attempt(step)
         better = len(data) < len(best) if best_error <= target else error < best_error
-        if not best or (error <= target and (better or best_error > target)) or (error > target and better and best_error > target):
+        if (
+            not best
+            or (error <= target and (better or best_error > target))
+            or (error > target and better and best_error > target)
+        ):
             best, best_error = data, error
         following = bracket.next(step, error, silent)
         if following == step or following < SMALLEST_STEP:

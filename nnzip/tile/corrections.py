@@ -73,7 +73,15 @@ class Wrong(NamedTuple):
     stored: Values
 
     @classmethod
-    def of(cls, positions: NDArray[np.int64], original: Values, decoded: Values, low: Values, high: Values, guard: Values | float) -> Wrong:
+    def of(
+        cls,
+        positions: NDArray[np.int64],
+        original: Values,
+        decoded: Values,
+        low: Values,
+        high: Values,
+        guard: Values | float,
+    ) -> Wrong:
         """Those of some points [n] where `decoded` is outside [low + guard, high - guard]; NaN limits are never broken.
 
         The stored value is the number in [low, high] nearest to `original`, which needs no guard.
@@ -87,7 +95,9 @@ class Wrong(NamedTuple):
 def encode_corrections(parts: list[Wrong], bound: float, shape: Shape, device: Device = None) -> bytes:
     """Corrections of a tile for wrong points in raster order; empty where there are none. `bound`: the scale of the
     units. Cost: a few passes over the points, and `encode_fixes`."""
-    positions, before, low, high, stored = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else ([],) * 5
+    positions, before, low, high, stored = (
+        (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else ([],) * 5
+    )
     if not len(positions):
         return b""
     multiples = np.zeros(positions.size, dtype=np.int64)

@@ -12,7 +12,6 @@ from nnzip.tile.samples import outer_limits
 from nnzip.transform.fill import fill_missing
 
 
-
 def encode_exact(values: NDArray[np.floating], dtype: str) -> bytes:
     """Code `values` [channel, time, lat, lon] (NaN: missing) so that the numbers of type `dtype` are the same, bit by
     bit: Blosc's bit shuffle and Zstandard."""

@@ -114,7 +114,9 @@ def coarse_inverse(
     rows, columns = (-(-size // (1 << k)) for size, k in zip(arrangement.shape[2:], halved, strict=True))
     depths = (*arrangement.depths[:2], *(d - k for d, k in zip(arrangement.depths[2:], halved, strict=True)))
     coarse = wavelet.inverse(np.ascontiguousarray(values[:, :, :rows, :columns]), depths, arrangement.closed)
-    coarse *= np.float32(2.0 ** (-sum(halved) / 2))  # a low band's mean is the square root of two times the values' mean
+    coarse *= np.float32(
+        2.0 ** (-sum(halved) / 2)
+    )  # a low band's mean is the square root of two times the values' mean
     steps = [1 << (halvings - k) for k in halved]
     return coarse[:, :, :: steps[0], :: steps[1]]
 
