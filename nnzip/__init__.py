@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from nnzip.data.opening import open_dataset
     from nnzip.errors import NnzipError
     from nnzip.evaluate.evaluate import evaluate
-    from nnzip.plan.budget import Target
     from nnzip.progress import Progress
     from nnzip.reader import Archive
+    from nnzip.request.options import Options
     from nnzip.request.promises import (
         BlockExtremes,
         ExceedanceSet,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ThresholdTolerance,
         parse_promise,
     )
+    from nnzip.request.target import Target
     from nnzip.result import CompressionResult
     from nnzip.sample.sample import make_sample
     from nnzip.verification import verify
@@ -41,6 +42,7 @@ __all__ = [
     "CompressionResult",
     "ExceedanceSet",
     "NnzipError",
+    "Options",
     "Progress",
     "RegionTolerance",
     "TailTolerance",
@@ -63,10 +65,11 @@ _HOME = {
     "CompressionResult": "nnzip.result",
     "ExceedanceSet": "nnzip.request.promises",
     "NnzipError": "nnzip.errors",
+    "Options": "nnzip.request.options",
     "Progress": "nnzip.progress",
     "RegionTolerance": "nnzip.request.promises",
     "TailTolerance": "nnzip.request.promises",
-    "Target": "nnzip.plan.budget",
+    "Target": "nnzip.request.target",
     "ThresholdTolerance": "nnzip.request.promises",
     "compress": "nnzip.codec",
     "decompress": "nnzip.codec",

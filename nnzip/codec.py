@@ -29,12 +29,12 @@ from nnzip.errors import UsageError
 from nnzip.field.device import resolve_device
 from nnzip.field.fit import FitOptions
 from nnzip.goals import RATIO_TOLERANCE, Wishes
-from nnzip.plan.budget import Target
 from nnzip.progress import Progress, ProgressCallback
 from nnzip.promise import bound_notes
 from nnzip.reader import Archive
 from nnzip.request.extremes import Extremes
 from nnzip.request.promises import Request
+from nnzip.request.target import Target
 from nnzip.result import CompressionResult
 
 EFFORTS = {"fast": 0, "normal": 800, "best": 4000}

@@ -14,8 +14,8 @@ from nnzip.codec import compress
 from nnzip.data.grouping import plan_groups
 from nnzip.describe import survey
 from nnzip.errors import UsageError
-from nnzip.plan.budget import Target
 from nnzip.progress import Progress, ProgressCallback
+from nnzip.request.target import Target
 from nnzip.result import CompressionResult
 
 SHARES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)

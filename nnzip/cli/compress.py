@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnzip.data.grouping import VariableLayout
-    from nnzip.plan.budget import Target
     from nnzip.request.promises import Request
+    from nnzip.request.target import Target
     from nnzip.result import CompressionResult
 
 
@@ -136,9 +136,9 @@ def compress(
         options.require_writable(path, overwrite=force)
         from nnzip.codec import compress as run
         from nnzip.data.opening import open_dataset
-        from nnzip.plan.budget import Target
+        from nnzip.request.bounds import parse_bounds
         from nnzip.request.extremes import parse_extremes
-        from nnzip.request.tolerance import parse_bounds
+        from nnzip.request.target import Target
 
         tails = [] if bounded else [parse_extremes(text) for text in extremes or ()]
         bounds = parse_bounds(max_error or "") if bounded else None
@@ -206,7 +206,7 @@ def describe_plan(dataset: xr.Dataset, names: list[str] | None, target: Target) 
         lines.append(f"keeping {name} losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}")
     if target.max_error is None:
         return [*lines, f"target: {target_text(target)}"]
-    from nnzip.request.tolerance import describe_wanted
+    from nnzip.request.bounds import describe_wanted
 
     names = [layout.name for group in groups for layout in group.variables]
     return [*lines, f"largest error at any point: {', '.join(describe_wanted(dataset, names, target.max_error))}"]

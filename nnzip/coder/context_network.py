@@ -12,9 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from nnzip.coder.arrays import Array, as_array, move_beside, namespace
+from nnzip.coder.arrays import Array, Device, move_beside, namespace, place
 from nnzip.coder.context import CONSTANTS, ROWS, Batch
 from nnzip.coder.entropy import SIGN_CLASSES, TABLES
 from nnzip.coder.phases import PHASES
@@ -24,8 +23,6 @@ OUTPUTS = 2
 
 SHIFTS = (4, 6, 9, 10)
 """Halvings after the first and second layer, and of the two outputs: table, and class of the sign."""
-
-CPU = torch.device("cpu")
 
 WEIGHTS_FILE = Path(__file__).with_name("context_network.npz")
 
@@ -54,11 +51,11 @@ class ContextNetwork:
 
 
 @lru_cache(maxsize=4)
-def shipped_network(device: torch.device = CPU) -> ContextNetwork:
+def shipped_network(device: Device = None) -> ContextNetwork:
     """The network of the package, made by `scripts/train_context.py`; part of the format."""
     with np.load(WEIGHTS_FILE, allow_pickle=False) as stored:
         arrays = [
-            as_array(torch.from_numpy(stored[f"{kind}{layer}"].astype(np.float32)).to(device))
+            place(stored[f"{kind}{layer}"].astype(np.float32), device)
             for kind in ("weights", "biases")
             for layer in range(3)
         ]

@@ -10,7 +10,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.data.selection import Box, parse_bbox, subset, time_indices
+from nnzip.data.area import Area, parse_bbox
+from nnzip.data.selection import subset
+from nnzip.data.times import time_indices
 from nnzip.errors import UsageError
 from nnzip.evaluate.evaluation import number, to_plain
 from nnzip.evaluate.extremes.cyclone import displacement, great_circle, track, tracked_variable, wind_speed
@@ -32,7 +34,7 @@ class Event:
 
     name: str
     time: str
-    box: Box
+    box: Area
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class EventScores:
     """
 
     name: str
-    box: Box
+    box: Area
     variable: str
     units: str
     level: str

@@ -13,8 +13,8 @@ from nnzip.coder.streams import CONTEXT
 from nnzip.field import cycles
 from nnzip.field.payload import FieldHeader, Network, QuantisedChannel, encode_network, pack, references
 from nnzip.field.preparation import Transformed, transform
-from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP, search_step
-from nnzip.field.tails import pack_stretch
+from nnzip.transform.rates import LARGEST_STEP, SMALLEST_STEP, search_step
+from nnzip.transform.stretch import pack_stretch
 from nnzip.transform.quantise import SHIFT_UNIT, centroids, quantise
 
 _ATTEMPTS = 4

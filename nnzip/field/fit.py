@@ -21,8 +21,8 @@ from nnzip.field.encoder import Encoded, choose_transform, encode_segment, quant
 from nnzip.field.enhancement import Enhancement, train_enhancement
 from nnzip.field.payload import Network, encode_network
 from nnzip.field.preparation import Transformed, prepare, transform
-from nnzip.field.search import search_step
-from nnzip.field.tails import TailOptions
+from nnzip.transform.rates import search_step
+from nnzip.transform.stretch import TailOptions
 from nnzip.field.training import Training
 
 _WORTH = 1.8  # relative bytes that a relative RMSE is worth: the slope of the rate-distortion curve in the logarithm

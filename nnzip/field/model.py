@@ -25,7 +25,7 @@ from nnzip.data.axes import SourceGrid
 from nnzip.field import cycles, network
 from nnzip.field.device import in_blocks
 from nnzip.field.encoding import interpolate
-from nnzip.field.tails import Stretch
+from nnzip.transform.stretch import Stretch
 from nnzip.transform import wavelet
 
 LEVELS = 3

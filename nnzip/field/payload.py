@@ -25,8 +25,8 @@ from nnzip.data.axes import SourceGrid
 from nnzip.errors import CorruptArchiveError
 from nnzip.field import cycles, network
 from nnzip.field.model import LEVELS, Field, Scaling, feature_levels, network_inputs
-from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP
-from nnzip.field.tails import read_stretches
+from nnzip.transform.rates import LARGEST_STEP, SMALLEST_STEP
+from nnzip.transform.stretch import read_stretches
 from nnzip.transform.quantise import SHIFT_UNIT, dequantise
 from nnzip.transform.wavelet import max_depth
 

@@ -18,8 +18,8 @@ from nnzip.field.device import CPU
 from nnzip.field.fill import fill_missing
 from nnzip.field.model import Scaling
 from nnzip.field.payload import map_scales
-from nnzip.field.search import RateModel
-from nnzip.field.tails import Stretch, TailOptions, choose_stretch, slopes_of
+from nnzip.transform.rates import RateModel
+from nnzip.transform.stretch import Stretch, TailOptions, choose_stretch, slopes_of
 from nnzip.transform import wavelet
 
 LARGEST_SCALE = 8.0

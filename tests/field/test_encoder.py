@@ -11,7 +11,7 @@ from nnzip.data.axes import SourceGrid
 from nnzip.field.encoder import choose_transform, encode_segment, quantise_segment
 from nnzip.field.payload import Network, read_field
 from nnzip.field.preparation import Transformed, prepare, transform
-from nnzip.field.search import LARGEST_STEP, SMALLEST_STEP
+from nnzip.transform.rates import LARGEST_STEP, SMALLEST_STEP
 from tests.support.field_examples import make_grid, smooth, vertices
 
 GRID = make_grid(12, 20, 24)

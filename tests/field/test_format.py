@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 import nnzip
-from nnzip.coder import linear_weights as context_weights
+from nnzip.coder import expected_weights as context_weights
 from nnzip.data.axes import SourceGrid
 from nnzip.field.fit import FitOptions, fit_field
 from nnzip.field.payload import read_field
-from nnzip.field.tails import TailOptions
+from nnzip.transform.stretch import TailOptions
 from tests.container.test_format import Stream, read_symbols
 from tests.field.test_payload import CHANNELS, GRID, PAYLOAD
 from tests.support.context_oracle import PHASES, Box, NetworkCoefficients, bands_of, slices, subbands
