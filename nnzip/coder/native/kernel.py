@@ -9,12 +9,15 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnzip.coder.native.library import library, paths
+from nnzip.coder.context_weights import stored_network
+from nnzip.coder.expected_weights import WEIGHTS
+from nnzip.coder.native.library import NUMPY, chosen_path, library, paths
 from nnzip.errors import CorruptArchiveError
 
 Bytes = NDArray[np.uint8]
@@ -49,6 +52,20 @@ class Kernel:
         found = np.zeros(limit + 2, dtype=np.uint32)
         check(self.library.nnz_table_frequencies(self.model, table, found.ctypes.data))
         return tuple(found.tolist())
+
+
+def shipped_kernel() -> Kernel | None:
+    """The kernel with the network of the package, on the path this process takes, or None where that is numpy."""
+    return _kernel(chosen_path())
+
+
+@lru_cache(maxsize=4)
+def _kernel(path: str) -> Kernel | None:
+    if path == NUMPY:
+        return None
+    weights, biases = stored_network()
+    layers = [layer for both in zip(weights, biases, strict=True) for layer in both]
+    return Kernel(path, layers, np.array(WEIGHTS, dtype=np.int32))
 
 
 class Encoder:

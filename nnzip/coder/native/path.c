@@ -27,20 +27,35 @@ typedef struct {
 
 /* --- which places are heard -------------------------------------------------------------------------------------- */
 
-static inline uint32_t nonzero_bits(const int16_t *found)
+/* Bits of the lanes in which any of the arrays is not zero. */
+static inline uint32_t seen_bits(const int16_t *const *arrays, int32_t count, int64_t at)
 {
 #if defined(__AVX512BW__)
-    __m512i all = _mm512_loadu_si512(found);
+    __m512i all = _mm512_setzero_si512();
+    for (int32_t k = 0; k < count; k++)
+        all = _mm512_or_si512(all, _mm512_loadu_si512(arrays[k] + at));
     return _mm512_test_epi16_mask(all, all);
 #elif defined(__AVX2__)
-    __m256i zero = _mm256_setzero_si256();
-    __m256i low = _mm256_cmpeq_epi16(_mm256_loadu_si256((const __m256i *)found), zero);
-    __m256i high = _mm256_cmpeq_epi16(_mm256_loadu_si256((const __m256i *)(found + 16)), zero);
-    __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xD8);
-    return ~(uint32_t)_mm256_movemask_epi8(both);
+    __m256i low = _mm256_setzero_si256(), high = low;
+    for (int32_t k = 0; k < count; k++) {
+        low = _mm256_or_si256(low, _mm256_loadu_si256((const __m256i *)(arrays[k] + at)));
+        high = _mm256_or_si256(high, _mm256_loadu_si256((const __m256i *)(arrays[k] + at + 16)));
+    }
+    low = _mm256_cmpeq_epi16(low, _mm256_setzero_si256());
+    high = _mm256_cmpeq_epi16(high, _mm256_setzero_si256());
+    return ~(uint32_t)_mm256_movemask_epi8(_mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xD8));
 #else
+    uint64_t words[LANES / 4] = {0}; /* of four lanes */
+    for (int32_t k = 0; k < count; k++)
+        for (int w = 0; w < LANES / 4; w++) {
+            uint64_t word;
+            memcpy(&word, arrays[k] + at + 4 * w, sizeof word);
+            words[w] |= word;
+        }
+    int16_t lanes[LANES];
     uint32_t bits = 0;
-    EACH_LANE bits |= (uint32_t)(found[l] != 0) << l;
+    memcpy(lanes, words, sizeof lanes);
+    EACH_LANE bits |= (uint32_t)(lanes[l] != 0) << l;
     return bits;
 #endif
 }
@@ -49,12 +64,7 @@ static int64_t heard(const View *view, uint32_t *bits)
 {
     int64_t count = 0;
     for (int64_t block = 0, at = 0; at < view->length; block++, at += LANES) {
-        int16_t found[LANES] = {0};
-        for (int k = 0; k < view->seen; k++) {
-            const int16_t *seen = view->seen_at[k] + at;
-            EACH_LANE found[l] |= seen[l];
-        }
-        bits[block] = nonzero_bits(found) & view->valid[block];
+        bits[block] = seen_bits(view->seen_at, view->seen, at) & view->valid[block];
         count += __builtin_popcount(bits[block]);
     }
     return count;

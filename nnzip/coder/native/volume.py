@@ -15,35 +15,16 @@ from nnzip.coder.native.kernel import Bytes, Decoder, Encoder, Kernel, check, ma
 Integers = NDArray[np.int32]
 
 _FIELDS = 13  # NNZ_BAND_FIELDS of kernel.h
-_MAGNITUDES = 1024
 
 
 @dataclass(frozen=True)
 class Planned:
-    """Coefficients and how they would be coded, [axis, lat, lon] each: see `coefficients.CodingPlan`, but `tables` are
-    those that the network asks for, 0 where it is not asked."""
+    """Coefficients and how they would be coded, [axis, lat, lon] each: see `contexts.Contexts`."""
 
     values: Integers
     offsets: NDArray[np.int16]
     tables: Bytes
     classes: Bytes
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How often each magnitude (capped at 1023) is coded under each table, int64 [72, 1024], and under each silent
-    table, [subband, 2, 1024]; each sign by class, [25]; and how many magnitudes were capped, [1]."""
-
-    heard: NDArray[np.int64]
-    silent: NDArray[np.int64]
-    signs: NDArray[np.int64]
-    large: NDArray[np.int64]
-
-    @classmethod
-    def none(cls, bands: int) -> Counts:
-        """Before anything is counted."""
-        shapes = ((72, _MAGNITUDES), (bands, 2, _MAGNITUDES), (25,), (1,))
-        return cls(*(np.zeros(shape, dtype=np.int64) for shape in shapes))
 
 
 class Volume:
@@ -66,9 +47,19 @@ class Volume:
         values, *others = self._planned(planned)
         check(self._library.nnz_plan(self.handle, band, values, self._reference_data(), *others))
 
-    def count(self, band: int, planned: Planned, counts: Counts) -> None:
-        """Add a planned subband to `counts`."""
-        kinds = counts.heard, counts.silent[band], counts.signs, counts.large
+    def count(
+        self,
+        band: int,
+        planned: Planned,
+        heard: NDArray[np.int64],
+        silent: NDArray[np.int64],
+        signs: NDArray[np.int64],
+        large: NDArray[np.int64],
+    ) -> None:
+        """Add a planned subband to counts (`contexts.Counts`); `silent` [2, magnitude]: those of the subband."""
+        kinds = heard, silent, signs, large
+        for kind, shape in zip(kinds, ((72, 1024), (2, 1024), (25,), (1,)), strict=True):
+            require(kind, np.int64, shape)
         arrays = *self._planned(planned), *(kind.ctypes.data for kind in kinds)
         check(self._library.nnz_count(self.handle, band, *arrays))
 
@@ -96,11 +87,14 @@ class Volume:
         return None if self._reference is None else self._data(self._reference, np.int32)
 
     def _data(self, array: NDArray[Any], kind: type[np.generic]) -> int:
-        if array.dtype != kind or array.shape != self._shape or not array.flags.c_contiguous:
-            raise ValueError(
-                f"an array of {array.dtype} {array.shape} is given where contiguous {kind.__name__} {self._shape} is needed"
-            )
+        require(array, kind, self._shape)
         return array.ctypes.data
+
+
+def require(array: NDArray[Any], kind: type[np.generic], shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless an array is as the kernel takes it."""
+    if array.dtype != kind or array.shape != shape or not array.flags.c_contiguous:
+        raise ValueError(f"an array is {array.dtype} {array.shape}, contiguous {kind.__name__} {shape} is due")
 
 
 def _tables(numbers: NDArray[np.integer], count: int) -> Bytes:
