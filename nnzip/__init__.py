@@ -1,17 +1,21 @@
-"""nnzip: weather and climate data compressed into neural networks.
+"""nnzip: a learned codec for weather and climate data, with error bounds that are checked.
 
     import nnzip
     nnzip.compress(dataset, "weather.nnz", nnzip.Target(ratio=300))
     with nnzip.open_archive("weather.nnz") as archive:
-        archive.dataset()["t2m"].sel(time="2016-10-05")     # decodes only that day
+        archive.dataset()["t2m"].sel(time="2016-10-05")     # decodes only what it needs
 
 Everything is imported on first use, so that `import nnzip` costs nothing.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from nnzip.version import __version__
 
 if TYPE_CHECKING:
     from nnzip.codec import compress, decompress, open_archive
@@ -33,8 +37,6 @@ if TYPE_CHECKING:
     from nnzip.result import CompressionResult
     from nnzip.sample.sample import make_sample
     from nnzip.verification import verify
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Archive",
@@ -82,12 +84,23 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """The public object called name, from the module it lives in."""
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'nnzip' has no attribute {name!r}")
+class _Package(ModuleType):
+    """This package: a public name stays the public object, also where a module of the same name is imported.
+
+    Python sets a package's attribute to every submodule it imports, and `nnzip.evaluate` is a folder too.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _HOME:
+            return getattr(import_module(_HOME[name]), name)
+        raise AttributeError(f"module 'nnzip' has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+sys.modules[__name__].__class__ = _Package

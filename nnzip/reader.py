@@ -24,9 +24,6 @@ from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, from
 from nnzip.errors import UsageError
 from nnzip.layers import LAYERS, LayerDecoder, Positions
 
-OWN_ATTRIBUTES = ("nnzip_rmse", "nnzip_max_error", "nnzip_bound")
-"""What decoded variables say about themselves, in their own units."""
-
 
 class Archive:
     """A `.nnz` file opened for reading; a context manager, safe to read from several threads.

@@ -10,7 +10,7 @@ import msgspec
 import xarray as xr
 
 from nnzip.container.manifest import AchievedErrors, GroupEntry, KeptPromise, Manifest
-from nnzip.evaluate.accumulate import ErrorStatistics
+from nnzip.evaluate.errors import ErrorStatistics
 from nnzip.progress import units_of
 from nnzip.promises.kept import Kept
 from nnzip.tile.corrector import Bounds

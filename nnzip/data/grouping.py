@@ -9,7 +9,7 @@ Everything else is kept losslessly.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -21,19 +21,19 @@ from nnzip.data.conventions import (
     HORIZONTAL,
     Axis,
     Role,
+    blocks,
     check_coordinates,
     dimension_roles,
     horizontal_axis,
-    is_packed,
     marked_variables,
     read_values,
     referenced_variables,
     time_axis,
     variable_dims,
 )
+from nnzip.data.packing import is_packed
 from nnzip.errors import InputError, UsageError
 
-_BLOCK_VALUES = 1 << 22  # values looked at in one piece when searching for a finite one
 _BOUNDS_KEYS = ("bounds", "climatology")
 GroupDims = tuple[str | None, str, str]
 
@@ -176,6 +176,32 @@ def stack(dataset: xr.Dataset, group: Group, time: slice = slice(None)) -> NDArr
     return out
 
 
+def read_box(
+    dataset: xr.Dataset,
+    group: Group,
+    layout: VariableLayout,
+    channels: range,
+    times: range,
+    rows: range,
+    columns: range,
+) -> NDArray[np.floating]:
+    """Values [channel, time, latitude, longitude] of ranges of one variable's axes; loads only these.
+
+    In the variable's type; NaN where values are missing, infinities stay. Raises InputError.
+    """
+    ranges = zip(group.dims, (times, rows, columns), strict=True)
+    picked = {dim: slice(axis.start, axis.stop) for dim, axis in ranges if dim is not None}
+    first = 0
+    if layout.channel_dims:  # the outermost channel dimension as far as it is needed
+        inner = prod(layout.channel_shape[1:])
+        outer = slice(channels.start // inner, -(-channels.stop // inner))
+        picked[layout.channel_dims[0]], first = outer, outer.start * inner
+    order = [*layout.channel_dims, *(dim for dim in group.dims if dim is not None)]
+    values = read_values(dataset[layout.name].transpose(*order).isel(picked), layout.name)
+    shaped = values.reshape(-1, len(times), len(rows), len(columns))
+    return shaped[channels.start - first : channels.stop - first].astype(layout.dtype, copy=False)
+
+
 def unstack(values: NDArray[np.floating], layout: VariableLayout, group_dims: GroupDims) -> NDArray[np.floating]:
     """Inverse of `stack` for one variable: [its channels, time, latitude, longitude] to the source's dimension order.
 
@@ -223,18 +249,7 @@ def _is_coordinate_like(dataset: xr.Dataset, name: str) -> bool:
 
 
 def _has_finite_value(array: xr.DataArray) -> bool:
-    return any(bool(np.isfinite(read_values(block, str(array.name))).any()) for block in _blocks(array))
-
-
-def _blocks(array: xr.DataArray) -> Iterator[xr.DataArray]:
-    """`array` in blocks of about _BLOCK_VALUES values, cut along the leading dimensions."""
-    if array.size <= _BLOCK_VALUES or array.ndim == 0:
-        yield array
-        return
-    dim, inner = array.dims[0], array.size // array.shape[0]
-    step = max(1, _BLOCK_VALUES // inner)
-    for start in range(0, array.shape[0], step):
-        yield from _blocks(array.isel({dim: slice(start, start + step) if step > 1 else start}))
+    return any(bool(np.isfinite(read_values(block, str(array.name))).any()) for block in blocks(array))
 
 
 def _nothing_to_compress(reasons: Mapping[str, str]) -> str:

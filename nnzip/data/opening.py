@@ -18,10 +18,11 @@ import numpy as np
 import xarray as xr
 from xarray.coders import CFTimedeltaCoder
 
-from nnzip.data.conventions import check_coordinates, unpacked_attributes
+from nnzip.data.conventions import check_coordinates
 from nnzip.data.expver import has_versions, merge_versions
 from nnzip.data.formats import Format, detect_format, zarr_root
 from nnzip.data.joining import join_files, merge_cubes
+from nnzip.data.packing import unpacked_attributes
 from nnzip.data.zipped import unpack
 from nnzip.errors import InputError, UnavailableError
 

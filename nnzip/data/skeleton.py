@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from xarray.coders import CFDatetimeCoder, CFTimedeltaCoder
 from xarray.conventions import decode_cf_variable, encode_cf_variable
 
-from nnzip.data.conventions import is_packed, read_values, unpacked_attributes
+from nnzip.data.conventions import read_values
+from nnzip.data.packing import is_packed, unpacked_attributes
 from nnzip.data.times import is_time_valued
 from nnzip.errors import CorruptArchiveError, InputError
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nnzip.data.conventions import is_packed
+from nnzip.data.packing import is_packed
 from nnzip.data.times import is_time_valued
 from nnzip.errors import ResourceError, UsageError
 

@@ -6,7 +6,7 @@ coded, decoded as a reader would, and every point outside its interval corrected
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
 from nnzip.coder.volumes import encode_volumes
+from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
-from nnzip.tile.corrector import Bounds, Corrected, correct, guards
+from nnzip.tile.corrector import Corrected, correct
 from nnzip.tile.decode import reconstruct, whole_multiples
 from nnzip.tile.header import Shape, TileHeader, pack
 from nnzip.tile.samples import outer_limits, sample
@@ -53,12 +54,11 @@ class Choice:
 @dataclass(frozen=True)
 class BoundedTile:
     """A tile to be coded: `original` [channel, time, lat, lon] (NaN: missing), `filled` without missing points,
-    float64 guards [channel] and limits [2]."""
+    limits [2]."""
 
     original: NDArray[np.floating]
     filled: NDArray[np.floating]
-    bounds: Bounds
-    guard: NDArray[np.float64]
+    promised: BoxPromised
     limits: NDArray[np.float64]
     periodic: bool
     device: Device
@@ -74,21 +74,19 @@ class BoundedTile:
         if where is None:
             return self
         within = self.original[where], self.filled[where]
-        return BoundedTile(*within, self.bounds, self.guard, self.limits, periodic=False, device=self.device)
+        plain = replace(self.promised, constraints={})
+        return BoundedTile(*within, plain, self.limits, periodic=False, device=self.device)
 
 
 def encode_bounded(
-    values: NDArray[np.floating], bounds: Bounds, *, periodic: bool, device: Device = None
+    values: NDArray[np.floating], promised: BoxPromised, *, periodic: bool, device: Device = None
 ) -> Coded:
-    """Code `values` [channel, time, lat, lon] (NaN: missing) so that the bounds hold at every point.
+    """Code `values` [channel, time, lat, lon] (NaN: missing) so that all that is promised holds at every point.
 
     `periodic`: the longitudes close on themselves. Cost: about three times that of coding the tile once.
     """
-    original = values
-    limits = outer_limits(values)
-    tile = BoundedTile(
-        original, fill_missing(values, np.isnan(values)), bounds, guards(values), limits, periodic, device
-    )
+    filled = fill_missing(values, np.isnan(values))
+    tile = BoundedTile(values, filled, promised, outer_limits(values), periodic, device)
     constant = _constant(tile)
     if constant is not None:
         return constant
@@ -119,7 +117,7 @@ def _best_multiple(tile: BoundedTile, way: Way) -> tuple[Choice, int]:
     best = min(sizes, key=lambda multiple: sizes[multiple])
     others: tuple[float, ...] = MULTIPLES[3:]
     if best == MULTIPLES[1]:
-        others = MULTIPLES[:1] + (FINER if tile.bounds.promises else ())
+        others = MULTIPLES[:1] + (FINER if tile.promised.constraints else ())
     for multiple in others:
         sizes[multiple] = size(multiple)
         if sizes[multiple] >= sizes[best]:
@@ -140,7 +138,7 @@ def _encode(tile: BoundedTile, choice: Choice) -> Coded:
 def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     way = choice.way or next(ways(tile.shape))
     arrangement = way.arrangement(tile.shape, periodic=tile.periodic)
-    step = float(np.float32(choice.multiple * tile.bounds.bound))
+    step = float(np.float32(choice.multiple * tile.promised.bound))
     means = np.array([channel.mean(dtype=np.float64) for channel in tile.filled]).astype("<f4").tobytes()
     axes = arrangement.depths
     head = _head(tile, kinds.WAVELET, step=step, axes=axes, leading=arrangement.leading, means=means)
@@ -151,15 +149,15 @@ def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     head = msgspec.structs.replace(head, shifts=quantised.shifts)
     streams = encode_volumes(quantised.plans, arrangement.layout)
     decoded = reconstruct(head, quantised.inverse())
-    corrected = correct(tile.original, decoded, tile.limits, tile.bounds, tile.guard, tile.device)
+    corrected = correct(tile.original, decoded, tile.limits, tile.promised, np.array(tile.promised.guards), tile.device)
     return _packed(head, streams, corrected)
 
 
 def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
     """None where no step keeps the bound (values too large for their integers)."""
     largest = float(np.abs(tile.limits).max())
-    spacing = float(np.spacing(np.array(largest + tile.bounds.bound, dtype=tile.bounds.dtype)))
-    step = 2 * (tile.bounds.bound - spacing / 2)
+    spacing = float(np.spacing(np.array(largest + tile.promised.bound, dtype=tile.promised.dtype)))
+    step = 2 * (tile.promised.bound - spacing / 2)
     if not step > 0 or largest / step >= _LARGEST_INTEGER:
         return None
     integers = np.rint(tile.filled / np.float64(step)).astype(np.int64)
@@ -168,22 +166,22 @@ def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
     plans = plan_interpolation(integers, order, leading, tile.device)
     streams = encode_volumes(plans, interpolation_layout(tile.shape, order, leading))
     exact = np.zeros(tile.shape[0])
-    corrected = correct(tile.original, whole_multiples(head, integers), tile.limits, tile.bounds, exact, tile.device)
+    corrected = correct(tile.original, whole_multiples(head, integers), tile.limits, tile.promised, exact, tile.device)
     return _packed(head, streams, corrected)
 
 
 def _constant(tile: BoundedTile) -> Coded | None:
     """One number for all points, where that is within the bound of each."""
     low, high = tile.limits
-    middle = float(np.asarray((low + high) / 2, dtype=tile.bounds.dtype))
-    if tile.bounds.promises or max(high - middle, middle - low) > tile.bounds.bound:
+    middle = float(np.asarray((low + high) / 2, dtype=tile.promised.dtype))
+    if tile.promised.constraints or max(high - middle, middle - low) > tile.promised.bound:
         return None
     return Coded(pack(_head(tile, kinds.CONSTANT, origin=middle), (), b""))
 
 
 def _head(tile: BoundedTile, coding: int, **fields: object) -> TileHeader:
     limits = tile.limits.astype("<f4").tobytes()
-    double = tile.bounds.dtype == "float64"
+    double = tile.promised.dtype == "float64"
     known = {"shape": tile.shape, "limits": limits, "coding": coding, "double": double, "periodic": tile.periodic}
     return TileHeader(**known, **fields)  # type: ignore[arg-type]
 

@@ -9,25 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
-from nnzip.promises.constraints import Part
+from nnzip.promises.goals import BoxPromised
 from nnzip.promises.intervals import Intervals
-from nnzip.promises.resolve import Promise
 from nnzip.tile.corrections import Wrong, encode_corrections
 
-GUARD = 2e-6
-"""Share of a channel's range that arithmetic of other machines and libraries may move decoded values by."""
-
 Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a variable promises at every point of a tile: `bound` in its units for values of the output type `dtype`,
-    and promises beyond it, cut to the tile."""
-
-    bound: float
-    dtype: str
-    promises: tuple[Promise, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,62 +24,57 @@ class Corrected:
     promised: int = 0
 
 
-def guards(original: NDArray[np.floating]) -> Values:
-    """The guard of every channel [channel] of a tile."""
-    ranges = [float(np.ptp(known)) if (known := channel[np.isfinite(channel)]).size else 0.0 for channel in original]
-    return GUARD * np.array(ranges)
-
-
 def correct(
-    original: NDArray[np.floating], decoded: Values, limits: Values, bounds: Bounds, guard: Values, device: Device = None
+    original: NDArray[np.floating],
+    decoded: Values,
+    limits: Values,
+    promised: BoxPromised,
+    guards: Values,
+    device: Device = None,
 ) -> Corrected:
-    """Corrections that bring `decoded` [channel, time, lat, lon] within the bounds of `original` (NaN: missing).
+    """Corrections that bring `decoded` [channel, time, lat, lon] to where the promises want it.
 
-    `decoded` is not yet clipped to `limits` [2]; `guard` [channel]: how far other decoders may be off.
+    `original` holds NaN where values are missing; `decoded` is not yet clipped to `limits` [2]; `guards` [channel]: by
+    how much other decoders may differ.
     """
     channels, times, rows, columns = original.shape
     shape = channels, times, rows, columns
-    if not bounds.promises:
-        wrong = list(_beyond_bound(original, decoded, limits, bounds, guard))
-        return Corrected(encode_corrections(wrong, bounds.bound, shape, device))
-    plain, wrong = list[Wrong](), list[Wrong]()
-    for channel, values in enumerate(original):
-        here = values.astype(np.float64)
-        found = _beyond_promises(channel, here, decoded[channel], limits, bounds, float(guard[channel]))
-        for parts, some in zip((plain, wrong), found, strict=True):
-            parts.append(some)
-    data = encode_corrections(wrong, bounds.bound, shape, device)
-    return Corrected(data, len(data) - len(encode_corrections(plain, bounds.bound, shape, device)))
+    if not promised.constraints:
+        wrong = list(_beyond_bound(original, decoded, limits, promised, guards))
+        return Corrected(encode_corrections(wrong, promised.bound, shape, device))
+    plain, all_wrong = _beyond_promises(original.astype(np.float64), decoded, limits, promised, guards)
+    data = encode_corrections([all_wrong], promised.bound, shape, device)
+    return Corrected(data, len(data) - len(encode_corrections([plain], promised.bound, shape, device)))
 
 
 def _beyond_bound(
-    original: NDArray[np.floating], decoded: Values, limits: Values, bounds: Bounds, guard: Values
+    original: NDArray[np.floating], decoded: Values, limits: Values, promised: BoxPromised, guards: Values
 ) -> Iterator[Wrong]:
-    """Intervals are computed at the few points that may be outside theirs."""
-    rounding = 2 * np.spacing(np.array(np.abs(limits).max() + bounds.bound, dtype=bounds.dtype))
+    """Channel by channel; intervals are computed at the few points that may be outside theirs."""
+    bound, dtype = promised.bound, promised.dtype
+    rounding = 2 * float(np.spacing(np.array(np.abs(limits).max() + bound, dtype=dtype)))
     for channel, (values, found) in enumerate(zip(original, decoded, strict=True)):
         clipped = np.clip(found, *limits)
-        spare = bounds.bound - guard[channel] - float(rounding)
-        suspect = np.flatnonzero(np.abs(values - clipped) > spare)
+        suspect = np.flatnonzero(np.abs(values - clipped) > bound - guards[channel] - rounding)
         some = values.ravel()[suspect].astype(np.float64)
-        allowed = Intervals(some, bounds.bound, bounds.dtype)
-        low, high = allowed.low.astype(np.float64), allowed.high.astype(np.float64)
-        yield Wrong.of(channel * values.size + suspect, some, clipped.ravel()[suspect], low, high, guard[channel])
+        allowed = Intervals(some, bound, dtype)
+        places = channel * values.size + suspect
+        yield Wrong.of(places, some, clipped.ravel()[suspect], *_limits(allowed), guards[channel])
 
 
 def _beyond_promises(
-    channel: int, original: Values, decoded: Values, limits: Values, bounds: Bounds, guard: float
+    original: Values, decoded: Values, limits: Values, promised: BoxPromised, guards: Values
 ) -> tuple[Wrong, Wrong]:
-    """Points of a channel beyond the bound alone, and beyond all promises, which may narrow any interval."""
+    """Points beyond the bound alone, and beyond all promises, which may narrow any interval."""
     clipped = np.clip(decoded, *limits)
-    allowed = Intervals(original, bounds.bound, bounds.dtype)
-    places = channel * original.size + np.arange(original.size)
-    here = (places, original.ravel(), clipped.ravel())
-    plain = Wrong.of(*here, *(np.array(v, dtype=np.float64).ravel() for v in (allowed.low, allowed.high)), guard)
-    part = Part(channel, 0, original)
-    for promise in bounds.promises:
-        promise.constraint.narrow(allowed, part, clipped, guard)
-    allowed.require_values()
+    guard = np.broadcast_to(guards[:, None, None, None], original.shape)
+    here = np.arange(original.size), original.ravel(), clipped.ravel()
+    plain = Wrong.of(*here, *_limits(Intervals(original, promised.bound, promised.dtype)), guard.ravel())
+    allowed = promised.allowed(original, clipped, guard)
+    low, high = allowed.beyond(limits)
     clamped = (decoded <= limits[0] - guard) | (decoded >= limits[1] + guard)
-    low, high = (np.asarray(v, dtype=np.float64).ravel() for v in allowed.beyond(limits))
-    return plain, Wrong.of(*here, low, high, np.where(clamped, 0.0, guard).ravel())
+    return plain, Wrong.of(*here, low.ravel(), high.ravel(), np.where(clamped, 0.0, guard).ravel())
+
+
+def _limits(allowed: Intervals) -> tuple[Values, Values]:
+    return allowed.low.ravel().astype(np.float64), allowed.high.ravel().astype(np.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from nnzip.coder.volumes import decode_volumes
 from nnzip.errors import CorruptArchiveError
 from nnzip.tile import header as kinds
 from nnzip.tile.corrections import apply_corrections
+from nnzip.tile.exact import decode_exact
 from nnzip.tile.header import Shape, Tile, TileHeader, row_weights, unpack
 from nnzip.tile.volumes import Arrangement, coarse_inverse, interpolated, interpolation_layout, inverse
 from nnzip.transform.stretch import read_stretches
@@ -25,6 +28,8 @@ def decode_tile(data: bytes, shape: Shape, device: Device = None) -> NDArray[np.
     values as float64.
     """
     tile = _tile(data, shape)
+    if tile.header.coding == kinds.EXACT:
+        return decode_exact(tile.corrections, tile.header)
     values = detail(tile, device)
     low, high = tile.header.smallest_largest
     np.clip(values, low, high, out=values)
@@ -39,6 +44,8 @@ def decode_preview(data: bytes, shape: Shape, halvings: int, device: Device = No
     """
     tile = _tile(data, shape, whole=False)
     head = tile.header
+    if head.coding == kinds.EXACT:
+        return decode_exact(tile.corrections, head)[:, :, :: 1 << halvings, :: 1 << halvings]
     if head.coding == kinds.WAVELET:
         streams = tile.streams[: PARTS - halvings]
         values = coarse_inverse(streams, _arrangement(head), head.shifts, halvings, device)
@@ -52,6 +59,8 @@ def decode_preview(data: bytes, shape: Shape, halvings: int, device: Device = No
 def preview_size(data: bytes, halvings: int) -> int:
     """How many of a tile's first bytes a preview needs; `data` holds at least the header."""
     head = unpack(data, whole=False).header
+    if head.coding == kinds.EXACT:
+        return sys.maxsize
     return 2 + int.from_bytes(data[:2], "little") + sum(head.streams[: PARTS - halvings])
 
 

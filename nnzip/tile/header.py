@@ -19,7 +19,7 @@ from nnzip.coder.bands import PARTS
 from nnzip.errors import CorruptArchiveError
 from nnzip.transform import wavelet
 
-CONSTANT, WAVELET, INTERPOLATION = 0, 1, 2
+CONSTANT, WAVELET, INTERPOLATION, EXACT = range(4)
 """Codings, by the number that a tile names."""
 
 LARGEST_TILE = 1 << 26
@@ -128,7 +128,7 @@ def _check(header: TileHeader, available: int | None) -> None:
     channels = header.shape[0]
     limits = header.smallest_largest if len(header.limits) == 8 else np.zeros(0)
     problems = {
-        f"its coding {header.coding} is not known": header.coding not in (CONSTANT, WAVELET, INTERPOLATION),
+        f"its coding {header.coding} is not known": header.coding not in range(4),
         f"its shape {header.shape} has more than {LARGEST_TILE} values": prod(header.shape) > LARGEST_TILE,
         "its limits are not two finite numbers": limits.size != 2 or not np.isfinite(limits).all(),
         f"its streams are more than the {available} B there": min(header.streams, default=0) < 0
@@ -154,6 +154,7 @@ def _check(header: TileHeader, available: int | None) -> None:
 def _check_axes(header: TileHeader) -> None:
     possible = {
         CONSTANT: not header.axes,
+        EXACT: not header.axes,
         WAVELET: len(header.axes) == 4
         and all(depth <= wavelet.max_depth(size) for depth, size in zip(header.axes, header.shape, strict=True)),
         INTERPOLATION: sorted(header.axes) == [0, 1, 2],

@@ -130,7 +130,7 @@ def test_kept_losslessly(variable: tuple[object, ...], reason: str) -> None:
 
 
 def test_finite_value_is_found_beyond_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnzip.data.grouping._BLOCK_VALUES", 10)
+    monkeypatch.setattr("nnzip.data.conventions._BLOCK_VALUES", 10)
     dataset = make({"v": (("time", "latitude", "longitude"), "f4")})
     dataset["v"] = dataset.v * np.nan
     with pytest.raises(InputError, match="no finite value"):

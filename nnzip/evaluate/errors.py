@@ -1,23 +1,114 @@
-"""Error statistics of one variable gathered block by block: one pass over the data, memory independent of their length.
+"""Errors of decoded against original data: metrics of whole arrays, and statistics gathered block by block.
 
-Means and the correlation merge as in Chan, Golub and LeVeque (1983), doi:10.1080/00031305.1983.10483115; quantiles come
-from a histogram of |error| whose bins are the leading bits of its float32 representation (about 0.1 % wide, from the
-smallest number to the largest).
+One signature: `metric(original, decoded, *, dims=None, weights=None)`. Both arrays have the same dimensions; dims are
+those to reduce (None: all); weights broadcast against the data (weights.area_weights; None: every value counts the
+same). The result is a float64 DataArray over the remaining dimensions, lazy when the input is lazy. InputError when
+coordinates or shapes differ. Values that are not finite on either side are skipped. e below is decoded minus original.
+
+`ErrorStatistics` takes one pass over the data and memory that does not grow with them. Means and the correlation merge
+as in Chan, Golub and LeVeque (1983), doi:10.1080/00031305.1983.10483115; quantiles come from a histogram of |error|
+whose bins are the leading bits of its float32 representation (0.1 % wide, from the smallest number to the largest).
 """
 
 from __future__ import annotations
 
 import math
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, SupportsFloat
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.errors import InputError
+
+Dims = str | Sequence[str] | None
 Floats = NDArray[np.float64]
 
+QUANTILES = (0.99, 0.9999)
+"""Of |error|, in every evaluation."""
+
+_ZLIB_LEVEL = 5
 _SHIFT = 13  # drops 13 of float32's 23 mantissa bits: 2^10 bins per octave, each 0.1 % wide
 _BINS = 1 << (31 - _SHIFT)
 _SUMS = ("values", "missing", "mismatch", "compared", "error_sum", "absolute_sum", "square_sum", "plain_square_sum")
+
+
+def rmse(
+    original: xr.DataArray, decoded: xr.DataArray, *, dims: Dims = None, weights: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Root mean square error, sqrt(sum(w e^2) / sum(w)), in the variable's units."""
+    return np.sqrt(weighted_mean(error_of(original, decoded) ** 2, dims, weights))  # type: ignore[return-value]
+
+
+def bias(
+    original: xr.DataArray, decoded: xr.DataArray, *, dims: Dims = None, weights: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Mean error, sum(w e) / sum(w), in the variable's units; positive where decoded values are too large."""
+    return weighted_mean(error_of(original, decoded), dims, weights)
+
+
+def max_error(
+    original: xr.DataArray, decoded: xr.DataArray, *, dims: Dims = None, weights: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Largest |e|, in the variable's units. Cells of zero weight do not count; other weights have no influence."""
+    error = abs(error_of(original, decoded))
+    return (error if weights is None else error.where(weights > 0)).max(dims)
+
+
+def paired(original: xr.DataArray, decoded: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Both arrays if they have the same dimensions and equal coordinates (arithmetic would silently drop what
+    differs), else InputError.
+    """
+    try:
+        first, second = xr.align(original, decoded, join="exact", copy=False)
+    except ValueError as error:
+        raise InputError(f"original and decoded {original.name!r} have different coordinates: {error}") from error
+    if set(first.dims) != set(second.dims):
+        raise InputError(f"original {original.name!r} has dimensions {original.dims}, decoded has {decoded.dims}")
+    return first, second
+
+
+def both_finite(original: xr.DataArray, decoded: xr.DataArray) -> xr.DataArray:
+    """True where both arrays are finite."""
+    return np.isfinite(original) & np.isfinite(decoded)  # type: ignore[return-value]
+
+
+def error_of(original: xr.DataArray, decoded: xr.DataArray) -> xr.DataArray:
+    """e, decoded minus original, float64; NaN where either is not finite. InputError as paired."""
+    original, decoded = paired(original, decoded)
+    valid = both_finite(original, decoded)
+    return decoded.astype(np.float64).where(valid) - original.astype(np.float64).where(valid)
+
+
+def reduced_dims(array: xr.DataArray, dims: Dims) -> list[str]:
+    """The dimensions that `dims` means for this array: None is all of them."""
+    if dims is None:
+        return [str(dim) for dim in array.dims]
+    return [dims] if isinstance(dims, str) else list(dims)
+
+
+def weighted_mean(values: xr.DataArray, dims: Dims, weights: xr.DataArray | None) -> xr.DataArray:
+    """Mean over dims (None: all) without missing values, weighted unless weights is None."""
+    reduced = reduced_dims(values, dims)
+    if weights is None:
+        return values.mean(reduced, skipna=True)
+    return values.weighted(weights).mean(reduced, skipna=True)
+
+
+def number(value: SupportsFloat) -> float | None:
+    """A float, None for NaN and infinities."""
+    found = float(value)
+    return found if math.isfinite(found) else None
+
+
+def lossless_bytes(values: NDArray[np.floating[Any]]) -> int:
+    """Bytes of values (any shape) as float32 after byte shuffle and zlib level 5, compressed as one chunk."""
+    with np.errstate(over="ignore", under="ignore"):
+        planes = np.ascontiguousarray(values, dtype="<f4").reshape(-1).view(np.uint8).reshape(-1, 4).T
+    return len(zlib.compress(np.ascontiguousarray(planes).tobytes(), _ZLIB_LEVEL))
 
 
 @dataclass(frozen=True)

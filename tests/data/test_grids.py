@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nnzip.data.conventions import TIME_NAMES, dimension_roles, variable_dims
-from nnzip.evaluate.grid import coordinate_label, find_grid, is_periodic, with_dates
+from nnzip.data.conventions import TIME_NAMES, dimension_roles, is_global, variable_dims
+from nnzip.data.grids import coordinate_label, find_grid, with_dates
 
 
 def _array(**coords: tuple[object, dict[str, str]]) -> xr.DataArray:
@@ -102,7 +102,7 @@ def test_series_and_single_columns_have_no_grid() -> None:
     ],
 )
 def test_periodic_only_when_the_circle_closes(longitude: np.typing.NDArray[np.float64], expected: bool) -> None:
-    assert is_periodic(longitude) is expected
+    assert is_global(longitude) is expected
 
 
 def test_labels_carry_times_and_units() -> None:
@@ -114,3 +114,31 @@ def test_labels_carry_times_and_units() -> None:
     assert coordinate_label(array, "lat", 0) == -3.5
     assert coordinate_label(array.drop_vars("lat"), "lat", 1) == 1.0
     assert coordinate_label(_array(step=(LEADS, {})), "step", 2) == "6 h"
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [("lats", "lons"), ("yc", "xc"), ("j", "i"), ("grid_latitude", "grid_longitude")]
+)
+def test_latitude_is_the_dimension_that_compression_takes(rows: str, columns: str) -> None:
+    array = xr.DataArray(np.zeros((3, 4)), dims=(columns, rows))
+    grid = find_grid(array)
+    assert grid is not None
+    dataset = array.to_dataset(name="x")
+    found = variable_dims(dataset, "x", dimension_roles(dataset))
+    assert (grid.latitude, grid.longitude) == (found["latitude"], found["longitude"]) == (rows, columns)
+
+
+def test_degrees_along_dimensions_of_other_names_are_the_grid_s() -> None:
+    array = xr.DataArray(
+        np.zeros((2, 3)), dims=("y", "x"), coords={"lat": ("y", [10.0, 20.0]), "lon": ("x", [0.0, 5.0, 10.0])}
+    )
+    grid = find_grid(array)
+    assert grid is not None
+    assert grid.geographic
+    assert grid.latitudes.tolist() == [10, 20]
+
+
+def test_unknown_last_dimensions_are_index_space() -> None:
+    grid = find_grid(xr.DataArray(np.zeros((2, 3, 4)), dims=("time", "a", "b")))
+    assert grid is not None
+    assert (grid.time, grid.latitude, grid.longitude, grid.geographic) == ("time", "a", "b", False)

@@ -2,54 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, SupportsFloat
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nnzip.evaluate.accumulate import Histogram
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """Zonal power of the original, the decoded data and the error, mean over the sampled fields.
-
-    wavelength [wavenumber] in `units` (degrees of longitude or cells), longest first; powers in squared units of the
-    variable. km_per_unit: kilometres per degree at the rows' mean cosine of latitude; None in index space.
-    """
-
-    wavelength: Floats
-    original: Floats
-    decoded: Floats
-    error: Floats
-    units: str
-    km_per_unit: float | None
-
-
-@dataclass(frozen=True)
-class StructureScores:
-    """Structure of a sample of horizontal fields; None where the data allow no answer (see nnzip.evaluate.structure,
-    spectrum).
-
-    effective_resolution: degrees of longitude or cells (`resolution_units`), beside the grid's own limit of two cells.
-    gradients in `gradient_units`; gradient_rms is the original's own. dssim: the lowest of the sampled fields.
-    """
-
-    fields: int
-    effective_resolution: float | None
-    effective_resolution_km: float | None
-    grid_resolution: float | None
-    resolution_units: str
-    gradient_rmse: float | None
-    gradient_rms: float | None
-    gradient_units: str
-    error_autocorrelation: float | None
-    dssim: float | None
-    spectrum: Spectrum | None = field(default=None, repr=False, compare=False)
+from nnzip.evaluate.errors import Histogram, number
+from nnzip.evaluate.structure import StructureScores
 
 
 @dataclass(frozen=True)
@@ -60,7 +17,7 @@ class VariableScores:
     None when infinite or undefined), max_error and error_quantiles ({"0.99": |error|}) count every value the same.
     max_error_at: coordinates of the largest error, max_error_index: its index by dimension. missing: NaN or infinite
     values of the original; missing_mismatch: positions where the two sides are not missing in the same way. ratio and
-    bits_per_value are the whole file's: its variables share one network. lossless_bytes: the same values as float32
+    bits_per_value are the whole file's: its variables share one file. lossless_bytes: the same values as float32
     through byte shuffle and zlib level 5.
     """
 
@@ -131,12 +88,6 @@ class Evaluation:
         for record, scores in zip(content["variables"], self.variables, strict=True):
             record["lossless_ratio"] = scores.lossless_ratio
         return content
-
-
-def number(value: SupportsFloat) -> float | None:
-    """A float, None for NaN and infinities."""
-    found = float(value)
-    return found if math.isfinite(found) else None
 
 
 def to_plain(value: Any) -> Any:

@@ -4,24 +4,72 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
 
-from nnzip.evaluate.evaluation import VariableScores, number
-from nnzip.evaluate.extremes.curves import tail_curves
+from nnzip.data.grids import Grid, require_grid, with_dates
+from nnzip.evaluate.errors import bias, both_finite, max_error, number, rmse
 from nnzip.evaluate.extremes.detection import contingency, exceedances, neighbourhood_score
-from nnzip.evaluate.extremes.evaluation import ExtremeScores, TailScores
-from nnzip.evaluate.extremes.maps import heat_waves, index_scores, return_level_scores
-from nnzip.evaluate.extremes.tail import QUANTILE, percentiles
-from nnzip.evaluate.grid import Grid, require_grid, with_dates
-from nnzip.evaluate.mean import bias, both_finite, max_error, rmse
+from nnzip.evaluate.extremes.maps import MapScores, heat_waves, index_scores, return_level_scores
+from nnzip.evaluate.extremes.tails import QUANTILE, TailCurves, percentiles, tail_curves
+from nnzip.evaluate.scores import VariableScores, to_plain
 
-QUANTILES = (0.95, 0.99, 0.999, 0.05, 0.01, 0.001)
+TAIL_QUANTILES = (0.95, 0.99, 0.999, 0.05, 0.01, 0.001)
 MAX_VALUES = 1 << 26  # of one variable in memory, on either side; of larger ones every n-th row and column is taken
 FSS_FIELDS = 64  # at most, evenly spaced, and at most so many values
 FSS_VALUES = 1 << 23
 BEYOND_PER_CELL = 5  # values that a cell's own percentile has to leave beyond it
+
+
+@dataclass(frozen=True)
+class TailScores:
+    """One tail of a variable: the values beyond the original's `quantile`, every value counted the same.
+
+    scope: "all" (one percentile of all values of a level) or "cell" (each cell's own, over time). threshold: that
+    percentile, None where there is more than one. values: how many of the original are beyond. rmse, bias, max_error:
+    errors there, decoded minus original. pod to fss: whether the decoded data exceed the same threshold
+    (nnzip.evaluate.extremes.detection); None where undefined.
+    """
+
+    quantile: float
+    scope: str
+    threshold: float | None
+    values: int
+    rmse: float | None
+    bias: float | None
+    max_error: float | None
+    pod: float | None
+    far: float | None
+    csi: float | None
+    sedi: float | None
+    frequency_bias: float | None
+    fss: float | None
+
+
+@dataclass(frozen=True)
+class ExtremeScores:
+    """Extremes of one variable. thinned: every how many rows and columns were taken (1: all). heat_wave_overlap:
+    intersection over union of the days in heat waves, heat_wave_days: those of the original per cell. notes: what could
+    not be answered, and why.
+    """
+
+    name: str
+    units: str
+    thinned: int
+    tails: tuple[TailScores, ...]
+    indices: tuple[MapScores, ...]
+    return_levels: tuple[MapScores, ...]
+    heat_wave_overlap: float | None
+    heat_wave_days: float | None
+    notes: tuple[str, ...]
+    curves: TailCurves = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, object]:
+        """Types of JSON only, without the curves."""
+        found: dict[str, object] = to_plain(self)
+        return found
 
 
 def extreme_scores(
@@ -76,8 +124,8 @@ def _load(original: xr.DataArray, decoded: xr.DataArray, grid: Grid) -> tuple[xr
 def _thresholds(original: xr.DataArray, grid: Grid) -> Iterator[tuple[tuple[float, str], xr.DataArray]]:
     """{(quantile, scope): percentile}: of each level's values, then of each cell's where the record is long enough."""
     level = [dim for dim in (grid.time, grid.latitude, grid.longitude) if dim is not None]
-    pooled = percentiles(original, QUANTILES, dims=level)
-    for quantile in QUANTILES:
+    pooled = percentiles(original, TAIL_QUANTILES, dims=level)
+    for quantile in TAIL_QUANTILES:
         yield (quantile, "all"), pooled.sel({QUANTILE: quantile}, drop=True)
     local = _cell_quantiles(original, grid)
     if local:
@@ -89,15 +137,15 @@ def _thresholds(original: xr.DataArray, grid: Grid) -> Iterator[tuple[tuple[floa
 def _cell_quantiles(original: xr.DataArray, grid: Grid) -> list[float]:
     """Those quantiles that leave at least 5 values of every cell beyond them."""
     steps = original.sizes[grid.time] if grid.time is not None else 0
-    return [quantile for quantile in QUANTILES if steps * min(quantile, 1 - quantile) >= BEYOND_PER_CELL]
+    return [quantile for quantile in TAIL_QUANTILES if steps * min(quantile, 1 - quantile) >= BEYOND_PER_CELL]
 
 
 def _cell_notes(original: xr.DataArray, grid: Grid) -> list[str]:
     found = _cell_quantiles(original, grid)
-    if len(found) == len(QUANTILES):
+    if len(found) == len(TAIL_QUANTILES):
         return []
     steps = original.sizes[grid.time] if grid.time is not None else 1
-    missing = sorted({max(quantile, 1 - quantile) for quantile in QUANTILES if quantile not in found})
+    missing = sorted({max(quantile, 1 - quantile) for quantile in TAIL_QUANTILES if quantile not in found})
     names = ", ".join(f"{100 * quantile:g} %" for quantile in missing)
     needed = math.ceil(BEYOND_PER_CELL / (1 - missing[0]))
     return [f"{steps} time steps are too few for percentiles of single cells beyond {names} (the first needs {needed})"]

@@ -9,11 +9,9 @@ import pytest
 import xarray as xr
 
 from nnzip.evaluate.evaluate import evaluate
-from nnzip.evaluate.extremes import extremes
-from nnzip.evaluate.extremes.curves import probabilities, tail_curves
-from nnzip.evaluate.extremes.evaluation import ExtremeScores
-from nnzip.evaluate.extremes.extremes import extreme_scores
-from nnzip.evaluate.extremes.tail import tail_rmse
+from nnzip.evaluate.extremes import scores as module
+from nnzip.evaluate.extremes.scores import ExtremeScores, extreme_scores
+from nnzip.evaluate.extremes.tails import probabilities, tail_curves, tail_rmse
 
 TOO_SHORT = "is too short for return levels (it takes 20 for the 20-year one and 25 for the 50-year one)"
 
@@ -36,7 +34,7 @@ def _scored(original: xr.DataArray, decoded: xr.DataArray) -> ExtremeScores:
 def test_a_short_record_is_scored_and_says_what_it_does_not_allow() -> None:
     original, decoded = _temperature(20)
     found = _scored(original, decoded)
-    assert [(tail.quantile, tail.scope) for tail in found.tails] == [(q, "all") for q in extremes.QUANTILES]
+    assert [(tail.quantile, tail.scope) for tail in found.tails] == [(q, "all") for q in module.TAIL_QUANTILES]
     above = found.tails[1]
     assert above.rmse == pytest.approx(tail_rmse(original, decoded, quantile=0.99).item())
     assert above.threshold == pytest.approx(np.quantile(original, 0.99))
@@ -57,7 +55,7 @@ def test_a_short_record_is_scored_and_says_what_it_does_not_allow() -> None:
 def test_a_long_record_has_percentiles_of_cells_return_levels_and_heat_waves() -> None:
     original, decoded = (array.isel(lat=slice(3), lon=slice(4)) for array in _temperature(365 * 22))
     found = _scored(original, decoded)
-    assert {tail.quantile for tail in found.tails if tail.scope == "cell"} == set(extremes.QUANTILES)
+    assert {tail.quantile for tail in found.tails if tail.scope == "cell"} == set(module.TAIL_QUANTILES)
     assert all(tail.threshold is None for tail in found.tails if tail.scope == "cell")
     assert [(level.name, level.maps) for level in found.return_levels] == [("20-year level", 22)]
     assert found.return_levels[0].rmse is not None
@@ -87,7 +85,7 @@ def test_levels_have_thresholds_of_their_own() -> None:
 
 def test_large_grids_are_thinned_and_the_record_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     original, decoded = _temperature(20)
-    monkeypatch.setattr(extremes, "MAX_VALUES", 300)
+    monkeypatch.setattr(module, "MAX_VALUES", 300)
     found = _scored(original, decoded)
     assert found.thinned == 2
     thin = {"lat": slice(None, None, 2), "lon": slice(None, None, 2)}

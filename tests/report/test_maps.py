@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from nnzip.evaluate.evaluate import evaluate
-from nnzip.report import fields
-from nnzip.report.fields import MapField, worst_field
+from nnzip.report import maps as fields
+from nnzip.report.maps import MapField, worst_field
 
 
 def _worst(latitude: np.typing.NDArray[np.float64], geographic: bool = True) -> MapField:
