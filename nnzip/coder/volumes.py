@@ -1,9 +1,9 @@
 """Volumes of integer coefficients <-> byte streams, one stream per part (resolution).
 
-A tile has one or several *volumes*, int32 arrays [axis, latitude, longitude] with the same subbands (bands.py); each may
-name an earlier volume as its reference. Part k holds, volume after volume, the subbands of that part in their order,
-each in eight parity phases. The context model (`context_model`) gives for every coefficient an offset that is taken off,
-a probability table for the magnitude of the rest and a class for its sign. Where all surroundings are zero the
+A tile has one or several *volumes*, int32 arrays [axis, latitude, longitude] with the same subbands (bands.py); each
+may name an earlier volume as its reference. Part k holds, volume after volume, the subbands of that part in their
+order, each in eight parity phases. The context model (`context_model`) gives for every coefficient an offset that is
+taken off, a probability table for the magnitude of the rest and a class for its sign. Where all surroundings are zero the
 coefficient is *silent*: the model is not asked, and a table of the subband serves.
 
 Stream of part 0: whether tables are corrected, then the corrections. Of every part: for every volume and subband a flag
@@ -23,12 +23,12 @@ from nnzip.coder import entropy
 from nnzip.coder.arrays import Device, place, to_numpy
 from nnzip.coder.bands import PARTS, Bands, Corners, corners
 from nnzip.coder.context_model import ChannelContexts
+from nnzip.coder.contexts import Coefficients, Contexts, Tables, count_symbols, find_contexts, occupied
+from nnzip.coder.native.kernel import Encoder, Kernel, shipped_kernel
+from nnzip.coder.native.volume import Planned, Volume
 from nnzip.coder.phases import LARGEST, PHASES, phase_slices
 from nnzip.coder.precision import exact_float32
 from nnzip.errors import CorruptArchiveError
-
-Coefficients = NDArray[np.int32]
-Tables = NDArray[np.uint8]
 
 CORRECTION_TABLE = 32
 FLAG_TABLES = (28, 46)
@@ -38,7 +38,6 @@ _CORRECTED_TABLE = 46
 FIRST_SILENT_TABLE = 24
 _SILENT_TABLE = 34
 _FEWEST_TO_CORRECT = 64
-_COUNTED = 1 << 20  # far beyond LARGEST, and far from the limits of 32 bits
 _NONE = np.arange(entropy.TABLES, dtype=np.uint8)  # no corrections
 
 
@@ -53,19 +52,6 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Contexts:
-    """The context model's answers for every coefficient of a volume, [axis, lat, lon] each.
-
-    `offsets` int16: taken off the coefficient; `tables` uint8: table of the rest, 0 where the coefficient is silent;
-    `classes` uint8: class of the sign.
-    """
-
-    offsets: NDArray[np.int16]
-    tables: Tables
-    classes: Tables
-
-
-@dataclass(frozen=True)
 class Plan:
     """A volume with its contexts, and the counts that tables are fitted to.
 
@@ -76,9 +62,14 @@ class Plan:
 
     values: Coefficients
     contexts: Contexts
-    counts: NDArray[np.float64]
+    counts: NDArray[np.int64]
     silent: Tables
     bits: float
+
+    @property
+    def planned(self) -> Planned:
+        """As the native kernel takes it."""
+        return Planned(self.values, self.contexts.offsets, self.contexts.tables, self.contexts.classes)
 
     @property
     def bytes(self) -> float:
@@ -98,61 +89,33 @@ class Plan:
         return used
 
 
-def find_contexts(
-    values: Coefficients, bands: Bands, reference: Coefficients | None, device: Device = None
-) -> Contexts:
-    """Contexts of a volume that is known as a whole, as a decoder finds them step by step.
-
-    Cost on one core in numpy: about 0.3 us per coefficient that is not silent, and 0.3 ms per phase of a subband.
-    """
-    whole = place(np.ascontiguousarray(values), device)
-    contexts = ChannelContexts(values.shape, bands, None if reference is None else place(reference, device))
-    offsets, tables = np.zeros(values.shape, dtype=np.int16), np.zeros(values.shape, dtype=np.uint8)
-    classes = np.full(values.shape, entropy.SIGN_CLASSES // 2, dtype=np.uint8)
-    with exact_float32(device):
-        for number in _occupied(values, bands):
-            where = bands[number].where
-            subband = contexts.enter(number, whole)
-            for phase in range(len(PHASES)):
-                here = phase_slices(bands[number].shape, phase)
-                found = subband.look(phase)
-                for part, flat in zip(
-                    (offsets, tables, classes), (found.offsets, found.tables, found.classes), strict=True
-                ):
-                    part[where][here] = to_numpy(flat).reshape(part[where][here].shape)
-                subband.put(whole[where][here])
-    return Contexts(offsets, tables, classes)
-
-
 def plan_volume(values: Coefficients, bands: Bands, reference: Coefficients | None, device: Device = None) -> Plan:
     """Contexts and counts of a volume whose `reference` the decoder has already."""
+    values = np.ascontiguousarray(values, dtype=np.int32)
     contexts = find_contexts(values, bands, reference, device)
-    rest = np.clip(values, -_COUNTED, _COUNTED) - contexts.offsets
-    heard = contexts.tables > 0
-    spoken, asked = rest[heard], contexts.tables[heard]
-    counts = _counts(spoken, asked, entropy.TABLES)
-    silent, bits = _fit_silent(rest, heard, bands)
-    signed = spoken != 0
-    towards = np.where(
-        spoken[signed] > 0, contexts.classes[heard][signed], entropy.SIGN_CLASSES - 1 - contexts.classes[heard][signed]
-    )
-    bits += float(np.bincount(towards, minlength=entropy.SIGN_CLASSES) @ (entropy.sign_lengths() - 1))
+    counts = count_symbols(values, contexts, bands)
+    silent, bits = _fit_silent(counts.silent, occupied(values, bands))
+    bits += float(counts.signs @ (entropy.sign_lengths() - 1))
+    if counts.large[0]:
+        bits += _further_bits(values, contexts)
+    return Plan(values, contexts, counts.heard, silent, bits)
+
+
+def _further_bits(values: Coefficients, contexts: Contexts) -> float:
+    """Bits of the coefficients beyond LARGEST that their counts leave out."""
+    rest = values.astype(np.int64) - contexts.offsets
     far = np.abs(rest) > LARGEST
-    if far.any():
-        kinds = np.maximum(contexts.tables[far], 1)
-        further = values[far].astype(np.int64) - contexts.offsets[far]
-        bits += entropy.estimate_bits(further, kinds) - float(entropy.code_lengths()[kinds, LARGEST].sum())
-    return Plan(values, contexts, counts, silent, bits)
+    kinds = np.maximum(contexts.tables[far], 1)
+    return entropy.estimate_bits(rest[far], kinds) - float(entropy.code_lengths()[kinds, LARGEST].sum())
 
 
 def fit_corrections(plans: Sequence[Plan]) -> tuple[Tables, float]:
     """For every table that the network can ask for, the table that codes its symbols best, where that pays; and the
     expected bits of all coefficients that are not silent."""
-    width = max((plan.counts.shape[1] for plan in plans), default=1)
-    counts = np.zeros((entropy.TABLES, width))
+    counts = np.zeros((entropy.TABLES, LARGEST + 1))
     for plan in plans:
-        counts[:, : plan.counts.shape[1]] += plan.counts
-    bits = counts @ entropy.code_lengths()[:, :width].T
+        counts += plan.counts
+    bits = counts @ entropy.code_lengths().T
     chosen = np.where(counts.sum(axis=1) >= _FEWEST_TO_CORRECT, np.maximum(np.argmin(bits, axis=1), 1), _NONE)
     gain = float((bits[_NONE, _NONE] - bits[_NONE, chosen]).sum())
     cost = entropy.estimate_bits(chosen - _NONE.astype(np.int64), np.full(entropy.TABLES, CORRECTION_TABLE, np.uint8))
@@ -161,47 +124,92 @@ def fit_corrections(plans: Sequence[Plan]) -> tuple[Tables, float]:
     return chosen.astype(np.uint8), float(bits[_NONE, chosen].sum()) + cost
 
 
+@dataclass(frozen=True)
+class _Phases:
+    """The chunks of a subband's phases, to be coded: volume and subband."""
+
+    number: int
+    index: int
+
+
 def encode_volumes(plans: Sequence[Plan], layout: Layout) -> list[bytes]:
     """One stream per part, for the volumes of `plans` in their order."""
     corrections, _ = fit_corrections(plans)
-    tables = [plan.tables(layout.bands, corrections) for plan in plans]
     corrected = bool((corrections != _NONE).any())
-    head: list[entropy.Chunk] = [_side([corrected], _CORRECTED_TABLE)]
+    head: list[entropy.Chunk | _Phases] = [_side([corrected], _CORRECTED_TABLE)]
     if corrected:
         head.append(_side(corrections.astype(np.int64) - _NONE, CORRECTION_TABLE))
     sides = [_Sides(layout.bands) for _ in plans]
+    kernel = shipped_kernel()
+    write: _NumpyWriter | _NativeWriter
+    if kernel is None:
+        write = _NumpyWriter(plans, layout, corrections)
+    else:
+        write = _NativeWriter(kernel, plans, layout, corrections)
     streams = []
     for part in range(PARTS):
         chunks = head if part == 0 else []
-        for number, (plan, used) in enumerate(zip(plans, tables, strict=True)):
+        for number, plan in enumerate(plans):
             reference = layout.references[number]
             beside = None if reference is None else sides[reference]
             for index in _of_part(layout.bands, part):
-                chunks += _subband_chunks(plan, used, index, sides[number], beside)
-        streams.append(entropy.encode_chunks(chunks))
+                chunks += _subband_chunks(plan.silent[index], number, index, sides[number], beside)
+        streams.append(write(chunks))
     return streams
 
 
 def _subband_chunks(
-    plan: Plan, used: Tables, index: int, sides: _Sides, beside: _Sides | None
-) -> Iterator[entropy.Chunk]:
-    band, silent = sides.bands[index], plan.silent[index]
+    silent: Tables, number: int, index: int, sides: _Sides, beside: _Sides | None
+) -> Iterator[entropy.Chunk | _Phases]:
     yield _side([silent.any()], sides.flag_table(index))
     if not silent.any():
         return
     yield _side(silent.astype(np.int64) - sides.expected(index, beside), _SILENT_TABLE)
     sides.enter(index, silent)
-    values, offsets, classes = (
-        plan.values[band.where],
-        plan.contexts.offsets[band.where],
-        plan.contexts.classes[band.where],
-    )
-    for phase in range(len(PHASES)):
-        here = phase_slices(band.shape, phase)
-        rest = (values[here].astype(np.int64) - offsets[here]).ravel()
-        signed = rest != 0
-        yield entropy.Magnitudes(np.abs(rest), used[band.where][here].ravel())
-        yield entropy.Signs(rest[signed] > 0, classes[here].ravel()[signed])
+    yield _Phases(number, index)
+
+
+class _NumpyWriter:
+    """Chunks to a stream."""
+
+    def __init__(self, plans: Sequence[Plan], layout: Layout, corrections: Tables) -> None:
+        self._plans, self._bands = plans, layout.bands
+        self._tables = [plan.tables(layout.bands, corrections) for plan in plans]
+
+    def __call__(self, chunks: Sequence[entropy.Chunk | _Phases]) -> bytes:
+        found: list[entropy.Chunk] = []
+        for chunk in chunks:
+            found += self._phases(chunk) if isinstance(chunk, _Phases) else [chunk]
+        return entropy.encode_chunks(found)
+
+    def _phases(self, phases: _Phases) -> Iterator[entropy.Chunk]:
+        plan, band = self._plans[phases.number], self._bands[phases.index]
+        where, tables = band.where, self._tables[phases.number]
+        for phase in range(len(PHASES)):
+            here = phase_slices(band.shape, phase)
+            rest = (plan.values[where][here].astype(np.int64) - plan.contexts.offsets[where][here]).ravel()
+            signed = rest != 0
+            yield entropy.Magnitudes(np.abs(rest), tables[where][here].ravel())
+            yield entropy.Signs(rest[signed] > 0, plan.contexts.classes[where][here].ravel()[signed])
+
+
+class _NativeWriter:
+    """The same by the native kernel."""
+
+    def __init__(self, kernel: Kernel, plans: Sequence[Plan], layout: Layout, corrections: Tables) -> None:
+        self._kernel, self._plans, self._corrections = kernel, plans, corrections
+        self._volumes = [Volume(kernel, layout.shape, layout.bands, None) for _ in plans]
+
+    def __call__(self, chunks: Sequence[entropy.Chunk | _Phases]) -> bytes:
+        encoder = Encoder(self._kernel)
+        for chunk in reversed(chunks):
+            if isinstance(chunk, _Phases):
+                plan = self._plans[chunk.number]
+                silent = plan.silent[chunk.index]
+                self._volumes[chunk.number].push(encoder, chunk.index, plan.planned, self._corrections, silent)
+            else:
+                entropy.push_chunk(encoder, chunk)
+        return encoder.to_bytes()
 
 
 def decode_volumes(streams: Sequence[bytes], layout: Layout, device: Device = None) -> list[Coefficients]:
@@ -223,6 +231,15 @@ class _VolumesDecoder:
             ChannelContexts(layout.shape, layout.bands, None if reference is None else self._arrays[reference])
             for reference in layout.references
         ]
+        kernel = shipped_kernel() if device is None else None
+        self._natives = (
+            []
+            if kernel is None
+            else [
+                Volume(kernel, layout.shape, layout.bands, None if reference is None else self._arrays[reference])
+                for reference in layout.references
+            ]
+        )
         self._sides = [_Sides(layout.bands) for _ in layout.references]
         self._corrections = _NONE
 
@@ -249,6 +266,9 @@ class _VolumesDecoder:
         silent = _read_tables(decoder, expected, _SILENT_TABLE)
         sides.enter(index, silent)
         values, band = self._arrays[number], self._layout.bands[index]
+        if decoder.native is not None and self._natives:
+            self._natives[number].pop(decoder.native, index, values, self._corrections, silent)
+            return
         contexts = self._contexts[number].enter(index, values)
         for phase in range(len(PHASES)):
             found = contexts.look(phase)
@@ -292,10 +312,6 @@ def _of_part(bands: Bands, part: int) -> list[int]:
     return [index for index, band in enumerate(bands) if band.part == part]
 
 
-def _occupied(values: Coefficients, bands: Bands) -> list[int]:
-    return [index for index, band in enumerate(bands) if values[band.where].any()]
-
-
 def _read_tables(decoder: entropy.SymbolDecoder, expected: NDArray[np.integer], table: int) -> Tables:
     """Numbers of tables, coded as differences from those `expected`."""
     tables = expected.astype(np.int64) + decoder.decode(np.full(expected.size, table, dtype=np.uint8))
@@ -308,38 +324,19 @@ def _read_tables(decoder: entropy.SymbolDecoder, expected: NDArray[np.integer], 
     return tables.astype(np.uint8)
 
 
-def _fit_silent(rest: NDArray[np.int32], heard: NDArray[np.bool_], bands: Bands) -> tuple[Tables, float]:
-    """Tables of the silent coefficients by subband: those that code them in fewest bits, and stay as they were where
-    there are none; with these bits and those of the flags and tables."""
-    silent = np.zeros((len(bands), 2), dtype=np.uint8)
-    before, total = np.full(2, FIRST_SILENT_TABLE), 0.0
+def _fit_silent(counts: NDArray[np.int64], entered: list[int]) -> tuple[Tables, float]:
+    """Tables of the silent coefficients of the subbands that are `entered`: those that code them in fewest bits, and
+    stay as they were where there are none; with these bits and those of the flags and tables. `counts` [subband, 2,
+    magnitude]."""
+    silent = np.zeros(counts.shape[:2], dtype=np.uint8)
+    before, total = np.full(2, FIRST_SILENT_TABLE), 0.1 * len(counts)
     differences = np.arange(entropy.TABLES)
-    for number, band in enumerate(bands):
-        total += 0.1
-        here, quiet = rest[band.where], ~heard[band.where]
-        if not (here.any() or heard[band.where].any()):
-            continue
-        first = np.zeros(band.shape, dtype=np.bool_)
-        first[phase_slices(band.shape, 0)] = True
-        chosen = []
-        for phase, members in enumerate((quiet & first, quiet & ~first)):
-            counts = np.bincount(np.minimum(np.abs(here[members]), LARGEST), minlength=1)
-            bits = counts @ entropy.code_lengths()[:, : counts.size].T
-            side = entropy.code_lengths()[_SILENT_TABLE][np.abs(differences - before[phase])]
-            chosen.append(int(np.argmin((bits + side)[1:])) + 1)
-            total += float((bits + side)[chosen[-1]])
-        silent[number] = before = np.array(chosen)
+    for number in entered:
+        side = entropy.code_lengths()[_SILENT_TABLE][np.abs(differences - before[:, None])]
+        bits = counts[number] @ entropy.code_lengths().T + side
+        silent[number] = before = np.argmin(bits[:, 1:], axis=1) + 1
+        total += float(bits[[0, 1], before].sum())
     return silent, total
-
-
-def _counts(rest: NDArray[np.int32], groups: Tables, count: int) -> NDArray[np.float64]:
-    """How often each magnitude [n] occurs in each group [group, magnitude]."""
-    if not rest.size:
-        return np.zeros((count, 1))
-    magnitudes = np.minimum(np.abs(rest), LARGEST).astype(np.int64)
-    width = int(magnitudes.max()) + 1
-    found = np.bincount(magnitudes + width * groups.astype(np.int64), minlength=count * width)
-    return found.reshape(count, width).astype(np.float64)
 
 
 def _side(values: object, table: int) -> tuple[NDArray[np.int32], Tables]:
