@@ -132,7 +132,8 @@ def _candidates(flat: NDArray[Any]) -> Iterator[tuple[str, tuple[float, ...]]]:
                 if flat.size > 3:
                     yield "sum", (a, step, last[0])
         yield from (("span", (a, b)) for b in last)
-        for divisor in (*_POWERS_OF_TEN, *(round(1 / abs(b - a)) for b in second if 1e-6 < abs(b - a) < 1)):
+        fractions = [round(1 / abs(b - a)) for b in second if 1e-6 < abs(b - a) < 1]  # cells of 1/12 degree, say
+        for divisor in (*_POWERS_OF_TEN, *fractions, *(2 * n for n in fractions)):
             if abs(a) * divisor < _EXACT and abs(second[0]) * divisor < _EXACT:
                 yield "step", (round(a * divisor), round((second[0] - a) * divisor), divisor)
 
@@ -240,14 +241,17 @@ def _list_bytes(values: Values) -> int:
 def _from_list(spec: StoredArray, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     if len(spec.values) not in (1, count) or count * dtype.itemsize > MAX_FORMULA_VALUES * 8:
         raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} has {len(spec.values)} values for {count}")
-    if dtype.kind == "U" and not all(
-        isinstance(value, str) and 4 * len(value) <= dtype.itemsize for value in spec.values
-    ):
+    if dtype.kind == "U":
+        fits = all(isinstance(value, str) and 4 * len(value) <= dtype.itemsize for value in spec.values)
+    else:
+        fits = all(isinstance(value, int | float if dtype.kind == "f" else int) for value in spec.values)
+    if not fits:
         raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} holds other values")
     try:
-        out = np.empty(count, dtype)
-        out[...] = np.array(spec.values, dtype=dtype)
-    except (ValueError, TypeError, OverflowError) as error:
+        with np.errstate(over="ignore"):
+            out = np.empty(count, dtype)
+            out[...] = np.array(spec.values, dtype=dtype)
+    except OverflowError as error:
         raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} holds other values: {error}") from error
     return out
 
