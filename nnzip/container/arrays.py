@@ -3,7 +3,7 @@
 | coding | content |
 |---|---|
 | step | values (a, b, c): (a + i b) / c |
-| span | values (a, b): a + i ((b - a) / (n - 1)) |
+| span | values (a, b): a + i ((b - a) / (n - 1)), the last one b |
 | sum | values (a, b, z): a, then each element plus b is the next one; the last one is z where it is given |
 | list | values: one for each element, or one for all |
 | plain | the bytes in C order |
@@ -126,12 +126,13 @@ def _candidates(flat: NDArray[Any]) -> Iterator[tuple[str, tuple[float, ...]]]:
     first, last, second = (_decimals(flat[index]) for index in (0, -1, min(1, flat.size - 1)))
     for a in first:
         yield "step", (a,)
-        for b in dict.fromkeys([*(b - a for b in second), *((b - a) / steps for b in last)]):
-            for step in _roundings(b):
-                yield from (("step", (a, step)), ("sum", (a, step)))
-                if flat.size > 3:
-                    yield "sum", (a, step, last[0])
+        apart = [*(b - a for b in second), *((b - a) / steps for b in last)]
+        yield from (("step", (a, step)) for b in apart for step in _roundings(b))
         yield from (("span", (a, b)) for b in last)
+        for step in dict.fromkeys([*(step for b in apart for step in _roundings(b)), *apart]):
+            yield from (("step", (a, step)), ("sum", (a, step)))
+            if flat.size > 3:
+                yield "sum", (a, step, last[0])
         fractions = [round(1 / abs(b - a)) for b in second if 1e-6 < abs(b - a) < 1]  # cells of 1/12 degree, say
         for divisor in (*_POWERS_OF_TEN, *fractions, *(2 * n for n in fractions)):
             if abs(a) * divisor < _EXACT and abs(second[0]) * divisor < _EXACT:
@@ -145,8 +146,7 @@ def _decimals(value: Any) -> list[float]:
 
 
 def _roundings(step: float) -> list[float]:
-    rounded = [float(f"{step:.{digits}g}") for digits in (1, 2, 3, 4, 5, 6, 8, 10, 12)] if math.isfinite(step) else []
-    return list(dict.fromkeys(value for value in [*rounded, step] if math.isfinite(value)))
+    return [float(f"{step:.{digits}g}") for digits in (1, 2, 3, 4, 5, 6, 8, 10, 12)] if math.isfinite(step) else []
 
 
 def _brief(value: float) -> float:
@@ -183,6 +183,8 @@ def _formula(
             out += a
             if coding == "step":
                 out /= c
+            elif 1 < stop == count:
+                out[-1] = b
         return out.astype(dtype, copy=False)
 
 

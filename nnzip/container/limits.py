@@ -8,7 +8,7 @@ FORMAT_VERSION = 3
 MAX_DIMS = 32
 """Dimensions of one variable."""
 MAX_NAME = 1024
-"""Characters of a name of a variable, a dimension or an attribute."""
+"""Characters of a name of a variable or a dimension, and of a promise."""
 MAX_VALUES = 1 << 40
 """Values of one variable; also the limit of every declared size."""
 MAX_TILE_VALUES = 1 << 26
