@@ -49,12 +49,12 @@ def to_bytes(coder: Any) -> bytes:
     return words.tobytes().rstrip(b"\0")
 
 
-def require_end(coder: Any, state: int = 1) -> None:
+def require_end(coder: Any, count: int, state: int = 1) -> None:
     """Raise CorruptArchiveError unless a decoder has read everything and is back in its first state."""
     if coder.num_words() != 1 or coder.get_compressed()[0] != state:
-        raise not_finished()
+        raise not_finished(count)
 
 
-def not_finished() -> CorruptArchiveError:
+def not_finished(count: int) -> CorruptArchiveError:
     """The error of a stream that goes on after its symbols, or ended before."""
-    return CorruptArchiveError("a coded stream does not end where it should: it is damaged")
+    return CorruptArchiveError(f"a coded stream of {count} symbols does not end where it should: it is damaged")

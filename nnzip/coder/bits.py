@@ -32,10 +32,12 @@ class BitDecoder:
 
     def __init__(self, data: bytes) -> None:
         self._coder = open_coder(data)
+        self._read = 0
         self._crc = 0
 
     def decode(self, probabilities: NDArray[np.uint16]) -> NDArray[np.bool_]:
         """The next len(probabilities) bits."""
+        self._read += probabilities.size
         if not probabilities.size:
             return np.zeros(0, dtype=np.bool_)
         bits: NDArray[np.int32] = self._coder.decode(_bit_family(), _bit_weights(probabilities))
@@ -44,7 +46,7 @@ class BitDecoder:
 
     def finish(self) -> None:
         """Raise CorruptArchiveError unless every coded bit has been read."""
-        require_end(self._coder, _first_state(self._crc))
+        require_end(self._coder, self._read, _first_state(self._crc))
 
 
 def _first_state(crc: int) -> int:

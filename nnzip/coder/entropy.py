@@ -181,6 +181,7 @@ class SymbolDecoder:
         kernel = shipped_kernel()
         self.native = None if kernel is None else Decoder(kernel, data)
         self._coder: Any = ans.open_coder(data) if kernel is None else None
+        self._read = 0
 
     def decode(self, tables: NDArray[np.uint8]) -> NDArray[np.int32]:
         """The next chunk, in the shape of `tables`. Raises CorruptArchiveError when the stream does not fit."""
@@ -203,6 +204,7 @@ class SymbolDecoder:
         return positive.astype(np.bool_)
 
     def _decode(self, tables: NDArray[np.uint8], family: _Family) -> NDArray[np.int64]:
+        self._read += tables.size
         if self.native is not None:
             if tables.size and tables.max() >= TABLES:
                 raise CorruptArchiveError(f"a coded stream asks for table {tables.max()}; the last one is {TABLES - 1}")
@@ -212,9 +214,9 @@ class SymbolDecoder:
     def finish(self) -> None:
         """Raise CorruptArchiveError unless every coded symbol has been read."""
         if self.native is None:
-            ans.require_end(self._coder)
+            ans.require_end(self._coder, self._read)
         elif not self.native.finished:
-            raise ans.not_finished()
+            raise ans.not_finished(self.native.read)
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,11 @@ class Decoder:
         return positive
 
     @property
+    def read(self) -> int:
+        """How many symbols were read, signs not counted."""
+        return int(self._library.nnz_decoder_read(self.handle))
+
+    @property
     def finished(self) -> bool:
         """Whether everything was read and the coder is back in its first state."""
         return bool(self._library.nnz_decoder_finished(self.handle))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -73,7 +75,7 @@ def test_tables_are_the_same(table: int) -> None:
 def test_any_bytes_are_read_alike(data: bytes, seed: int) -> None:
     rng = np.random.default_rng(seed)
     tables = rng.integers(0, entropy.TABLES, 200).astype(np.uint8)
-    results = set()
+    results = set[object]()
     for way in WAYS:
         with by(way):
             try:
@@ -121,7 +123,8 @@ def test_wrong_arrays_are_refused() -> None:
     volume = Volume(kernel(), shape, wavelet_bands(shape, (0, 0, 0)), None)
     values = np.ones(shape, dtype=np.int32)
     offsets, tables = np.zeros(shape, dtype=np.int16), np.zeros(shape, dtype=np.uint8)
-    for wrong in (values.astype(np.int64), values[:1], np.asfortranarray(values)):
+    wrongs: list[Any] = [values.astype(np.int64), values[:1], np.asfortranarray(values)]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="contiguous int32"):
             volume.plan(0, Planned(wrong, offsets, tables, tables.copy()))
     for band in (-1, 1):

@@ -83,7 +83,7 @@ def test_damage_is_noticed_alike(seed: int, part: int, cut: bool) -> None:
         del damaged[int(rng.integers(1, len(damaged))) :]
     damaged[int(rng.integers(len(damaged)))] ^= int(rng.integers(1, 256))
     streams[part] = bytes(damaged)
-    results = set()
+    results = set[object]()
     for way in WAYS:
         with by(way):
             try:
