@@ -26,11 +26,11 @@ from nnzip.container.manifest import (
     SegmentEntry,
     Source,
 )
+from nnzip.data.conventions import OWN_ATTRIBUTES
 from nnzip.data.grouping import Group, VariableLayout, stack
 from nnzip.data.skeleton import RawArray, attrs_to_json, compressed_attributes, to_raw
 from nnzip.errors import InputError
 from nnzip.plan.budget import segments
-from nnzip.data.conventions import OWN_ATTRIBUTES
 from nnzip.reader import group_grid
 from nnzip.segment import field_name
 from nnzip.tile.corrector import Bounds
