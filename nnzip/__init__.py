@@ -1,25 +1,29 @@
-"""nnzip: weather and climate data compressed into neural networks.
+"""nnzip: a learned codec for weather and climate data, with error bounds that are checked.
 
     import nnzip
     nnzip.compress(dataset, "weather.nnz", nnzip.Target(ratio=300))
     with nnzip.open_archive("weather.nnz") as archive:
-        archive.dataset()["t2m"].sel(time="2016-10-05")     # decodes only that day
+        archive.dataset()["t2m"].sel(time="2016-10-05")     # decodes only what it needs
 
 Everything is imported on first use, so that `import nnzip` costs nothing.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from nnzip.version import __version__
+
 if TYPE_CHECKING:
-    from nnzip.codec import compress, decompress, open_archive
+    from nnzip.compress import compress
     from nnzip.data.opening import open_dataset
     from nnzip.errors import NnzipError
     from nnzip.evaluate.evaluate import evaluate
     from nnzip.progress import Progress
-    from nnzip.reader import Archive
+    from nnzip.read import Archive, decompress, open_archive, verify
     from nnzip.request.options import Options
     from nnzip.request.promises import (
         BlockExtremes,
@@ -32,9 +36,6 @@ if TYPE_CHECKING:
     from nnzip.request.target import Target
     from nnzip.result import CompressionResult
     from nnzip.sample.sample import make_sample
-    from nnzip.verification import verify
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Archive",
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Archive": "nnzip.reader",
+    "Archive": "nnzip.read",
     "BlockExtremes": "nnzip.request.promises",
     "CompressionResult": "nnzip.result",
     "ExceedanceSet": "nnzip.request.promises",
@@ -71,23 +72,34 @@ _HOME = {
     "TailTolerance": "nnzip.request.promises",
     "Target": "nnzip.request.target",
     "ThresholdTolerance": "nnzip.request.promises",
-    "compress": "nnzip.codec",
-    "decompress": "nnzip.codec",
+    "compress": "nnzip.compress",
+    "decompress": "nnzip.read",
     "evaluate": "nnzip.evaluate.evaluate",
     "make_sample": "nnzip.sample.sample",
-    "open_archive": "nnzip.codec",
+    "open_archive": "nnzip.read",
     "open_dataset": "nnzip.data.opening",
     "parse_promise": "nnzip.request.promises",
-    "verify": "nnzip.verification",
+    "verify": "nnzip.read",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """The public object called name, from the module it lives in."""
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'nnzip' has no attribute {name!r}")
+class _Package(ModuleType):
+    """This package: a public name stays the public object, also where a module of the same name is imported.
+
+    Python sets a package's attribute to every submodule it imports, and `nnzip.evaluate` is a folder too.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _HOME:
+            return getattr(import_module(_HOME[name]), name)
+        raise AttributeError(f"module 'nnzip' has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+sys.modules[__name__].__class__ = _Package

@@ -206,7 +206,7 @@ def _report(terminal: Terminal, error: Exception) -> int:
         where = f": {error.filename}" if error.filename else ""
         terminal.error(f"{os.strerror(error.errno)}{where}")
         return ResourceError.exit_code
-    from nnzip import __version__
+    from nnzip.version import __version__
 
     terminal.error(
         f"a bug in nnzip {__version__}: {type(error).__name__}: {error}\n"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nnzip.cli.console import Terminal
     from nnzip.container.manifest import Manifest
     from nnzip.evaluate.events import Event
-    from nnzip.evaluate.extremes.evaluation import ExtremeScores
+    from nnzip.evaluate.extremes.scores import ExtremeScores
     from nnzip.report.html import Compared
 
 MOST = 6  # files side by side: beyond it lines and colours cannot be told apart
@@ -147,7 +147,7 @@ def _compare(
     evaluation = score(original, opened.dataset, variables=names, **opened.sizes, progress=part)
     found: dict[str, ExtremeScores] = {}
     if extremes:
-        from nnzip.evaluate.extremes.extremes import extreme_scores
+        from nnzip.evaluate.extremes.scores import extreme_scores
         from nnzip.evaluate.matching import align_decoded
 
         aligned = align_decoded(original, opened.dataset, [scores.name for scores in evaluation.variables])

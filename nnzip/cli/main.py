@@ -12,12 +12,12 @@ from typing import Annotated
 
 import typer
 
-from nnzip import __version__
 from nnzip.cli import compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
+from nnzip.version import __version__
 
 app = typer.Typer(
     name="nnzip",
-    help="Compress weather and climate data into neural networks.",
+    help="A learned codec for weather and climate data, with error bounds that are checked.",
     epilog="Exit codes: 0 ok, 1 bug, 2 usage, 3 bad input, 4 corrupt archive, 5 verification failed, "
     "6 newer nnzip or missing device, 7 resource limit, 130 interrupted.",
     no_args_is_help=True,

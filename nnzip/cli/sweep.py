@@ -80,20 +80,21 @@ def parse_shares(text: str | None) -> list[float] | None:
     remedy = "write shares of the range above 0% and up to 100% as 0.01%,0.1%,1%"
     if text is not None and not all(part.strip().endswith("%") for part in text.split(",")):
         raise UsageError(f"--targets {text}: {remedy}")
-    shares = _numbers("--targets", text, lambda part: part.strip().removesuffix("%"), 100.0, remedy)
+    shares = _numbers("--targets", text, text and text.replace("%", ""), 100.0, remedy)
     return None if shares is None else [share / 100 for share in shares]
 
 
 def parse_ratios(text: str | None) -> list[float] | None:
     """Ratios from "30,100", smallest first. Raises UsageError."""
-    return _numbers("--ratios", text, str, math.inf, "write positive ratios as 30,100,300")
+    return _numbers("--ratios", text, text, math.inf, "write positive ratios as 30,100,300")
 
 
-def _numbers(option: str, text: str | None, plain: Any, largest: float, remedy: str) -> list[float] | None:
-    if text is None:
+def _numbers(option: str, text: str | None, plain: str | None, largest: float, remedy: str) -> list[float] | None:
+    """Numbers above 0 from a list, sorted, each once."""
+    if plain is None:
         return None
     try:
-        found = {float(plain(part)) for part in text.split(",")}
+        found = {float(part) for part in plain.split(",")}
     except ValueError:
         found = {math.nan}
     if not all(0 < number <= largest and math.isfinite(number) for number in found):
@@ -102,12 +103,12 @@ def _numbers(option: str, text: str | None, plain: Any, largest: float, remedy: 
 
 
 def goals(shares: list[float] | None, ratios: list[float] | None) -> list[Goal]:
-    """What to try, bounds first; the usual bounds where nothing is asked for."""
+    """Bounds first, then ratios; the usual bounds where nothing is asked for."""
     from nnzip.sweep import SHARES, Goal
 
-    if shares is None:
-        shares = [] if ratios else list(SHARES)
-    return [*(Goal(share=share) for share in shares), *(Goal(ratio=ratio) for ratio in ratios or ())]
+    if shares is None and not ratios:
+        shares = list(SHARES)
+    return [*(Goal(share=share) for share in shares or ()), *(Goal(ratio=ratio) for ratio in ratios or ())]
 
 
 def as_json(result: Sweep) -> dict[str, Any]:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nnzip.data.conventions import TURN, is_global
 from nnzip.errors import UsageError
 
 DAY_SECONDS = 86400.0
 SMALLEST_ROW_WEIGHT = 0.4
 """Points near the poles get at most 1 / 0.4 times the error of the equator's."""
 
-_TURN = 360.0
-_EVEN = 0.05  # a longitude axis is global when its spacings, the one across its seam included, differ by less than this
 _SAME = 1e-3  # seconds or degrees that a request may differ from a single coordinate value
 
 
@@ -37,7 +36,7 @@ class SourceAxis:
         """Coordinate values, followed on a periodic axis by that of the first vertex one turn further."""
         if not self.periodic:
             return self.values
-        return np.append(self.values, self.values[0] + _TURN * self._direction)
+        return np.append(self.values, self.values[0] + TURN * self._direction)
 
     def positions(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Fractional vertex positions of coordinate values, in [0, n - 1] (periodic: [0, n)).
@@ -66,9 +65,9 @@ class SourceAxis:
         """Moved by whole turns to where the axis has them; those it lacks, to the nearer end."""
         if self.periodic:
             first = self.values[0]
-            return np.asarray(first + self._direction * np.mod(self._direction * (longitudes - first), _TURN))
+            return np.asarray(first + self._direction * np.mod(self._direction * (longitudes - first), TURN))
         centre = (self.values[0] + self.values[-1]) / 2
-        return np.asarray(longitudes - _TURN * np.rint((longitudes - centre) / _TURN))
+        return np.asarray(longitudes - TURN * np.rint((longitudes - centre) / TURN))
 
     def _require_inside(self, wanted: NDArray[np.float64]) -> None:
         low, high = sorted((float(self.values[0]), float(self.values[-1])))
@@ -146,13 +145,5 @@ def source_grid(
     return SourceGrid(
         SourceAxis("time", time, geographic[0]),
         SourceAxis("latitude", latitude, geographic[1]),
-        SourceAxis("longitude", longitude, geographic[2], geographic[2] and _is_global(longitude)),
+        SourceAxis("longitude", longitude, geographic[2], geographic[2] and is_global(longitude)),
     )
-
-
-def _is_global(longitude: NDArray[np.float64]) -> bool:
-    if longitude.size < 4:
-        return False
-    seam = _TURN - abs(float(longitude[-1] - longitude[0]))
-    steps = np.append(np.abs(np.diff(longitude)), seam)
-    return bool((np.abs(steps - steps[0]) < _EVEN * steps[0]).all())

@@ -7,7 +7,7 @@ two-dimensional ``lat(y, x)`` of curvilinear grids. Attributes: CF conventions 1
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,10 +34,13 @@ LONGITUDE_NAMES = (
     "longitude", "lon", "lons", "nav_lon", "nlon", "rlon", "grid_longitude", "west_east", "x", "xc", "nx", "ni", "i",
 )  # fmt: skip
 DEGREE_NAMES = {"latitude", "lat", "lats", "nav_lat", "longitude", "lon", "lons", "long", "nav_lon"}
-RANGE_ATTRIBUTES = ("valid_min", "valid_max", "valid_range", "actual_range")
 OWN_ATTRIBUTES = ("nnzip_rmse", "nnzip_max_error", "nnzip_bound")
 """What decoded variables say about themselves, in their own units."""
 
+TURN = 360.0
+
+_BLOCK_VALUES = 1 << 22
+_EVEN = 0.05  # of a spacing: how much those of a global axis may differ
 _CF_KEYS: dict[Role, tuple[str, str]] = {  # cf_xarray's names: coordinate, axis
     "time": ("time", "T"),
     "latitude": ("latitude", "Y"),
@@ -148,6 +151,15 @@ def degrees_coordinate(dataset: xr.Dataset, dim: str, role: HorizontalRole) -> x
     return None
 
 
+def is_global(longitude: NDArray[np.float64]) -> bool:
+    """Whether longitudes [points] in degrees close the circle: evenly spaced, also across the seam."""
+    if longitude.size < 4:
+        return False
+    seam = TURN - abs(float(longitude[-1] - longitude[0]))
+    steps = np.append(np.abs(np.diff(longitude)), seam)
+    return bool((np.abs(steps - steps[0]) < _EVEN * steps[0]).all())
+
+
 def curvilinear_coordinates(dataset: xr.Dataset, latitude: str, longitude: str) -> tuple[str, str] | None:
     """Names of the two-dimensional latitude and longitude over the dimensions `latitude` and `longitude`, or None."""
     found = []
@@ -185,31 +197,6 @@ def check_coordinates(dataset: xr.Dataset, dims: Mapping[str, Any] | set[str] | 
         )
 
 
-def unpacked_attributes(variable: xr.Variable) -> dict[str, Any]:
-    """Attributes of a decoded variable as they should stand beside unpacked values.
-
-    Ranges given in packed integers (CF: valid_min, valid_max, valid_range in the packed type) are unpacked, in the
-    type of the values. A second call changes nothing.
-    """
-    attrs = {str(key): value for key, value in variable.attrs.items()}
-    if not is_packed(variable):
-        return attrs
-    scale = np.float64(variable.encoding.get("scale_factor", 1.0))
-    offset = np.float64(variable.encoding.get("add_offset", 0.0))
-    for key in RANGE_ATTRIBUTES:
-        value = np.asarray(attrs[key]) if key in attrs else None
-        if value is not None and value.dtype.kind in "iu":
-            attrs[key] = (value * scale + offset).astype(variable.dtype)[()]
-    return attrs
-
-
-def is_packed(variable: xr.Variable) -> bool:
-    """True for floats that the source stores as scaled integers."""
-    packed = np.dtype(variable.encoding.get("dtype", variable.dtype))
-    has_scale = "scale_factor" in variable.encoding or "add_offset" in variable.encoding
-    return variable.dtype.kind == "f" and packed.kind in "iu" and has_scale
-
-
 def referenced_variables(dataset: xr.Dataset, names: list[str]) -> list[str]:
     """Data variables that `names` and their coordinates point to: bounds, grid mappings, cell measures, ancillary."""
     coordinates = [str(c) for name in names for c in dataset[name].coords]
@@ -222,12 +209,29 @@ def referenced_variables(dataset: xr.Dataset, names: list[str]) -> list[str]:
     return [name for name in found if name not in names]
 
 
+def arranged(dataset: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
+    """The data variables `names` in this order, with every coordinate, also those that no variable uses."""
+    chosen = dataset[list(names)]
+    return chosen.assign_coords({name: c for name, c in dataset.coords.items() if name not in chosen.coords})
+
+
 def read_values(array: xr.DataArray | xr.Variable, name: str) -> NDArray[Any]:
     """Values of `array`. Raises InputError, naming the variable, when the file breaks while it is read."""
     try:
         return np.asarray(array.to_numpy())
     except (OSError, RuntimeError) as error:
         raise InputError(f"the values of {name!r} cannot be read ({error}): the file is damaged or gone") from error
+
+
+def blocks(array: xr.DataArray) -> Iterator[xr.DataArray]:
+    """`array` in blocks of about 2^22 values, cut along the leading dimensions."""
+    if array.size <= _BLOCK_VALUES or array.ndim == 0:
+        yield array
+        return
+    dim, inner = array.dims[0], array.size // array.shape[0]
+    step = max(1, _BLOCK_VALUES // inner)
+    for start in range(0, array.shape[0], step):
+        yield from blocks(array.isel({dim: slice(start, start + step) if step > 1 else start}))
 
 
 def format_value(value: Any) -> str:

@@ -17,6 +17,13 @@ from nnzip.errors import InputError, ResourceError
 
 Format = Literal["netcdf", "grib", "zarr", "zarr-zip", "zip"]
 
+_NAMES: dict[Format, str] = {
+    "netcdf": "a NetCDF file",
+    "grib": "a GRIB file",
+    "zarr": "a Zarr store",
+    "zarr-zip": "a zipped Zarr store",
+    "zip": "a ZIP of NetCDF or GRIB files",
+}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZARR_FILES = ("zarr.json", ".zmetadata", ".zgroup")
 _GRIB_HEADER_BYTES = 1024
@@ -38,6 +45,15 @@ def detect_format(path: Path) -> Format:
         raise InputError(f"no such file: {path}") from error
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror}") from error
+
+
+def refuse_data(path: Path) -> None:
+    """Raise InputError where `path` holds NetCDF, Zarr or GRIB data, and an archive is expected."""
+    try:
+        found = detect_format(path)
+    except (InputError, ResourceError):
+        return  # neither data nor necessarily an archive: its reader tells
+    raise InputError(f"{path} is no nnzip archive but {_NAMES[found]}: compress it first (nnzip compress {path})")
 
 
 def zarr_root(path: Path) -> str:

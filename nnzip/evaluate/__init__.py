@@ -1,7 +1,4 @@
-"""How close decoded data are to the original: means, structure, and one evaluation of a whole dataset.
+"""How close decoded data are to the original: errors, structure, extremes, events, and the promises of an archive.
 
-Every metric has one signature, `metric(original, decoded, *, dims=None, weights=None)`, takes and returns xarray
-objects, computes in float64, and skips positions where either side has no finite value.
+Metrics have one signature, `metric(original, decoded, *, dims=None, weights=None)`; see nnzip.evaluate.errors.
 """
-
-from __future__ import annotations

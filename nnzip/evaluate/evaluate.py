@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from nnzip.data.grids import Grid, coordinate_label, require_grid
 from nnzip.errors import InputError
-from nnzip.evaluate.accumulate import ErrorStatistics
-from nnzip.evaluate.evaluation import Evaluation, StructureScores, VariableScores
-from nnzip.evaluate.grid import Grid, coordinate_label, require_grid
-from nnzip.evaluate.lossless import lossless_bytes
+from nnzip.evaluate.errors import QUANTILES, ErrorStatistics, lossless_bytes
 from nnzip.evaluate.matching import align_decoded, comparable_variables, is_comparable, label
-from nnzip.evaluate.mean import QUANTILES
-from nnzip.evaluate.sampling import structure_scores
+from nnzip.evaluate.scores import Evaluation, VariableScores
+from nnzip.evaluate.structure import StructureScores, structure_scores
 from nnzip.evaluate.weights import area_weights
 
 BLOCK_VALUES = 1 << 22  # values in memory at a time: 32 MiB as float64, about ten such arrays while they are scored

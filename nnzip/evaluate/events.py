@@ -11,17 +11,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from nnzip.data.area import Area, parse_bbox
+from nnzip.data.grids import Grid, coordinate_label, require_grid, with_dates
 from nnzip.data.selection import subset
 from nnzip.data.times import time_indices
 from nnzip.errors import UsageError
-from nnzip.evaluate.evaluation import number, to_plain
+from nnzip.evaluate.errors import Floats, number
 from nnzip.evaluate.extremes.cyclone import displacement, great_circle, track, tracked_variable, wind_speed
 from nnzip.evaluate.extremes.regions import threshold_overlap
-from nnzip.evaluate.grid import Grid, coordinate_label, degrees, require_grid, with_dates
 from nnzip.evaluate.matching import align_decoded, comparable_variables
+from nnzip.evaluate.scores import to_plain
 from nnzip.evaluate.weights import area_weights
-
-Floats = NDArray[np.float64]
 
 CONTEXT_DAYS = 3
 
@@ -180,7 +179,7 @@ def event_scores(original: xr.Dataset, decoded: xr.Dataset, event: Event) -> Eve
         variable=name,
         units=str(original[name].attrs.get("units", "")) or "1",
         level=_level(original[name]),
-        cell=_cell(field_one, grid, float(tracks[0].latitude[deepest])),
+        cell=_cell(grid, float(tracks[0].latitude[deepest])),
         wind="" if winds is None else str(winds[0].name),
         wind_units="" if winds is None else str(winds[0].attrs.get("units", "")),
         moments=_moments(field_one, field_two, inside, tracks, winds),
@@ -297,11 +296,11 @@ def _centre(found: xr.Dataset, i: int) -> Centre | None:
 
 def _maps(original: xr.DataArray, decoded: xr.DataArray, grid: Grid, moment: int) -> EventMaps:
     first, second = (np.asarray(array.values[moment], dtype=np.float64) for array in (original, decoded))
-    return EventMaps(moment, first, second, degrees(original, grid.latitude), degrees(original, grid.longitude))
+    return EventMaps(moment, first, second, grid.latitudes, grid.longitudes)
 
 
-def _cell(array: xr.DataArray, grid: Grid, latitude: float) -> float:
+def _cell(grid: Grid, latitude: float) -> float:
     """km to the next row or column at this latitude, whichever is farther."""
-    north, east = (float(np.abs(np.diff(degrees(array, dim))).mean()) for dim in (grid.latitude, grid.longitude))
+    north, east = (float(np.abs(np.diff(values)).mean()) for values in (grid.latitudes, grid.longitudes))
     here, zero = xr.DataArray(latitude), xr.DataArray(0.0)
     return max(float(great_circle(here, zero, here + north, zero)), float(great_circle(here, zero, here, zero + east)))

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.data.grids import find_grid
 from nnzip.errors import InputError, UsageError
-from nnzip.evaluate.grid import find_grid
 
 _STEP_TOLERANCE = 1e-3  # of the smallest step: float32 against float64 coordinates pass, another grid does not
 _TIME_TOLERANCE = np.timedelta64(1, "s")

@@ -10,8 +10,8 @@ import xarray as xr
 
 from nnzip.container.manifest import Manifest
 from nnzip.data.grouping import plan_groups, read_box
-from nnzip.evaluate.evaluation import VariableScores
 from nnzip.evaluate.matching import align_decoded
+from nnzip.evaluate.scores import VariableScores
 from nnzip.plan.cutting import TILE_VALUES, cut, slabs
 from nnzip.promises.kept import Kept
 from nnzip.promises.resolve import constraints_of

@@ -15,11 +15,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.evaluate.grid import Grid, degrees, is_periodic, require_grid
-from nnzip.evaluate.mean import Dims, both_finite, paired, reduced_dims
+from nnzip.data.conventions import is_global
+from nnzip.data.grids import Grid, require_grid
+from nnzip.evaluate.errors import Floats, error_of
 from nnzip.evaluate.weights import latitude_weights
-
-Floats = NDArray[np.float64]
 
 KM_PER_DEGREE = 6371.0 * math.pi / 180
 MAX_LATITUDE = 60.0
@@ -28,11 +27,27 @@ WAVENUMBER = "zonal_wavenumber"
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The rows of a grid that enter its spectrum: their numbers, weights (sum 1), and what one step along them is.
+class Spectrum:
+    """Zonal power of the original, the decoded data and the error, mean over the sampled fields.
 
-    step: cell spacing in degrees of longitude, or 1 (cells) in index space; km_per_step_unit: kilometres per degree at
-    the mean cosine of the rows' latitudes, None in index space.
+    wavelength [wavenumber] in `units` (degrees of longitude or cells), longest first; powers in squared units of the
+    variable. km_per_unit: kilometres per degree at the rows' mean cosine of latitude; None in index space.
+    """
+
+    wavelength: Floats
+    original: Floats
+    decoded: Floats
+    error: Floats
+    units: str
+    km_per_unit: float | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a grid that enter its spectrum: their numbers and their weights (sum 1).
+
+    step: cell spacing in degrees of longitude, or 1 (cells) in index space. periodic: rows close the circle.
+    km_per_unit: kilometres per degree at the mean cosine of the rows' latitudes, None in index space.
     """
 
     rows: NDArray[np.intp]
@@ -51,7 +66,7 @@ def zonal_spectrum(array: xr.DataArray, *, weights: xr.DataArray | None = None) 
     no horizontal grid.
     """
     grid = require_grid(array)
-    chosen = spectrum_rows(array, grid, weights)
+    chosen = spectrum_rows(grid, weights)
     selected = array.isel({grid.latitude: chosen.rows})
     if selected.chunks is not None:
         selected = selected.chunk({grid.latitude: -1, grid.longitude: -1})
@@ -72,40 +87,27 @@ def zonal_spectrum(array: xr.DataArray, *, weights: xr.DataArray | None = None) 
     return power.assign_coords({WAVENUMBER: number, "wavelength": wavelength})
 
 
-def effective_resolution(
-    original: xr.DataArray, decoded: xr.DataArray, *, dims: Dims = None, weights: xr.DataArray | None = None
-) -> xr.DataArray:
-    """Shortest zonal wavelength down to which the decoded power stays within 25 % of the original's, in degrees of
-    longitude (or cells).
-
-    Power is averaged over `dims` (None: all) first; latitude and longitude always. Coming from the longest wave, the
-    answer is the last wavelength before the first departure; NaN when the longest wave departs already or there is no
-    spectrum. The idea is Skamarock's (2004, doi:10.1175/MWR2830.1: where a spectrum falls away from the reference); the
-    25 % are ours.
-    """
-    original, decoded = paired(original, decoded)
-    grid = require_grid(original)
-    valid = both_finite(original, decoded)
-    first = zonal_spectrum(original.where(valid), weights=weights)
-    second = zonal_spectrum(decoded.where(valid), weights=weights)
-    over = [dim for dim in reduced_dims(original, dims) if dim not in (grid.latitude, grid.longitude)]
-    first, second = first.mean(over), second.mean(over)
-    resolution: xr.DataArray = xr.apply_ufunc(
-        shortest_faithful_wavelength,
-        first.wavelength,
-        first,
-        second,
-        input_core_dims=[[WAVENUMBER]] * 3,
-        vectorize=True,
-        dask="allowed" if first.chunks is None else "parallelized",
-        output_dtypes=[np.float64],
+def mean_spectrum(original: xr.DataArray, decoded: xr.DataArray) -> Spectrum | None:
+    """Mean over all fields of two loaded arrays; None when no field has a row without missing values."""
+    error = error_of(original, decoded)
+    present = error.notnull()
+    arrays = [zonal_spectrum(array.where(present)) for array in (original, decoded, error)]
+    means = [array.mean([dim for dim in array.dims if dim != WAVENUMBER], skipna=True) for array in arrays]
+    if bool(means[0].isnull().any()):
+        return None
+    wavelength = arrays[0].wavelength
+    powers = [np.asarray(array.values, dtype=np.float64) for array in means]
+    units, km_per_unit = str(wavelength.attrs["units"]), wavelength.attrs["km_per_unit"]
+    return Spectrum(
+        np.asarray(wavelength.values, dtype=np.float64), powers[0], powers[1], powers[2], units, km_per_unit
     )
-    return resolution.rename(None)
 
 
-def shortest_faithful_wavelength(wavelength: Floats, original: Floats, decoded: Floats) -> float:
-    """Last wavelength before decoded power first departs by more than 25 % from the original; all arrays
-    [wavenumber], longest wave first.
+def effective_resolution(wavelength: Floats, original: Floats, decoded: Floats) -> float:
+    """Shortest wavelength down to which the decoded power stays within 25 % of the original's.
+
+    All arrays [wavenumber], longest wave first; NaN when the longest departs already or there is no spectrum. The idea
+    is Skamarock's (2004, doi:10.1175/MWR2830.1: where a spectrum falls away from the reference); the 25 % are ours.
     """
     if not (np.all(np.isfinite(original)) and np.all(np.isfinite(decoded))):
         return math.nan
@@ -114,15 +116,15 @@ def shortest_faithful_wavelength(wavelength: Floats, original: Floats, decoded: 
     return float(wavelength[first - 1]) if first > 0 else math.nan
 
 
-def spectrum_rows(array: xr.DataArray, grid: Grid, weights: xr.DataArray | None = None) -> Rows:
+def spectrum_rows(grid: Grid, weights: xr.DataArray | None = None) -> Rows:
     """Which rows of the grid enter the spectrum and how much; weights: along the latitude (default: cell areas)."""
-    size = array.sizes[grid.latitude]
+    latitude, longitude = grid.latitudes, grid.longitudes
+    size = latitude.size
     if not grid.geographic:
         values = np.ones(size) if weights is None else np.asarray(weights.values, dtype=np.float64)
         return Rows(np.arange(size), values / values.sum(), 1.0, False, None)
-    latitude, longitude = degrees(array, grid.latitude), degrees(array, grid.longitude)
     values = latitude_weights(latitude) if weights is None else np.asarray(weights.values, dtype=np.float64)
-    periodic = is_periodic(longitude)
+    periodic = is_global(longitude)
     inside = np.nonzero(np.abs(latitude) <= MAX_LATITUDE)[0] if periodic else np.arange(size)
     rows = inside if inside.size else np.arange(size)
     share = values[rows] / values[rows].sum()

@@ -1,19 +1,23 @@
-"""Whether the structure of the fields survives: gradients, the colour of the error, and the DSSIM.
+"""Structure of horizontal fields: gradients, autocorrelation of the error, DSSIM, spectrum.
 
-Same signature as nnzip.evaluate.mean. e is decoded minus original.
+Metrics have the signature of `nnzip.evaluate.errors`; `structure_scores` takes them on a sample of fields.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, field
+
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from nnzip.evaluate.grid import Grid, require_grid
-from nnzip.evaluate.mean import Dims, error_of, paired, reduced_dims, weighted_mean
-from nnzip.evaluate.spectrum import KM_PER_DEGREE
+from nnzip.data.grids import Grid, require_grid
+from nnzip.evaluate.errors import Dims, Floats, error_of, number, paired, reduced_dims, weighted_mean
+from nnzip.evaluate.spectrum import KM_PER_DEGREE, Spectrum, effective_resolution, mean_spectrum
+from nnzip.evaluate.weights import area_weights
 
-Floats = NDArray[np.float64]
+MAX_TIMES = 8
+MAX_FIELDS = 12
 
 _WINDOW = 11  # cells, and the standard deviation below: the Gaussian of Wang et al. (2004), as ldcpy takes it
 _SIGMA = 1.5
@@ -21,6 +25,72 @@ _BORDER = _WINDOW // 2
 _LEVELS = 255
 _EPSILON = 1e-8
 _MIN_COSINE = 1e-6
+
+
+@dataclass(frozen=True)
+class StructureScores:
+    """Structure of a sample of horizontal fields; None where the data allow no answer .
+
+    effective_resolution: degrees of longitude or cells (`resolution_units`), beside the grid's own limit of two cells.
+    gradients in `gradient_units`; gradient_rms is the original's own. dssim: the lowest of the sampled fields.
+    """
+
+    fields: int
+    effective_resolution: float | None
+    effective_resolution_km: float | None
+    grid_resolution: float | None
+    resolution_units: str
+    gradient_rmse: float | None
+    gradient_rms: float | None
+    gradient_units: str
+    error_autocorrelation: float | None
+    dssim: float | None
+    spectrum: Spectrum | None = field(default=None, repr=False, compare=False)
+
+
+def structure_scores(original: xr.DataArray, decoded: xr.DataArray) -> StructureScores:
+    """Spectrum, effective resolution, gradients, autocorrelation of the error and DSSIM on at most 12 fields.
+
+    Both arrays have the same dimensions and coordinates, and may be lazy: only the sample is loaded.
+    """
+    grid = require_grid(original)
+    indexers = sample_indexers(original, grid)
+    first, second = original.isel(indexers).load(), decoded.isel(indexers).load()
+    weights = area_weights(first)
+    spectrum = mean_spectrum(first, second)
+    units = str(original.attrs.get("units", "")) or "1"
+    original_square = gradient_square(first.astype(np.float64).where(np.isfinite(first)), grid)
+    resolution, km = None, None
+    if spectrum is not None:
+        resolution = number(effective_resolution(spectrum.wavelength, spectrum.original, spectrum.decoded))
+        km = spectrum.km_per_unit
+    return StructureScores(
+        fields=math.prod(first.sizes[dim] for dim in first.dims if dim not in (grid.latitude, grid.longitude)),
+        effective_resolution=resolution,
+        effective_resolution_km=None if resolution is None or km is None else resolution * km,
+        grid_resolution=None if spectrum is None else float(spectrum.wavelength[-1]),
+        resolution_units="cells" if spectrum is None else spectrum.units,
+        gradient_rmse=number(gradient_rmse(first, second, weights=weights)),
+        gradient_rms=number(np.sqrt(weighted_mean(original_square, None, weights))),
+        gradient_units=f"{units} per 100 km" if grid.geographic else f"{units} per cell",
+        error_autocorrelation=number(error_autocorrelation(first, second, weights=weights)),
+        dssim=number(dssim(first, second)),
+        spectrum=spectrum,
+    )
+
+
+def sample_indexers(array: xr.DataArray, grid: Grid) -> dict[str, list[int]]:
+    """Evenly spaced positions along time (at most 8) and the channel dimensions, together at most 12 fields."""
+    left = MAX_FIELDS
+    indexers: dict[str, list[int]] = {}
+    for dim in (*grid.channels, grid.time):
+        if dim is None:
+            continue
+        limit = max(1, min(left, MAX_TIMES if dim == grid.time else 4))
+        count = min(array.sizes[dim], limit)
+        indexers[dim] = np.unique(np.linspace(0, array.sizes[dim] - 1, count).round().astype(int)).tolist()
+        left //= len(indexers[dim])
+    return indexers
 
 
 def gradient_rmse(
@@ -38,14 +108,14 @@ def gradient_square(field: xr.DataArray, grid: Grid) -> xr.DataArray:
     """Squared length of the horizontal gradient, (units per 100 km)^2, or (units per cell)^2 in index space; the
     field's shape.
     """
-    if not grid.geographic:
-        indexed = field.assign_coords({dim: np.arange(field.sizes[dim]) for dim in (grid.latitude, grid.longitude)})
-        square = indexed.differentiate(grid.latitude) ** 2 + indexed.differentiate(grid.longitude) ** 2
-        return square.drop_vars([grid.latitude, grid.longitude])
-    cosine: xr.DataArray = np.cos(np.deg2rad(field[grid.latitude].astype(np.float64)))  # type: ignore[assignment]
-    northward = field.differentiate(grid.latitude)
-    eastward = field.differentiate(grid.longitude) / cosine.where(cosine > _MIN_COSINE)
-    return (northward**2 + eastward**2) * (100 / KM_PER_DEGREE) ** 2
+    plane = {grid.latitude: grid.latitudes, grid.longitude: grid.longitudes}
+    placed = field.drop_vars(list(plane), errors="ignore").assign_coords(plane)
+    northward, eastward = (placed.differentiate(dim).variable for dim in plane)
+    if grid.geographic:
+        cosine = np.cos(np.deg2rad(grid.latitudes))
+        eastward = eastward / xr.Variable(grid.latitude, np.where(cosine > _MIN_COSINE, cosine, np.nan))
+    scale = (100 / KM_PER_DEGREE) ** 2 if grid.geographic else 1.0
+    return field.copy(data=((northward**2 + eastward**2) * scale).transpose(*field.dims).data)
 
 
 def error_autocorrelation(

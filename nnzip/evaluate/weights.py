@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.data.grids import require_grid
 from nnzip.errors import InputError
-from nnzip.evaluate.grid import degrees, require_grid
 
 _POLE = 90.0
 
@@ -32,13 +32,11 @@ def latitude_weights(latitude: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def area_weights(array: xr.DataArray) -> xr.DataArray:
-    """Cell-area weights of a variable's grid along its latitude, mean 1; all ones where the grid is not geographic
-    (index space).
+    """Cell areas [latitude] of a variable's grid, mean 1; all ones in index space.
 
     Raises InputError when the variable has no horizontal grid.
     """
     grid = require_grid(array)
-    size = array.sizes[grid.latitude]
-    values = latitude_weights(degrees(array, grid.latitude)) if grid.geographic else np.ones(size)
+    values = latitude_weights(grid.latitudes) if grid.geographic else np.ones(grid.latitudes.size)
     coords = {grid.latitude: array[grid.latitude]} if grid.latitude in array.coords else None
     return xr.DataArray(values, dims=[grid.latitude], coords=coords, name="area_weights")

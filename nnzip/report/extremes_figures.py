@@ -13,10 +13,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from nnzip.evaluate.events import Centre, EventScores
-from nnzip.evaluate.extremes.evaluation import ExtremeScores
-from nnzip.report.fields import edges
+from nnzip.evaluate.extremes.scores import ExtremeScores
 from nnzip.report.figures import GREY, INK, SERIES, STYLE, axis_label, legend, new_figure, plain, svg
-from nnzip.report.maps import ERROR_COLOURS, FIELD_COLOURS, Frame, Mark, draw_map, error_limit, value_limits
+from nnzip.report.maps import ERROR_COLOURS, FIELD_COLOURS, Frame, Mark, draw_map, edges, error_limit, value_limits
 
 Floats = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nnzip.evaluate.extremes.evaluation import ExtremeScores, TailScores
+from nnzip.evaluate.extremes.scores import ExtremeScores, TailScores
 from nnzip.evaluate.scorecard import Check
 from nnzip.report import numbers
 from nnzip.report.tables import plain_table

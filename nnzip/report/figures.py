@@ -21,8 +21,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
-from nnzip.evaluate.accumulate import Histogram
-from nnzip.evaluate.evaluation import Spectrum, VariableScores
+from nnzip.evaluate.errors import Histogram
+from nnzip.evaluate.scores import VariableScores
+from nnzip.evaluate.spectrum import Spectrum
 from nnzip.report import numbers
 
 Floats = NDArray[np.float64]

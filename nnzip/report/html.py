@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import datetime
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nnzip
-from nnzip.errors import ResourceError
-from nnzip.evaluate.evaluation import Evaluation, VariableScores
+from nnzip.data.atomic import AtomicOutput
 from nnzip.evaluate.scorecard import Check
+from nnzip.evaluate.scores import Evaluation, VariableScores
 from nnzip.report import extremes_tables, numbers, tables
+from nnzip.version import __version__
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from nnzip.evaluate.events import EventScores
-    from nnzip.evaluate.extremes.evaluation import ExtremeScores
+    from nnzip.evaluate.extremes.scores import ExtremeScores
 
 DSSIM_THRESHOLD = 0.9995
 
@@ -92,8 +91,7 @@ def write_report(
     "Details". progress: called with the finished fraction, 0 to 1. Raises ResourceError when the file cannot be
     written.
     """
-    text = render_report(original, compared, details, progress=progress)
-    write_atomically(Path(path), text)
+    write_page(Path(path), render_report(original, compared, details, progress=progress))
 
 
 def render_report(
@@ -112,7 +110,7 @@ def render_report(
         if progress is not None:
             progress((number + 1) / len(names))
     return render(
-        "template.html.j2",
+        "evaluation.html.j2",
         tables=tables,
         extremes=extremes_tables,
         threshold=DSSIM_THRESHOLD,
@@ -127,11 +125,11 @@ def render_report(
 
 
 def render(template: str, **content: Any) -> str:
-    """A template of this directory as HTML, with the numbers module as `n`, the version and the time of writing."""
+    """A template as HTML, with the numbers module as `n`, the version and the time of writing."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -139,40 +137,23 @@ def render(template: str, **content: Any) -> str:
     )
     return environment.get_template(template).render(
         n=numbers,
-        version=nnzip.__version__,
+        version=__version__,
         written=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **content,
     )
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes text as UTF-8 to a temporary sibling and moves it into place; ResourceError when that fails."""
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise ResourceError(f"cannot write the report {path}: {reason}; choose another place or free space") from error
-    except BaseException:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise
+def write_page(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, replacing a file only once the new one is complete. Raises ResourceError."""
+    with AtomicOutput(path, overwrite=True) as output:
+        with output.explained():
+            output.temporary.write_text(text, encoding="utf-8")
+        output.commit()
 
 
 def _section(original: xr.DataArray, rows: tuple[tuple[Compared, VariableScores], ...]) -> Section:
     from nnzip.report import extremes_figures, figures
-    from nnzip.report.fields import worst_field
-    from nnzip.report.maps import map_figures
+    from nnzip.report.maps import map_figures, worst_field
 
     names, scores = [compared.name for compared, _ in rows], [found for _, found in rows]
     worst = max(scores, key=lambda found: found.max_error)

@@ -1,41 +1,39 @@
-"""A sweep as a person reads it: terminal tables, a chart of error against ratio, and a self-contained HTML report."""
+"""A sweep for people: terminal tables, a chart of error against ratio, and a self-contained HTML report."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from nnzip.report import numbers
-from nnzip.report.html import render, sectioned, write_atomically
-from nnzip.sweep import Goal, Knee, Point, Sweep
+from nnzip.report.html import render, sectioned, write_page
+from nnzip.report.tables import plain_table
+from nnzip.sweep import Goal, Knee, Point, Sweep, curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette without its yellow, which is too faint on paper; with four line styles for more variables.
+# Okabe and Ito's palette without its yellow, which is too faint on paper; the markers tell more variables apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 MANY = 14  # variables beyond which the legend would fill the chart: then only the tables name them
+DASHES = (0, (4, 2))
 
 
 def write_sweep(path: str | os.PathLike[str], sweep: Sweep, details: Mapping[str, Any]) -> None:
-    """Write the report to `path`, replacing it only once the new file is complete; details as in `write_report`.
-
-    Raises ResourceError when the file cannot be written.
-    """
-    write_atomically(Path(path), render_sweep(sweep, details))
+    """Write the report to `path`; details and errors as in `write_report`."""
+    write_page(Path(path), render_sweep(sweep, details))
 
 
 def render_sweep(sweep: Sweep, details: Mapping[str, Any]) -> str:
-    """The report as HTML; arguments as write_sweep."""
+    """The report as HTML."""
     return render(
         "sweep.html.j2",
         sweep=sweep,
@@ -60,7 +58,7 @@ def percent(share: float | None) -> str:
 
 
 def knee_sentence(sweep: Sweep, found: Knee) -> str:
-    """What the knee means, with its numbers."""
+    """The knee and its numbers in two sentences."""
     point = sweep.points[found.index]
     slow, fast = numbers.number(found.gain_below, 2), numbers.number(found.gain_above, 2)
     return (
@@ -71,53 +69,40 @@ def knee_sentence(sweep: Sweep, found: Knee) -> str:
 
 
 def point_line(point: Point) -> str:
-    """One line for a point that was just found: target, ratio, bits per value and error."""
+    """One line for a new point: target, ratio, bits per value and error."""
     ratio, bits = numbers.number(point.ratio), numbers.number(point.bits_per_value)
     return f"{goal_name(point.goal)}: ratio {ratio}, {bits} bits per value, RMSE {percent(point.error)} of the range"
 
 
 def sweep_tables(sweep: Sweep) -> Group:
     """Targets with their ratios, errors per variable, knees and notes, one below the other."""
-    parts: list[RenderableType] = [points_table(sweep), Text(), errors_table(sweep)]
-    if sweep.knees:
-        parts += [Text(), *(Text(knee_sentence(sweep, found)) for found in sweep.knees)]
-    parts += [Text(f"Note: {note}", style="yellow") for note in sweep.notes]
-    return Group(*parts)
-
-
-def points_table(sweep: Sweep) -> Table:
-    """One row per target."""
-    titles = ("Target", "Ratio", "Bits/value", "File", "RMSE/range", "")
-    table = _table("Ratio against error", *titles, words=("Target", ""))
     knees = {found.index for found in sweep.knees}
+    titles = ("Target", "Ratio", "Bits/value", "File", "RMSE/range", "")
+    targets = plain_table("Ratio against error", *titles, words=("Target", ""))
     for index, point in enumerate(sweep.points):
-        table.add_row(
-            point.goal.text,
+        sizes = (
             numbers.compact(point.ratio),
             numbers.compact(point.bits_per_value),
             numbers.file_size(point.file_bytes),
-            percent(point.error),
-            "◀ knee" if index in knees else "",
         )
-    table.caption = (
+        targets.add_row(point.goal.text, *sizes, percent(point.error), "◀ knee" if index in knees else "")
+    targets.caption = (
         "Target: largest error at any point as a share of each variable's range, or a ratio.\n"
         "RMSE/range: root mean square over the variables."
     )
-    return table
-
-
-def errors_table(sweep: Sweep) -> Table:
-    """Errors of every variable in its units, one row per target."""
-    titles = ("Variable", "Units", "Target", "RMSE", "Max", "RMSE/range", "Max/range")
-    table = _table("Errors, decoded minus original", *titles, words=titles[:2])
+    columns = ("Variable", "Units", "Target", "RMSE", "Max", "RMSE/range", "Max/range")
+    errors = plain_table("Errors, decoded minus original", *columns, words=columns[:2])
     for name in sweep.ranges:
         for index, point in enumerate(sweep.points):
             found = point.errors[name]
             first = (name, numbers.units(found.units) or "1") if index == 0 else ("", "")
             measured = (numbers.compact(found.rmse), numbers.compact(found.max_error))
             shares = (percent(found.relative_rmse), percent(found.relative_max_error))
-            table.add_row(*first, point.goal.text, *measured, *shares, end_section=index + 1 == len(sweep.points))
-    return table
+            errors.add_row(*first, point.goal.text, *measured, *shares, end_section=index + 1 == len(sweep.points))
+    parts: list[RenderableType] = [targets, Text(), errors]
+    if sweep.knees:
+        parts += [Text(), *(Text(knee_sentence(sweep, found)) for found in sweep.knees)]
+    return Group(*parts, *(Text(f"Note: {note}", style="yellow") for note in sweep.notes))
 
 
 def sweep_figure(sweep: Sweep) -> str | None:
@@ -155,17 +140,17 @@ def _draw_curves(axes: Axes, sweep: Sweep) -> None:
     from nnzip.report.figures import GREY
 
     axes.plot([], [], color=GREY, lw=1.8, label="RMSE")
-    axes.plot([], [], color=GREY, lw=1.0, ls=(0, (4, 2)), label="largest error")
-    for number, name in enumerate(sweep.ranges):
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
+    axes.plot([], [], color=GREY, lw=1.0, ls=DASHES, label="largest error")
+    for name, colour, marker in zip(sweep.ranges, cycle(COLOURS), cycle(MARKERS), strict=False):
         label: str | None = name if len(sweep.ranges) <= MANY else None
-        for points in _curves(sweep):
+        for curve in curves(sweep.points):
+            points = [sweep.points[index] for index in curve]
             ratios = [point.ratio for point in points]
             rmse = [_drawable(point.errors[name].relative_rmse) for point in points]
             largest = [_drawable(point.errors[name].relative_max_error) for point in points]
             face = colour if points[0].goal.share is not None else "none"
             axes.plot(ratios, rmse, color=colour, lw=1.8, marker=marker, ms=5, mfc=face, label=label)
-            axes.plot(ratios, largest, color=colour, lw=1.0, ls=(0, (4, 2)))
+            axes.plot(ratios, largest, color=colour, lw=1.0, ls=DASHES)
             label = None
 
 
@@ -189,21 +174,6 @@ def _draw_knees(axes: Axes, sweep: Sweep) -> None:
         axes.plot([point.ratio] * len(rings), rings, ls="none", marker="o", ms=11, mfc="none", mec=INK, mew=1.2)
 
 
-def _curves(sweep: Sweep) -> list[list[Point]]:
-    """The points of bounds and those of ratios, each in the order of their ratio; empty curves left out."""
-    curves = [
-        [point for point in sweep.points if (point.goal.share is not None) == bounded] for bounded in (True, False)
-    ]
-    return [sorted(points, key=lambda point: point.ratio) for points in curves if points]
-
-
 def _drawable(share: float | None) -> float:
     """In per cent; NaN for what a logarithmic axis cannot show."""
     return 100 * share if share else math.nan
-
-
-def _table(title: str, *columns: str, words: tuple[str, ...]) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left", padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, justify="left" if column in words else "right", overflow="fold")
-    return table

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nnzip.evaluate.evaluation import Evaluation, VariableScores
+from nnzip.evaluate.scores import Evaluation, VariableScores
 from nnzip.report import numbers
 
 

@@ -12,8 +12,8 @@ from nnzip.data.conventions import (
     dimension_roles,
     horizontal_axis,
     time_axis,
-    unpacked_attributes,
 )
+from nnzip.data.packing import unpacked_attributes
 from nnzip.errors import InputError
 
 cftime = pytest.importorskip("cftime")  # untyped; netCDF4 depends on it

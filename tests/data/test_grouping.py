@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnzip.data.grouping import lossless_reason, plan_groups, read_box, stack, unstack
+from nnzip.data.opening import open_dataset
 from nnzip.errors import InputError, UsageError
 
 LAT, LON = np.linspace(60, 50, 5), np.linspace(-10, 10, 7)
@@ -150,7 +152,7 @@ def test_kept_losslessly(variable: tuple[object, ...], reason: str) -> None:
 
 
 def test_finite_value_is_found_beyond_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnzip.data.grouping._BLOCK_VALUES", 10)
+    monkeypatch.setattr("nnzip.data.conventions._BLOCK_VALUES", 10)
     dataset = make({"v": (("time", "latitude", "longitude"), "f4")})
     dataset["v"] = dataset.v * np.nan
     with pytest.raises(InputError, match="no finite value"):
@@ -200,3 +202,16 @@ def test_repeated_coordinate_is_refused() -> None:
     dataset = make({"t": (("time", "latitude", "longitude"), "f4")}).isel(time=[0, 1, 1, 2])
     with pytest.raises(InputError, match=r"'time' holds 2020-01-01T06:00 twice \(positions 1 and 2\): remove"):
         plan_groups(dataset)
+
+
+def test_packed_values_are_the_float64_that_xarray_decodes(tmp_path: Path) -> None:
+    pressure = np.linspace(99_000, 104_000, 24).reshape(2, 3, 4)
+    dataset = xr.Dataset({"sp": (("time", "latitude", "longitude"), pressure, {"units": "Pa"})})
+    packing = {"dtype": "i2", "scale_factor": 0.05, "add_offset": 101_325.0, "_FillValue": -32768}
+    dataset.to_netcdf(tmp_path / "a.nc", engine="netcdf4", encoding={"sp": packing})
+    with open_dataset(tmp_path / "a.nc") as opened:
+        group = plan_groups(opened)[0][0]
+        values = stack(opened, group)
+        assert values.dtype == opened.sp.dtype == np.float64
+        np.testing.assert_array_equal(values[0], opened.sp)
+        assert group.variables[0].dtype == "float32"

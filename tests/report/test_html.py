@@ -3,60 +3,26 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from nnzip.errors import ResourceError
+from nnzip.errors import ResourceError, UsageError
 from nnzip.evaluate.evaluate import evaluate
-from nnzip.evaluate.evaluation import Evaluation
 from nnzip.evaluate.events import event_scores, parse_event
-from nnzip.evaluate.extremes.extremes import extreme_scores
+from nnzip.evaluate.extremes.scores import extreme_scores
 from nnzip.evaluate.scorecard import Check
+from nnzip.evaluate.scores import Evaluation
 from nnzip.report.html import Compared, render_report, write_report
+from tests.support.pages import Checker
 
-VOID = {"meta", "br", "img", "link", "hr", "input"}
 DETAILS: dict[str, object] = {
     "Files": {"Original": "a<b>&c.nc", "Archive": None},
     "Configuration": {"levels": [1, 2.5]},
     "seed": 7,
 }
-
-
-class Checker(HTMLParser):
-    """Collects what a page refers to and complains about tags that do not nest."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stack: list[str] = []
-        self.resources: list[str] = []
-        self.images: list[dict[str, str | None]] = []
-        self.headers: list[dict[str, str | None]] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
-            self.stack.append(tag)
-        self._collect(tag, dict(attrs))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._collect(tag, dict(attrs))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def _collect(self, tag: str, attrs: dict[str, str | None]) -> None:
-        self.resources += [attrs[key] or "" for key in ("src", "href", "xlink:href", "data") if key in attrs]
-        if tag == "svg":
-            self.images.append(attrs)
-        if tag == "th":
-            self.headers.append(attrs)
 
 
 def _render(original: xr.Dataset, decoded: xr.Dataset, evaluation: Evaluation, details: dict[str, object]) -> str:
@@ -192,13 +158,13 @@ def test_writing_replaces_an_old_report_and_leaves_nothing_else(tmp_path: Path) 
     assert seen == [0.5, 1.0]
 
 
-def test_an_unwritable_place_is_a_resource_error_and_keeps_the_old_file(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_refused_and_keeps_what_is_there(tmp_path: Path) -> None:
     original, decoded, evaluation = _data()
     compared = [Compared("a.nnz", decoded, evaluation)]
-    with pytest.raises(ResourceError, match=r"cannot write the report .*nowhere.*No such file"):
+    with pytest.raises(ResourceError, match=r"cannot write .*nowhere.*does not exist: create it"):
         write_report(tmp_path / "nowhere" / "r.html", original, compared, {})
     (tmp_path / "r.html").mkdir()
-    with pytest.raises(ResourceError, match="cannot write the report"):
+    with pytest.raises(UsageError, match="is no regular file"):
         write_report(tmp_path / "r.html", original, compared, {})
     assert [entry.name for entry in tmp_path.iterdir()] == ["r.html"]
 

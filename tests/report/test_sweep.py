@@ -21,7 +21,7 @@ from nnzip.report.sweep import (
     write_sweep,
 )
 from nnzip.sweep import Goal, Point, Sweep, SweepErrors, find_knees
-from tests.report.test_html import Checker
+from tests.support.pages import Checker
 
 BOUNDS = ((1e-4, 4.0), (1e-3, 8.0), (1e-2, 16.0), (1e-1, 1000.0))
 RATIOS = ((3e-3, 30.0), (1e-2, 100.0))
@@ -128,6 +128,6 @@ def test_the_report_replaces_a_file_only_when_complete(tmp_path: Path) -> None:
     path = tmp_path / "sweep.html"
     write_sweep(path, made(), {})
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    with pytest.raises(ResourceError, match="cannot write the report"):
+    with pytest.raises(ResourceError, match="cannot write"):
         write_sweep(tmp_path / "no" / "sweep.html", made(), {})
     assert [file.name for file in tmp_path.iterdir()] == ["sweep.html"]

@@ -8,7 +8,7 @@ import xarray as xr
 from rich.console import Console
 
 from nnzip.evaluate.evaluate import evaluate
-from nnzip.evaluate.evaluation import Evaluation
+from nnzip.evaluate.scores import Evaluation
 from nnzip.report.tables import evaluation_tables
 
 

@@ -10,11 +10,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.evaluate.grid import degrees, find_grid, require_grid
-from nnzip.evaluate.mean import Dims, paired, reduced_dims, weighted_mean
+from nnzip.data.grids import find_grid, require_grid
+from nnzip.evaluate.errors import Floats, weighted_mean
 from nnzip.evaluate.weights import area_weights
-
-Floats = NDArray[np.float64]
 
 EARTH_RADIUS = 6371.0  # km
 
@@ -49,24 +47,12 @@ def track(array: xr.DataArray) -> xr.Dataset:
     mean = weighted_mean(array.astype(np.float64), plane, area_weights(array)).drop_vars(plane, errors="ignore")
     return xr.Dataset(
         {
-            "latitude": _coordinate(degrees(array, grid.latitude), row),
-            "longitude": _coordinate(degrees(array, grid.longitude), column),
+            "latitude": _coordinate(grid.latitudes, row),
+            "longitude": _coordinate(grid.longitudes, column),
             "minimum": minimum,
             "depth": mean - minimum,
         }
     )
-
-
-def centre_displacement(
-    original: xr.DataArray, decoded: xr.DataArray, *, dims: Dims = None, weights: xr.DataArray | None = None
-) -> xr.DataArray:
-    """Mean great-circle distance between the centres of original and decoded fields, in km, over `dims` (None: all but
-    latitude and longitude, which are always reduced); fields without a centre on both sides are left out.
-    """
-    original, decoded = paired(original, decoded)
-    first, second = track(original), track(decoded)
-    distance = displacement(first, second)
-    return weighted_mean(distance, [dim for dim in reduced_dims(original, dims) if dim in distance.dims], weights)
 
 
 def displacement(first: xr.Dataset, second: xr.Dataset) -> xr.DataArray:

@@ -1,6 +1,6 @@
 """Whether the decoded data exceed a percentile where and when the original does.
 
-The threshold is a percentile of the original; both datasets are compared with it (nnzip.evaluate.extremes.tail says
+The threshold is a percentile of the original; both datasets are compared with it (nnzip.evaluate.extremes.tails says
 how). Hits, misses and false alarms are scored by the library `scores` (Leeuwenburg et al. 2024,
 doi:10.21105/joss.06889), which the extra `nnzip[extremes]` installs; imported on first use (0.5 s).
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from nnzip.data.grids import require_grid
 from nnzip.errors import UnavailableError
-from nnzip.evaluate.extremes.tail import beyond, percentile
-from nnzip.evaluate.grid import require_grid
-from nnzip.evaluate.mean import Dims, both_finite, paired, reduced_dims
+from nnzip.evaluate.errors import Dims, both_finite, paired, reduced_dims
+from nnzip.evaluate.extremes.tails import beyond, percentile
 
 WINDOW = 5  # cells along either side of the neighbourhood of the fractions skill score
 

@@ -1,4 +1,4 @@
-"""Climate extremes indices of the ETCCDI, one map per calendar year, for comparison by nnzip.evaluate.mean.
+"""Climate extremes indices of the ETCCDI, one map per calendar year, for comparison by nnzip.evaluate.errors.
 
 Definitions: Zhang et al. (2011), doi:10.1002/wcc.147, and etccdi.pacificclimate.org/list_27_indices.shtml. Days are
 UTC calendar days of the time stamps; of a year that is not complete the days there are. An index is a function of one
@@ -14,9 +14,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.data.grids import find_grid
 from nnzip.evaluate.extremes.regions import require_time, run_lengths
-from nnzip.evaluate.extremes.tail import percentile
-from nnzip.evaluate.grid import find_grid
+from nnzip.evaluate.extremes.tails import percentile
 
 WET = 1.0  # mm a day
 VERY_WET = 0.95

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 
-from nnzip.evaluate.evaluation import number
-from nnzip.evaluate.extremes.evaluation import MapScores
+from nnzip.data.grids import Grid
+from nnzip.evaluate.errors import bias, max_error, number, rmse, weighted_mean
 from nnzip.evaluate.extremes.indices import YEAR, daily, indices_of, steps_per_day
 from nnzip.evaluate.extremes.regions import HOT, HOT_DAYS, heat_wave_overlap, spells
 from nnzip.evaluate.extremes.returns import SHORTEST, annual_maxima, return_level
-from nnzip.evaluate.extremes.tail import percentile
-from nnzip.evaluate.grid import Grid
-from nnzip.evaluate.mean import bias, max_error, rmse, weighted_mean
+from nnzip.evaluate.extremes.tails import percentile
 from nnzip.evaluate.weights import area_weights
 
 HEAT_WAVE_RECORD = 30  # days
+
+
+@dataclass(frozen=True)
+class MapScores:
+    """A map of extremes (an index of one year, a return level) compared: area-weighted mean of the original, and bias,
+    RMSE and largest |error| of decoded minus original, in `units`. maps: how many (years).
+    """
+
+    name: str
+    description: str
+    units: str
+    maps: int
+    original: float | None
+    bias: float | None
+    rmse: float | None
+    max_error: float | None
 
 
 def index_scores(original: xr.DataArray, decoded: xr.DataArray, grid: Grid) -> tuple[tuple[MapScores, ...], list[str]]:

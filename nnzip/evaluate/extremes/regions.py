@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.evaluate.extremes.tail import percentile
-from nnzip.evaluate.grid import require_grid
-from nnzip.evaluate.mean import Dims, both_finite, paired, reduced_dims
+from nnzip.data.grids import require_grid
+from nnzip.evaluate.errors import Dims, both_finite, paired, reduced_dims
+from nnzip.evaluate.extremes.tails import percentile
 
 HOT = 0.9  # quantile of the daily maximum of every cell, and the days below: CTX90pct of Perkins and Alexander (2013)
 HOT_DAYS = 3
