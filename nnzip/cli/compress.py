@@ -106,7 +106,7 @@ def compress(
     effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal archives.")] = 0,
     device: options.DeviceOption = options.Device.AUTO,
-    jobs: options.Jobs = None,
+    jobs: options.Jobs = 1,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -136,7 +136,7 @@ def compress(
         )
         path = _output(sources, output)
         options.require_writable(path, overwrite=force)
-        from nnzip.codec import compress as run
+        from nnzip.compress import compress as run
         from nnzip.data.opening import open_dataset
 
         with open_dataset(sources) as dataset:
@@ -148,7 +148,7 @@ def compress(
                     path,
                     asked,
                     device=device.value,
-                    jobs=options.jobs_on(jobs, device.value),
+                    jobs=jobs,
                     overwrite=force,
                     progress=progress,
                 )

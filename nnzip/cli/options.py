@@ -58,13 +58,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show other packages' warnings, and tracebacks.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU when there is one.")]
 Jobs = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs",
-        min=1,
-        help="Processes that work at once, each with the memory of one. (default: one per GPU in use)",
-        metavar="N",
-    ),
+    int, typer.Option("--jobs", min=1, help="Processes that work at once, each with the memory of one.", metavar="N")
 ]
 Variables = Annotated[
     list[str] | None,
@@ -94,15 +88,6 @@ def parse_size(text: str) -> int:
     if match is None or unit is None or float(match[1]) * unit < 1:
         raise UsageError(f"--size {text}: write a size as 500kB, 50MB, 1.5GiB or a number of bytes")
     return int(float(match[1]) * unit)
-
-
-def jobs_on(jobs: int | None, device: str) -> int:
-    """`jobs`, or one for every GPU that a device ("auto", "cpu" or "cuda") stands for. Raises UnavailableError."""
-    if jobs is not None:
-        return jobs
-    from nnzip.field.device import count_gpus, resolve_device
-
-    return max(count_gpus(resolve_device(device)), 1)
 
 
 def default_output(source: Path, suffix: str) -> Path:
