@@ -34,7 +34,7 @@ def decompress(
         options.Layer, typer.Option(help="all layers, or the field alone: a fast preview without the bound.")
     ] = options.Layer.ALL,
     device: options.DeviceOption = options.Device.AUTO,
-    jobs: options.Jobs = None,
+    jobs: options.Jobs = 1,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -64,7 +64,7 @@ def decompress(
                 overwrite=force,
                 device=device.value,
                 layer=layer.value,
-                jobs=options.jobs_on(jobs, device.value),
+                jobs=jobs,
                 progress=progress,
             )
         size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())

@@ -1,4 +1,4 @@
-"""What users type: sizes, durations, names, and the errors that name what was wrong."""
+"""What users type: sizes, names, and the errors that name what was wrong."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from nnzip.cli import options
 from nnzip.errors import ResourceError, UsageError
+from nnzip.request.options import EFFORTS, MODES
 
 
 @pytest.mark.parametrize(
@@ -23,19 +24,6 @@ def test_sizes(text: str, expected: int) -> None:
 def test_bad_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="--size"):
         options.parse_size(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("90s", 90), ("90", 90), ("5min", 300), ("1h30m", 5400), ("1 h 5 s", 3605), ("1.5h", 5400)]
-)
-def test_durations(text: str, expected: float) -> None:
-    assert options.parse_duration(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "fast", "0s", "-5s", "5 fortnights", "5mm"])
-def test_bad_durations(text: str) -> None:
-    with pytest.raises(UsageError, match="--time-budget"):
-        options.parse_duration(text)
 
 
 def test_variables() -> None:
@@ -81,3 +69,8 @@ def test_output_in_a_closed_directory(tmp_path: Path) -> None:
     closed.mkdir(mode=0o500)
     with pytest.raises(ResourceError, match="no permission"):
         options.require_writable(closed / "out.nnz", overwrite=False)
+
+
+def test_choices_are_those_of_the_options() -> None:
+    assert tuple(options.Effort) == EFFORTS
+    assert tuple(options.Mode) == MODES
