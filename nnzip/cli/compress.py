@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import Terminal, session
-from nnzip.cli.formatting import PROMISE_COLUMNS, promise_row, promise_sizes, seconds_text
+from nnzip.cli.outputs import ARCHIVE, check_file
+from nnzip.cli.terminal import Terminal, session
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -133,7 +133,7 @@ def compress(
             }
         )
         path = _output(sources, output)
-        options.require_writable(path, overwrite=force)
+        check_file(path, ARCHIVE, inputs=sources, overwrite=force)
         from nnzip.codec import compress as run
         from nnzip.data.opening import open_dataset
         from nnzip.plan.budget import Target
@@ -172,7 +172,8 @@ def compress(
         else:
             terminal.message(summary(result))
             show_errors(terminal, result)
-            show_promises(terminal, result)
+            kept = [asdict(promise) for promises in result.promises.values() for promise in promises]
+            terminal.promises(kept, result.promise_bytes, aside=True)
 
 
 def parse_promises(options: Mapping[str, Sequence[str] | None]) -> list[Request]:
@@ -235,7 +236,7 @@ def summary(result: CompressionResult) -> str:
     """One line: file, size, ratio, time."""
     return (
         f"{result.path}: {numbers.file_size(result.file_bytes)}, {numbers.number(result.ratio, 4)} times smaller than "
-        f"{numbers.file_size(result.source_bytes)} of float32, in {seconds_text(result.seconds)}"
+        f"{numbers.file_size(result.source_bytes)} of float32, in {numbers.duration(result.seconds)}"
     )
 
 
@@ -246,12 +247,3 @@ def show_errors(terminal: Terminal, result: CompressionResult) -> None:
         for name, errors in result.errors.items()
     ]
     terminal.table(("variable", "RMSE", "max error", "bias"), rows, right=(1, 2, 3), aside=True)
-
-
-def show_promises(terminal: Terminal, result: CompressionResult) -> None:
-    """What was promised beyond the bounds, as checked on the decoded values, and what that took."""
-    if not result.promises:
-        return
-    rows = [promise_row(asdict(kept)) for promises in result.promises.values() for kept in promises]
-    terminal.table(PROMISE_COLUMNS, rows, right=(1, 2, 3), aside=True)
-    terminal.message(promise_sizes(result.promise_bytes))

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
 from nnzip.cli.info import layer_bytes
+from nnzip.cli.outputs import REPORT, check_file
+from nnzip.cli.terminal import session
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnzip.cli.console import Terminal
+    from nnzip.cli.terminal import Terminal
     from nnzip.container.manifest import Manifest
     from nnzip.evaluate.events import Event
     from nnzip.evaluate.extremes.scores import ExtremeScores
@@ -66,7 +67,7 @@ def evaluate(
         if len(decoded) > MOST:
             raise UsageError(f"{len(decoded)} files to compare are too many to tell apart: give at most {MOST}")
         if report is not None:
-            options.require_writable(report, overwrite=force)
+            check_file(report, REPORT, inputs=[original, *decoded], overwrite=force)
         from nnzip.data.opening import open_dataset
         from nnzip.evaluate.events import parse_event
         from nnzip.evaluate.scorecard import broken

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
+from nnzip.cli.outputs import REPORT, check_file
+from nnzip.cli.terminal import session
 from nnzip.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def sweep(
         names = options.parse_variables(variables)
         wanted = (parse_shares(targets), parse_ratios(ratios))
         if report is not None:
-            options.require_writable(report, overwrite=force)
+            check_file(report, REPORT, inputs=sources, overwrite=force)
         from nnzip.data.opening import open_dataset
         from nnzip.report.sweep import point_line, sweep_tables, write_sweep
         from nnzip.sweep import sweep as run
