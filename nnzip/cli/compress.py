@@ -135,7 +135,7 @@ def compress(
         path = _output(sources, output)
         check_file(path, ARCHIVE, inputs=sources, overwrite=force)
         from nnzip.codec import compress as run
-        from nnzip.data.opening import open_dataset
+        from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.plan.budget import Target
         from nnzip.request.extremes import parse_extremes
         from nnzip.request.tolerance import parse_bounds
@@ -143,6 +143,7 @@ def compress(
         tails = [] if bounded else [parse_extremes(text) for text in extremes or ()]
         bounds = parse_bounds(max_error or "") if bounded else None
         target = Target(ratio, size_bytes, bounds, None if rmse is None else parse_bounds(rmse, "RMSE"), psnr)
+        stored = stored_bytes(sources)
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, names, target):
                 terminal.message(line)
@@ -168,9 +169,9 @@ def compress(
         for note in result.notes:
             terminal.message(f"note: {note}")
         if json:
-            terminal.json(asdict(result))
+            terminal.json({**asdict(result), "stored_bytes": stored, "stored_ratio": stored / result.file_bytes})
         else:
-            terminal.message(summary(result))
+            terminal.message(summary(result, stored))
             show_errors(terminal, result)
             kept = [asdict(promise) for promises in result.promises.values() for promise in promises]
             terminal.promises(kept, result.promise_bytes, aside=True)
@@ -232,11 +233,12 @@ def target_text(target: Target) -> str:
     return "RMSE " + ", ".join(f"{name or 'all'} {value}" for name, value in (target.rmse or {}).items())
 
 
-def summary(result: CompressionResult) -> str:
-    """One line: file, size, ratio, time."""
+def summary(result: CompressionResult, stored: int) -> str:
+    """One line: file, size, ratios to float32 and to the `stored` bytes of the source's files, time."""
     return (
         f"{result.path}: {numbers.file_size(result.file_bytes)}, {numbers.number(result.ratio, 4)} times smaller than "
-        f"{numbers.file_size(result.source_bytes)} of float32, in {numbers.duration(result.seconds)}"
+        f"{numbers.file_size(result.source_bytes)} of float32 and {numbers.number(stored / result.file_bytes)} times "
+        f"smaller than the {numbers.file_size(stored)} on disk, in {numbers.duration(result.seconds)}"
     )
 
 

@@ -90,6 +90,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def stored_ratio(ratio: float | None) -> str:
+    """The ratio to the source's files in words; nothing for None."""
+    return "" if ratio is None else f"{number(ratio)} times smaller than on disk"
+
+
 def count(value: int) -> str:
     """Thousands set apart by thin no-break spaces."""
     return f"{value:,}".replace(",", "\u202f")
