@@ -25,7 +25,7 @@ from nnzip.tile.ways import Way, leaders, ways
 from nnzip.transform import interpolation
 from nnzip.transform.fill import fill_missing
 
-MULTIPLES = (1.6, 2.0, 2.5, 3.2)
+MULTIPLES = (1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0, 10.0)
 """Quantisation steps of the wavelet that are tried, in bounds."""
 FINER = (1.2, 0.85, 0.6, 0.4)
 """Tried too where promises ask for less than the bound at many points."""
