@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nnzip.download.variables import BY_NAME, VARIABLES, Variable
 
-LONG_NAMES = {variable.long_name: variable for variable in VARIABLES}
+LONG_NAMES = {(variable.cds_name, variable.pressure): variable for variable in VARIABLES}
 _BASES = {"K": 285.0, "Pa": 101000.0, "m s**-1": 5.0, "m**2 s**-2": 50000.0, "m": 0.001}
 
 
@@ -37,7 +37,7 @@ def values(
     )
     base = _BASES.get(variable.units, 1.0)
     field = base * (1 + 0.01 * wave + level / 2000)
-    return np.asarray(np.maximum(field - base, 0) if variable.accumulated else field, dtype=np.float32)
+    return np.asarray(np.maximum(field - base, 0) if variable.past_hour else field, dtype=np.float32)
 
 
 def dataset(
@@ -73,20 +73,23 @@ def hours(start: str, end: str, every: int = 1) -> NDArray[np.datetime64]:
 
 
 def answer(request: dict[str, Any]) -> bytes:
-    """What the Climate Data Store sends for a request: NetCDF, GRIB, or a ZIP where kinds of steps are mixed."""
+    """What the Climate Data Store sends for a request: NetCDF, GRIB, or a ZIP where kinds of steps are mixed.
+
+    As the Store does, it interpolates an area that is not on the grid: its points begin at the north-west corner.
+    """
     north, west, south, east = request.get("area", [90, 0, -90, 359.75])
-    step = 0.25 if "area" in request else 30.0
+    step = request.get("grid", [0.25])[0]
     latitude = np.arange(north, south - 1e-6, -step)
     longitude = np.arange(west, east + 1e-6, step)
     days = [f"{request['year'][0]}-{request['month'][0]}-{day}" for day in request["day"]]
     times = np.array([f"{day}T{hour}" for day in days for hour in request["time"]], "datetime64[ns]")
-    variables = [LONG_NAMES[name] for name in request["variable"]]
     levels = [int(level) for level in request.get("pressure_level", [])]
+    variables = [LONG_NAMES[name, bool(levels)] for name in request["variable"]]
     if request["data_format"] == "grib":
         return grib(variables, times, latitude, longitude, levels)
     kinds = {}
     for name, kind in (("instant", False), ("accum", True)):
-        names = [variable.short_name for variable in variables if variable.accumulated == kind]
+        names = [variable.short_name for variable in variables if variable.past_hour == kind]
         if names:
             whole = dataset(names, times, latitude, longitude, levels)
             expver = np.full(times.size, "0001", "<U4")
@@ -123,7 +126,7 @@ def grib(
         for level in levels or (0,):
             for time in times:
                 reference, step = time, 0
-                if variable.accumulated:
+                if variable.past_hour:
                     hour = int((time - time.astype("datetime64[D]")) / np.timedelta64(1, "h"))
                     step = (hour - 6) % 12 or 12
                     reference = time - np.timedelta64(step, "h")
@@ -142,7 +145,7 @@ def grib(
                 handle = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib1")
                 for key, value in keys.items():
                     eccodes.codes_set(handle, key, value)
-                if variable.accumulated:
+                if variable.past_hour:
                     eccodes.codes_set(handle, "stepType", "accum")
                     eccodes.codes_set(handle, "stepRange", f"{step - 1}-{step}")
                 field = values(variable, np.array([time]), latitude, longitude, level)

@@ -90,8 +90,8 @@ def write_arco(folder: Path, names: Sequence[str], start: str, end: str, allocat
         whole = era5_examples.dataset([name], real, LATITUDE, LONGITUDE, levels)[name]
         renamed = whole.rename({"valid_time": "time"}).drop_vars([c for c in whole.coords if c not in whole.dims])
         renamed = renamed.rename({"pressure_level": "level"}) if levels else renamed
-        renamed.attrs = {"long_name": variable.long_name, "short_name": variable.short_name, "units": variable.units}
-        arrays[variable.long_name] = renamed.reindex(time=times)
+        renamed.attrs = {"long_name": variable.cds_name, "short_name": variable.short_name, "units": variable.units}
+        arrays[variable.cds_name] = renamed.reindex(time=times)
     store = xr.Dataset(arrays, attrs={"valid_time_start": start, "valid_time_stop": end})
     encoding: Any = {
         name: {"chunks": (1, *array.shape[1:]), "_FillValue": np.float32(np.nan)} for name, array in arrays.items()
@@ -111,12 +111,12 @@ def write_ncar(folder: Path, names: Sequence[str], day: str) -> None:
         whole = era5_examples.dataset([name], times, LATITUDE, LONGITUDE, STORE_LEVELS if variable.pressure else ())
         whole = whole.rename({"valid_time": "time", name: own})
         whole = whole.rename({"pressure_level": "level"}) if variable.pressure else whole
-        whole[own].attrs = {"long_name": variable.long_name, "short_name": variable.grib_name, "units": variable.units}
+        whole[own].attrs = {"long_name": variable.cds_name, "short_name": variable.grib_name, "units": variable.units}
         whole["utc_date"] = ("time", np.arange(times.size, dtype="i4"))
         kind = "e5.oper.an.pl" if variable.pressure else "e5.oper.an.sfc"
         grid = "ll025uv" if name in ("u", "v") else "ll025sc"
         stamps = f"{first.replace('-', '')}00_{final.replace('-', '')}23"
-        path = folder / kind / day[:7].replace("-", "") / f"{kind}.{variable.ncar_code}.{grid}.{stamps}.nc"
+        path = folder / kind / day[:7].replace("-", "") / f"{kind}.{variable.ncar}.{grid}.{stamps}.nc"
         path.parent.mkdir(parents=True, exist_ok=True)
         chunks = (24, *whole[own].shape[1:])
         whole.to_netcdf(path, engine="netcdf4", encoding={own: {"chunksizes": chunks, "zlib": True}})
