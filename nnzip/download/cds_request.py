@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from nnzip.download.datasets import POINTS
+from nnzip.download.datasets import LAND, POINTS
 from nnzip.download.plan import Part
 
 DataFormat = Literal["netcdf", "grib"]
@@ -22,7 +22,8 @@ def request_of(part: Part, data_format: DataFormat = "netcdf") -> dict[str, Any]
     """The request of a part, whose days lie in one month (or months in one year): the product of all its lists."""
     selection = part.selection
     dataset, times = selection.dataset, selection.times.astype("datetime64[h]").tolist()
-    names = [field.variable.cds_name for field in selection.fields]
+    is_land = dataset.name == LAND.name
+    names = [field.variable.land if is_land else field.variable.cds_name for field in selection.fields]
     if part.is_series:
         assert selection.area is not None
         return {

@@ -13,7 +13,9 @@ from nnzip.errors import UsageError
 class Dataset:
     """One dataset: its collections (pressure is "" where it has no levels), grid in degrees, and times.
 
-    step: what one time stands for; every: hours between times; members: of an ensemble; further: fixed request keys.
+    step: what one time stands for; every: hours between times; members: of an ensemble; since_midnight: sums run from
+    00 UTC, and not over the hours since the time before; masked: without values over the sea; further: fixed keys of
+    requests.
     """
 
     name: str
@@ -25,13 +27,17 @@ class Dataset:
     step: Literal["hour", "day", "month"] = "hour"
     every: int = 1
     members: int = 0
+    since_midnight: bool = False
+    masked: bool = False
     further: tuple[tuple[str, str], ...] = ()
 
 
 _SINGLE, _LEVELS = "reanalysis-era5-single-levels", "reanalysis-era5-pressure-levels"
 _FIRST = date(1940, 1, 1)
 ERA5 = Dataset("era5", "ERA5", _SINGLE, _LEVELS, _FIRST, further=(("product_type", "reanalysis"),))
-LAND = Dataset("era5-land", "ERA5-Land", "reanalysis-era5-land", "", date(1950, 1, 1), grid=0.1)
+LAND = Dataset(
+    "era5-land", "ERA5-Land", "reanalysis-era5-land", "", date(1950, 1, 1), grid=0.1, since_midnight=True, masked=True
+)
 MONTHLY = Dataset(
     "era5-monthly", "monthly means of ERA5", f"{_SINGLE}-monthly-means", f"{_LEVELS}-monthly-means", _FIRST,
     step="month", every=24, further=(("product_type", "monthly_averaged_reanalysis"),),

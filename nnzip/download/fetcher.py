@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import xarray as xr
 
 from nnzip.data.formats import detect_format
@@ -18,7 +17,7 @@ from nnzip.data.zipped import unpack
 from nnzip.download.cds import RENEWALS, ClimateDataStore
 from nnzip.download.cds_errors import SERVER, TooLargeError
 from nnzip.download.cds_request import DataFormat
-from nnzip.download.gaps import GAPS, Gap, find_gaps, gaps_text, refuse_gaps
+from nnzip.download.gaps import GAPS, Gap, blocks_of, find_gaps, gaps_text, refuse_gaps
 from nnzip.download.layout import ContentError, tidy
 from nnzip.download.mirrors import Mirror
 from nnzip.download.output import held_identity, quarantine, require_identity
@@ -141,7 +140,7 @@ class Fetcher:
         written = write_dataset(dataset, self._scratch / f"{path.stem}.new.nc", overwrite=True)
         with open_dataset(written) as again:
             known = {gap.name for gap in gaps}
-            gaps += [gap for gap in find_gaps(again, part.selection.fields) if gap.name not in known]
+            gaps += [gap for gap in find_gaps(again, part.selection) if gap.name not in known]
         if gaps and not self._manner.allow_gaps:
             if self._mirror is None:
                 self._store.forget(part, self._scratch)
@@ -171,8 +170,7 @@ def _read_all(dataset: xr.Dataset) -> None:
     """Read every value once, so that damage shows before anything is written."""
     try:
         for array in dataset.data_vars.values():
-            steps = range(array.sizes["valid_time"]) if "valid_time" in array.dims else [None]
-            for step in steps:
-                np.asarray(array if step is None else array.isel(valid_time=step))
+            for _ in blocks_of(array):
+                pass
     except (OSError, RuntimeError) as error:
         raise _DamagedError(str(error)) from error

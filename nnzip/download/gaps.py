@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from nnzip.data.conventions import format_value
-from nnzip.download.variables import Field, Variable
+from nnzip.download.selection import Selection
+from nnzip.download.variables import Variable
 from nnzip.errors import InputError
 
 GAPS = "nnzip_gaps"
 """Global attribute of files with gaps: JSON, the times by variable."""
 _FIRST_FORECAST = np.datetime64("1940-01-01T07", "ns")  # the forecast that begins at 06 UTC is ERA5's first
 _SHOWN = 3
+_BLOCK_VALUES = 1 << 24  # read at a time
 
 
 @dataclass(frozen=True)
@@ -38,31 +41,33 @@ class Gap:
         return f"{self.name} has no value at {self.times.size} of {total} times: {', '.join(texts)}{more}"
 
 
-def has_begun(variable: Variable, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
-    """Times at which ERA5 has the variable: accumulations begin with the first forecast, at 07 UTC of 1940-01-01."""
-    return np.full(times.shape, True) if not variable.past_hour else times >= _FIRST_FORECAST
+def has_begun(variable: Variable, selection: Selection) -> NDArray[np.bool_]:
+    """Times of a selection that ERA5 has: hourly sums begin with the first forecast, at 07 UTC of 1940-01-01."""
+    times = selection.times
+    hourly = variable.past_hour and selection.dataset.step == "hour"
+    return times >= _FIRST_FORECAST if hourly else np.full(times.shape, True)
 
 
-def find_gaps(dataset: xr.Dataset, fields: Iterable[Field]) -> list[Gap]:
-    """Gaps in a dataset of the common layout; it is read time by time.
+def find_gaps(dataset: xr.Dataset, selection: Selection) -> list[Gap]:
+    """Gaps in a dataset of the common layout; it is read some times at a time.
 
     A variable that is missing over land may be so in a whole area at all times, one that is often missing at any.
     """
     found = []
     times = dataset["valid_time"].to_numpy() if "valid_time" in dataset.dims else None
-    for field in fields:
+    for field in selection.fields:
         array = dataset[field.variable.short_name]
         many = "pressure_level" in array.dims
         for level in range(array.sizes["pressure_level"]) if many else [None]:
             layer = array if level is None else array.isel(pressure_level=level)
             name = str(field) if level is None else f"{array.name}@{field.levels[level]}"
-            empty = _empty(layer, times)
+            empty = _empty(layer)
             if times is None:
                 empty_times = np.array(["NaT"], "datetime64[ns]") if empty.any() else np.array([], "datetime64[ns]")
             else:
-                empty &= has_begun(field.variable, times)
+                empty &= has_begun(field.variable, selection)
                 empty_times = times[empty]
-            if empty_times.size and not _by_nature(field.variable, empty):
+            if empty_times.size and not _by_nature(field.variable, selection, empty):
                 found.append(Gap(name, empty_times))
     return found
 
@@ -81,13 +86,24 @@ def gaps_text(gaps: Sequence[Gap]) -> str:
     return json.dumps({gap.name: [format_value(time) for time in gap.times] for gap in gaps})
 
 
-def _empty(array: xr.DataArray, times: NDArray[np.datetime64] | None) -> NDArray[np.bool_]:
+def blocks_of(array: xr.DataArray) -> Iterator[NDArray[Any]]:
+    """The values of an array, some times at a time, with time as first axis."""
+    if "valid_time" not in array.dims:
+        yield array.to_numpy()[None]
+        return
+    times = array.sizes["valid_time"]
+    step = max(1, _BLOCK_VALUES * times // max(array.size, 1))
+    axis = array.dims.index("valid_time")
+    for start in range(0, times, step):
+        yield np.moveaxis(array.isel(valid_time=slice(start, start + step)).to_numpy(), axis, 0)
+
+
+def _empty(array: xr.DataArray) -> NDArray[np.bool_]:
     """Which times have no finite value."""
-    if times is None:
-        return np.array([not np.isfinite(array.to_numpy()).any()])
-    steps = (array.isel(valid_time=step).to_numpy() for step in range(times.size))
-    return np.array([not np.isfinite(values).any() for values in steps])
+    flags = [np.isfinite(block).reshape(block.shape[0], -1).any(axis=1) for block in blocks_of(array)]
+    return ~np.concatenate(flags)
 
 
-def _by_nature(variable: Variable, empty: NDArray[np.bool_]) -> bool:
-    return variable.missing == "often" or (variable.missing == "land" and bool(empty.all()))
+def _by_nature(variable: Variable, selection: Selection, empty: NDArray[np.bool_]) -> bool:
+    masked = variable.missing == "land" or selection.dataset.masked
+    return variable.missing == "often" or (masked and bool(empty.all()))

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 import nnzip
 from nnzip.data.conventions import format_value
+from nnzip.download.datasets import Dataset
 from nnzip.download.gaps import has_begun
 from nnzip.download.licence import attribution
 from nnzip.download.plan import Part
-from nnzip.download.variables import Field
+from nnzip.download.variables import Field, Variable
 from nnzip.errors import InputError
 
 IDENTITY = "nnzip_request"
@@ -94,7 +95,7 @@ def build(
     for name in set(dataset.coords) & set(_COORDINATE_ATTRIBUTES):
         dataset[name].attrs = dict(_COORDINATE_ATTRIBUTES[str(name)])
     for field in selection.fields:
-        _describe(dataset[field.variable.short_name], field)
+        _describe(dataset[field.variable.short_name], field, selection.dataset)
     dataset.attrs = {
         "Conventions": "CF-1.7",
         **attribution(part),
@@ -216,7 +217,7 @@ def _begun(part: Part) -> NDArray[np.datetime64]:
     times = part.selection.times
     begun = np.zeros(times.size, bool)
     for field in part.selection.fields:
-        begun |= has_begun(field.variable, times)
+        begun |= has_begun(field.variable, part.selection)
     return times[begun]
 
 
@@ -258,13 +259,27 @@ def _steps(positions: NDArray[np.intp]) -> Any:
     return positions
 
 
-def _describe(array: xr.DataArray, field: Field) -> None:
+def _describe(array: xr.DataArray, field: Field, dataset: Dataset) -> None:
     """Attributes of a variable: the source's own, completed by the table."""
     variable = field.variable
     known = {"long_name": variable.cds_name.replace("_", " "), "units": variable.units}
     if variable.cf_name:
         known["standard_name"] = variable.cf_name
-    if variable.past_hour:
-        known["cell_methods"] = f"valid_time: {variable.step} (over the hour before)"
+    method = _cell_method(variable, dataset)
+    if method:
+        known["cell_methods"] = f"valid_time: {method}"
     array.attrs = known | {key: value for key, value in array.attrs.items() if str(key).startswith("GRIB_")}
     array.encoding = {}
+
+
+def _cell_method(variable: Variable, dataset: Dataset) -> str:
+    """Span that a value covers: the hours before its time, the day or the month; "" for an instant."""
+    if dataset.step == "month":
+        return "mean (of the month)"
+    if dataset.step == "day":
+        return f"{dataset.name.rpartition('-')[2]} (of the day)"
+    if not variable.past_hour:
+        return ""
+    if dataset.since_midnight and variable.step == "sum":
+        return "sum (since 00 UTC; at 00 UTC of the day before)"
+    return f"{variable.step} (over the {'hour' if dataset.every == 1 else f'{dataset.every} hours'} before)"

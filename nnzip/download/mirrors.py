@@ -102,7 +102,7 @@ class Mirror:
         short, all_times = field.variable.short_name, part.selection.times
         missing = np.array([], "datetime64[ns]")
         for url, piece in self._pieces(part, field):
-            times = piece.selection.times
+            times, begun = piece.selection.times, has_begun(field.variable, piece.selection)
             first = int(np.searchsorted(all_times, times[0]))
             if checkpoint.holds(short, first, first + times.size):
                 continue
@@ -119,7 +119,7 @@ class Mirror:
                         continue
                     axes = [places[str(d)][a:b] if d == "valid_time" else places[str(d)] for d in variable.dims]
                     values = self._values(lazy, a, b, partial(stored.prepare, name, axes), f"{part.name}: {short}")
-                    gone = np.isin(steps[a:b] // length, stored.lacking(name)) & has_begun(field.variable, times[a:b])
+                    gone = np.isin(steps[a:b] // length, stored.lacking(name)) & begun[a:b]
                     missing = np.append(missing, times[a:b][gone])
                     if allow_gaps or not gone.any():
                         checkpoint.keep(short, first + a, first + b, values)

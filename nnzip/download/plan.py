@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from nnzip.download.addresses import is_averaged
-from nnzip.download.datasets import ERA5
+from nnzip.download.datasets import ERA5, LAND
 from nnzip.download.selection import Selection
 from nnzip.download.variables import Field, Source, check_available
 from nnzip.errors import UsageError
@@ -112,13 +112,17 @@ def plan_notes(selection: Selection, source: Source) -> list[str]:
     if is_averaged(source, selection):
         notes.append(f"{source} at {selection.grid:g} degrees holds averages over cells, not values at points")
     past = [field.variable.short_name for field in selection.fields if field.variable.past_hour]
-    if past and len(selection.hours) < 24 and selection.dataset.step == "hour":
+    if past and selection.dataset.since_midnight:
+        notes.append(
+            f"{', '.join(past)}: sums of {selection.dataset.title} run from 00 UTC, at 00 UTC they are the day's"
+        )
+    elif past and len(selection.hours) * selection.dataset.every < 24 and selection.dataset.step == "hour":
         kept = f"--every {24 // len(selection.hours)}h" if 24 % len(selection.hours) == 0 else "--hours"
         notes.append(
             f"{', '.join(past)}: every value covers the hour before its time, so {kept} keeps "
             f"{len(selection.hours)} hours of 24; leave it out for complete sums"
         )
-    if past and selection.start == ERA5.first:
+    if past and selection.start == ERA5.first and selection.dataset.step == "hour":
         notes.append(f"{', '.join(past)}: ERA5 has no value before {ERA5.first}T07, its first forecast hour")
     given = {str(field) for field in selection.fields}
     widened = [str(f) for fields in level_groups(selection.fields).values() for f in fields if str(f) not in given]
@@ -182,6 +186,13 @@ def _check_source(selection: Selection, source: Source) -> None:
     if source != "cds" and selection.dataset != ERA5:
         raise UsageError(f"{source} has no {selection.dataset.title}: take --source cds")
     check_available(selection.fields, source)
+    for field in selection.fields:
+        variable, is_land = field.variable, selection.dataset.name == LAND.name
+        if (is_land and not variable.land) or (not is_land and variable.stream == "land"):
+            other = ERA5.name if is_land else LAND.name
+            raise UsageError(
+                f"{selection.dataset.title} has no {variable.short_name} ({variable.cds_name}): take --dataset {other}"
+            )
     if source in _PERIODS:
         first, last = _PERIODS[source]
         if selection.start < first or selection.end > last:

@@ -3,7 +3,8 @@
 Columns: short_name is that of ECMWF's NetCDF files (cfVarName of ecCodes), cds_name that of the Climate Data Store,
 cf_name the CF standard name, grib_name ECMWF's shortName; step is instant, static (no change in time), or a sum, mean,
 maximum or minimum over the hour that ends at the time; missing says where values are missing by nature ("land", or
-"often": no cloud, no third swell); arco and wb2 are the names in these stores, ncar the path code of dataset d633000
+"often": no cloud, no third swell); land is the name in ERA5-Land, which has some that ERA5 lacks (stream "land"); arco
+and wb2 are the names in these stores, ncar the path code of dataset d633000
 (table, number and mnemonic); series says that the Climate Data Store has the variable as time series of points.
 Sources: docs/download.md.
 """
@@ -41,9 +42,10 @@ class Variable:
     units: str
     levels: Literal["surface", "pressure"]
     step: Literal["instant", "static", "sum", "mean", "maximum", "minimum"]
-    stream: Literal["atmosphere", "wave"]
+    stream: Literal["atmosphere", "wave", "land"]
     param_id: int
     missing: Literal["", "land", "often"]
+    land: str
     arco: str
     wb2: str
     ncar: str
@@ -68,7 +70,7 @@ class Variable:
     @property
     def names(self) -> tuple[str, ...]:
         """Every name but the CF one, which several variables share."""
-        return (self.short_name, self.cds_name, self.grib_name, *self.also)
+        return (self.short_name, self.cds_name, self.grib_name, *([self.land] if self.land else []), *self.also)
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def _find(name: str, with_level: bool) -> Variable:
     matches = [variable for variable in VARIABLES if lowered in variable.names]
     matches = matches or [variable for variable in VARIABLES if lowered and lowered == variable.cf_name]
     if len(matches) > 1:
+        matches = [v for v in matches if v.stream != "land"] or matches
         matches = [v for v in matches if v.pressure == with_level and v.step == "instant"] or matches
         matches = [v for v in matches if v.pressure == with_level] or matches
     if len(matches) == 1:

@@ -139,25 +139,25 @@ def test_another_grid_or_area_is_refused(change: object, message: str) -> None:
 def test_every_variable_is_checked_for_empty_times() -> None:
     asked = part("t2m,sst,cbh")
     content = tidy(whole(["t2m", "sst", "cbh"]), asked)
-    assert not find_gaps(content, asked.selection.fields)
+    assert not find_gaps(content, asked.selection)
     content["sst"] = xr.full_like(content.sst, np.nan)  # an area without sea
     content.cbh[1:3] = np.nan  # no cloud
-    assert not find_gaps(content, asked.selection.fields)
+    assert not find_gaps(content, asked.selection)
     content.t2m[2] = np.nan
     content.sst[0] = 290.0
-    gaps = find_gaps(content, asked.selection.fields)
+    gaps = find_gaps(content, asked.selection)
     assert [(gap.name, gap.times.size) for gap in gaps] == [("t2m", 1), ("sst", 3)]
     with pytest.raises(InputError, match=r"here: t2m has no value at 1 of 4 times: 2016-10-01T12:00; sst has no value"):
         refuse_gaps(gaps, 4, "here")
     content["t2m"] = xr.full_like(content.t2m, np.nan)  # all of it
-    assert find_gaps(content, asked.selection.fields)[0].times.size == 4
+    assert find_gaps(content, asked.selection)[0].times.size == 4
 
 
 def test_an_empty_level_is_a_gap_of_its_own() -> None:
     asked = part("z@850,500,300")
     content = tidy(whole(["z"], (850, 500, 300)), asked)
     content.z[1, 2] = np.nan
-    (gap,) = find_gaps(content, asked.selection.fields)
+    (gap,) = find_gaps(content, asked.selection)
     assert gap.describe(4) == "z@300 has no value at 1 of 4 times: 2016-10-01T06:00"
 
 
@@ -170,6 +170,6 @@ def test_sums_begin_at_seven_on_the_first_day_of_era5() -> None:
     found = tidy(held, asked)
     assert found.sizes["valid_time"] == 24
     assert found.tp[:7].isnull().all()
-    assert not find_gaps(found, asked.selection.fields)
+    assert not find_gaps(found, asked.selection)
     with pytest.raises(InputError, match="1 of 17 times are missing"):
         tidy(held.isel(valid_time=slice(1, None)), asked)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import random
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -70,7 +71,7 @@ class CdsServer(LocalServer):
 
     An int is that HTTP status, a dict an error of the service (with a key Retry-After: that header), "page" a page of
     a proxy, "silence" no reply at all, None the usual reply. `queue_limit`: jobs that may wait or run at a time.
-    `before`: called before a route replies, with the job.
+    `before`: called before a route replies, with the job. `chaos`: one request in five fails, in a way that this draws.
     """
 
     statuses: list[str] = field(default_factory=lambda: ["accepted", "running", "successful"])
@@ -87,6 +88,8 @@ class CdsServer(LocalServer):
     checksum: str | None = None
     etag_suffix: str = ""
     further_bytes: int = 0
+    chaos: random.Random | None = None
+    disturbed: int = 0
 
     def __post_init__(self) -> None:
         self._start(type("Handler", (_Handler,), {"state": self}))
@@ -111,6 +114,7 @@ _FORMS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "reanalysis-era5-pressure-levels": (set(), {}),
     "reanalysis-era5-land": (set(), {}),
     "reanalysis-era5-single-levels-monthly-means": ({"day"}, {"product_type": ["monthly_averaged_reanalysis"]}),
+    "reanalysis-era5-pressure-levels-monthly-means": ({"day"}, {"product_type": ["monthly_averaged_reanalysis"]}),
     "derived-era5-single-levels-daily-statistics": ({"time"}, {**_HOURLY, **_STATISTICS}),
     POINTS: ({"year", "month", "day", "time"}, {}),
 }
@@ -166,6 +170,15 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._route("POST")
 
+    def _disturb(self, route: str) -> None:
+        """Let one request in five fail."""
+        chaos = self.state.chaos
+        if chaos is not None and chaos.random() < 0.2:
+            ways = [500, 502, 503, {"title": "slow down", "status": 429, "Retry-After": "0"}]
+            further = [Cut(chaos.randrange(8000)), Corrupt()] if route == "file" else ["silence"]
+            self.state.faults[route].insert(0, chaos.choice([*ways, *further]))
+            self.state.disturbed += 1
+
     def _route(self, method: str) -> None:
         path = urlsplit(self.path).path  # a proxy is asked for whole addresses
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -184,6 +197,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         return self._json({"type": "not found", "title": "not found", "status": 404}, 404)
 
     def _submit(self, dataset: str, request: dict[str, Any]) -> None:
+        self._disturb("submit")
         if self.headers.get("PRIVATE-TOKEN") != "secret":
             return self._json(BAD_KEY, 401)
         self.state.submitted.append((dataset, request))
@@ -207,6 +221,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         return self._json(self._info(number, "accepted", "monitor"), 201)
 
     def _status(self, number: str) -> None:
+        self._disturb("status")
         if self._fault("status", number):
             return None
         job = self.state.jobs.get(number)
@@ -216,6 +231,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         return self._json(self._info(number, status, "self"))
 
     def _results(self, number: str) -> None:
+        self._disturb("results")
         if self._fault("results", number):
             return None
         job = self.state.jobs[number]
@@ -240,6 +256,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             if start >= len(content):
                 return self._json({"title": "range not satisfiable"}, 416)
         if method == "GET":
+            self._disturb("file")
             self.state.ranges.append(self.headers.get("Range", ""))
             if "file" in self.state.before:
                 self.state.before["file"](self.state.jobs[number])
