@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnzip.download.addresses import address
 from nnzip.download.cds_request import dataset_of, request_of
 from nnzip.download.cost import transferred_bytes
 from nnzip.download.parsing import parse_selection, snapped_note
@@ -333,3 +334,12 @@ def test_every_time_of_every_field_is_in_one_part(
     for times in found.values():
         np.testing.assert_array_equal(times, selection.times)
     assert len({part.name for part in parts}) == len(parts)
+
+
+def test_weatherbench2_at_one_and_a_half_degrees() -> None:
+    selection = parse_selection(["t2m"], "2016-10-01", "2016-10-01", every="6h", grid=1.5)
+    assert "240x121_equiangular_with_poles_conservative.zarr" in address("wb2", selection)
+    assert "averages over cells" in plan_notes(selection, "wb2")[0]
+    selection = parse_selection(["t2m"], "2016-10-01", "2016-10-01", every="6h", grid=1)
+    assert "1440x721" in address("wb2", selection)
+    assert address("arco", selection).startswith("https://storage.googleapis.com/gcp-public-data-arco-era5/")

@@ -106,7 +106,9 @@ def test_a_zarr_store_is_resumed_part_by_part(cds: CdsServer, tmp_path: Path, nn
 COMPRESS = ("--compress", "--max-error", "t2m=0.1K,tp=0.1mm", "--effort", "fast")
 
 
-def test_months_become_archives_within_their_bounds(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+def test_months_become_archives_within_their_bounds_also_when_killed(
+    cds: CdsServer, tmp_path: Path, nnzip: Nnzip
+) -> None:
     held: list[int] = []
     cds.before["file"] = lambda _: held.append(sum(1 for _ in tmp_path.rglob("*.nc")))
     nnzip("download", *MONTHS, *COMPRESS, "-o", tmp_path / "archives")
@@ -121,18 +123,20 @@ def test_months_become_archives_within_their_bounds(cds: CdsServer, tmp_path: Pa
         assert float(abs(back.t2m - whole.t2m).max()) <= 0.1
         assert float(abs(back.tp - whole.tp).max()) <= 1e-4
         assert "Copernicus" in back.attrs["attribution"]
-
-
-def test_archives_are_resumed_and_recognised(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
-    kill_at(cds, "03", "file", (*MONTHS, *COMPRESS), tmp_path)
-    assert len(list(tmp_path.glob("*.nnz"))) == 2
-    nnzip("download", *MONTHS, *COMPRESS, "-o", tmp_path)
-    assert len(cds.submitted) == 3
-    assert len(list(tmp_path.iterdir())) == 3
-    nnzip("download", *MONTHS, *COMPRESS, "-o", tmp_path)
-    assert len(cds.submitted) == 3
-    result = nnzip("download", *MONTHS, "--compress", "--max-error", "0.2K", "--effort", "fast", "-o", tmp_path, code=2)
-    assert "exists already and holds something else" in result.stderr
+    kill_at(cds, "03", "file", (*MONTHS, *COMPRESS), tmp_path / "killed")
+    asked = len(cds.submitted)
+    assert len(list((tmp_path / "killed").glob("*.nnz"))) == 2
+    for _ in range(2):
+        nnzip("download", *MONTHS, *COMPRESS, "-o", tmp_path / "killed")
+        assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == names
+    assert len(cds.submitted) == asked  # found again, then all is there
+    for name in names:
+        nnzip("decompress", tmp_path / "killed" / name, "-o", tmp_path / "killed.nc", "-f")
+        with open_dataset(tmp_path / "killed.nc") as back, open_dataset(tmp_path / f"{name}.nc") as whole:
+            np.testing.assert_array_equal(back.t2m, whole.t2m)
+            np.testing.assert_array_equal(back.tp, whole.tp)
+    other = ("--compress", "--max-error", "0.2K", "--effort", "fast", "-o", tmp_path / "killed")
+    assert "exists already and holds something else" in nnzip("download", *MONTHS, *other, code=2).stderr
 
 
 def test_levels_and_surface_in_one_archive(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:

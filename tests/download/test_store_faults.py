@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,26 @@ def test_the_account_of_the_new_client(
     monkeypatch.setenv("ECMWF_DATASTORES_KEY", "secret")
     nnzip("download", "t2m", *DAYS, "-o", tmp_path / "out")
     assert len(cds.submitted) == 1
+
+
+def test_a_certificate_of_ones_own(tmp_path: Path, nnzip: Nnzip, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`verify: 0` holds for the questions and for the file."""
+    made = tmp_path / "own.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    subprocess.run([*command, "-keyout", made, "-out", tmp_path / "c.pem"], check=True, capture_output=True)
+    made.write_text(made.read_text() + (tmp_path / "c.pem").read_text())
+    server = CdsServer(certificate=made)
+    for name in ("URL", "KEY"):
+        monkeypatch.delenv(f"CDSAPI_{name}", raising=False)
+    monkeypatch.setenv("CDSAPI_RC", str(tmp_path / "rc"))
+    try:
+        (tmp_path / "rc").write_text(f"url: {server.url}\nkey: secret\n")
+        result = nnzip("download", "t2m", *DAYS, "-o", tmp_path / "out", code=6)
+        assert "certificate verify failed" in result.stderr
+        (tmp_path / "rc").write_text(f"url: {server.url}\nkey: secret\nverify: 0\n")
+        nnzip("download", "t2m", *DAYS, "-o", tmp_path / "out")
+    finally:
+        server.close()
 
 
 def test_every_transfer_goes_through_the_proxy(

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,6 +89,7 @@ class CdsServer(LocalServer):
     checksum: str | None = None
     etag_suffix: str = ""
     further_bytes: int = 0
+    certificate: Path | None = None
     chaos: random.Random | None = None
     disturbed: int = 0
 
@@ -313,7 +315,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         }  # fmt: skip
 
     def _origin(self) -> str:
-        return f"http://{self.headers['Host']}"
+        return f"{self.state.scheme}://{self.headers['Host']}"
 
     def _json(self, content: dict[str, Any], status: int = 200) -> None:
         headers = {key: content[key] for key in ("Retry-After",) if key in content}
