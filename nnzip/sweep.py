@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nnzip.codec import compress
+from nnzip.compress import compress
 from nnzip.data.conventions import blocks, read_values
 from nnzip.errors import UsageError
 from nnzip.progress import Progress, ProgressCallback
@@ -219,5 +219,5 @@ def _part(progress: ProgressCallback | None, number: int, count: int) -> Progres
     if progress is None:
         return None
     return lambda moment: progress(
-        Progress(f"{number + 1} of {count}", (number + moment.fraction) / count, moment.loss, moment.errors)
+        Progress(f"{number + 1} of {count}", (number + moment.fraction) / count)
     )

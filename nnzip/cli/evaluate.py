@@ -119,7 +119,7 @@ class _Opened:
     @classmethod
     def of(cls, path: Path, name: str, device: str, stored: int, files: ExitStack) -> _Opened:
         """Opened for as long as `files` is. stored: bytes of the original's files."""
-        from nnzip.codec import open_archive
+        from nnzip.read import open_archive
         from nnzip.data.opening import open_dataset
 
         if not is_archive(path):
@@ -212,12 +212,12 @@ def is_archive(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as file:
-        return "manifest.json" in file.namelist()
+        return MANIFEST_MEMBER in file.namelist()
 
 
 def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
     """What the metrics need to know of bytes: the file's, the source's as float32, and each layer's."""
-    from nnzip.container.zip import ArchiveReader
+    from nnzip.container.reader import ArchiveReader
 
     with ArchiveReader(path) as reader:
         layers = layer_bytes(manifest, reader.sizes(), path.stat().st_size)

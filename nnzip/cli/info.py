@@ -31,7 +31,7 @@ def info(
 ) -> None:
     """Show what an archive holds: variables, sizes, errors, coordinates, configuration."""
     with session(quiet=quiet, verbose=verbose) as terminal:
-        from nnzip.container.zip import ArchiveReader
+        from nnzip.container.reader import ArchiveReader
 
         refuse_data(archive)
         with ArchiveReader(archive) as reader:

@@ -162,7 +162,7 @@ class Terminal:
         from nnzip.progress import Progress
 
         start, stop = share
-        return lambda fraction: progress(Progress(stage, start + (stop - start) * fraction, None, {}))
+        return lambda fraction: progress(Progress(stage, start + (stop - start) * fraction))
 
 
 def _update(bar: ProgressBar, task: TaskID, progress: Progress) -> None:

@@ -21,10 +21,10 @@ def verify(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Check an archive: every checksum, every layer, every decoded value."""
+    """Check an archive: every checksum, every tile, every decoded value."""
     with session(quiet=quiet, verbose=verbose) as terminal:
         refuse_data(archive)
-        from nnzip.verification import verify as run
+        from nnzip.read import verify as run
 
         with terminal.progress() as progress:
             result = run(archive, device=device.value, progress=progress)
