@@ -35,9 +35,7 @@ def numbers(stored: dict[str, Any], shape: tuple[int, ...], arrays: bytes) -> li
     values: list[Any] = stored.get("values", [])
     kind, width = stored["dtype"][0], int(stored["dtype"][1:])
     offset, length = stored.get("offset", 0), stored.get("length", 0)
-    code = {"f2": "e", "f4": "f", "f8": "d", "i1": "b", "u1": "B", "i2": "h", "i4": "i", "i8": "q"}.get(
-        stored["dtype"], "I"
-    )
+    code = {"f2": "e", "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8": "q"}.get(stored["dtype"], "I")
     if coding == "list":
         found = values if len(values) == count else values * count
         return found if kind == "U" else [struct.unpack(f"<{code}", struct.pack(f"<{code}", v))[0] for v in found]
@@ -56,10 +54,9 @@ def numbers(stored: dict[str, Any], shape: tuple[int, ...], arrays: bytes) -> li
     data = arrays[offset : offset + length]
     element = 4 * width if kind == "U" else width
     size = 4 if kind == "U" and coding.startswith("delta") else element
-    if coding != "plain":
-        planes = zlib.decompress(data, -15)
-        many = len(planes) // size
-        data = bytes(planes[plane * many + i] for i in range(many) for plane in range(size))
+    planes = zlib.decompress(data, -15)
+    many = len(planes) // size
+    data = bytes(planes[plane * many + i] for i in range(many) for plane in range(size))
     if coding.startswith("delta"):
         bits = [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data), size)]
         for _ in range(1 if coding == "delta" else 2):
@@ -96,7 +93,6 @@ RANDOM = np.random.default_rng(0)
         (np.add.accumulate(np.full(40, 0.1)), "sum"),
         (np.array([1000, 925, 850, 700, 500], np.float32), "list"),
         (np.array(["0001"] * 9), "list"),
-        (RANDOM.integers(0, 256, 40).astype(np.uint8), "plain"),
         (RANDOM.integers(0, 1000, 100).astype(np.int32) * 7, "shuffle"),
         (np.cumsum(RANDOM.integers(0, 9, 300)), "delta"),
         ((np.arange(300) ** 2 + RANDOM.integers(0, 2, 300)).astype(np.int32), "delta2"),

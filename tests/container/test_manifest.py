@@ -10,7 +10,7 @@ import pytest
 
 from nnzip.container.arrays import ArrayStore
 from nnzip.container.checks import check_manifest
-from nnzip.container.deflate import deflate, inflate_first, manifest_dictionary
+from nnzip.container.deflate import inflate_first, manifest_dictionary
 from nnzip.container.manifest import (
     AchievedErrors,
     CompressedVariable,
@@ -22,7 +22,7 @@ from nnzip.container.manifest import (
 )
 from nnzip.container.packing import pack, unpack
 from nnzip.errors import CorruptArchiveError, InputError, NewerFormatError
-from tests.support.archive_examples import TILES, example_manifest
+from tests.support.archive_examples import TILES, example_manifest, packed
 
 FILE_BYTES = 5000
 
@@ -34,10 +34,6 @@ def example(**changes: Any) -> Manifest:
 def text_of(manifest: Manifest) -> bytes:
     """The JSON in a packed manifest."""
     return inflate_first(pack(manifest, b"")[1:], 1 << 20, manifest_dictionary())[0]
-
-
-def packed(text: bytes, arrays: bytes = b"") -> bytes:
-    return b"\3" + deflate(text, manifest_dictionary()) + arrays
 
 
 def read(data: bytes) -> Manifest:
@@ -184,10 +180,10 @@ def test_not_a_packed_manifest(data: bytes) -> None:
         ("lossless.sst", {"data": {"dtype": "f4", "values": [1]}}, '"sst" is declared twice'),
         ("coordinates.lat.dims", ["lon"], 'name of the dimension "lat"'),
         ("coordinates.lat.data.dtype", "object", "dtype"),
-        ("coordinates.time.data", {"dtype": "f8", "coding": "plain", "offset": 190, "length": 20}, "which have 200"),
+        ("coordinates.time.data", {"dtype": "f8", "coding": "shuffle", "offset": 190, "length": 20}, "which have 200"),
         (
             "coordinates.time.data",
-            {"dtype": "f8", "coding": "plain", "offset": 5, "length": 48},
+            {"dtype": "f8", "coding": "shuffle", "offset": 5, "length": 48},
             r"begins at byte 5 of the arrays, where masks\[0\] has not ended",
         ),
         ("coordinates.time.data.length", 1 << 39, "of the arrays"),
