@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from nnzip.compress import compress
 from nnzip.data.conventions import blocks, read_values
 from nnzip.errors import UsageError
 from nnzip.progress import Progress, ProgressCallback
+from nnzip.request.options import Options
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult
 
@@ -116,6 +117,7 @@ def sweep(
     notes: dict[str, None] = {}
     ranges: dict[str, float] = {}
     refusal: UsageError | None = None
+    options = Options(variables=None if variables is None else tuple(variables), effort=effort, seed=seed)
     source_bytes = 0
     with tempfile.TemporaryDirectory(prefix="nnzip-sweep-") as directory:
         for number, goal in enumerate(goals):
@@ -123,10 +125,7 @@ def sweep(
                 result = compress(
                     dataset,
                     Path(directory) / "sweep.nnz",
-                    goal.target(),
-                    variables=variables,
-                    effort=effort,
-                    seed=seed,
+                    replace(options, target=goal.target()),
                     device=device,
                     overwrite=True,
                     progress=_part(progress, number, len(goals)),
@@ -218,6 +217,4 @@ def _part(progress: ProgressCallback | None, number: int, count: int) -> Progres
     """A callback for one compression out of `count`, which fills its part of the bar."""
     if progress is None:
         return None
-    return lambda moment: progress(
-        Progress(f"{number + 1} of {count}", (number + moment.fraction) / count)
-    )
+    return lambda moment: progress(Progress(f"{number + 1} of {count}", (number + moment.fraction) / count))

@@ -34,7 +34,7 @@ def decompress(
     preview: Annotated[
         int,
         typer.Option(
-            help="2, 4 or 8: every so many rows and columns, smoothed, from the coarse part of each tile; no bound holds.",
+            help="2, 4 or 8: every so many rows and columns, smoothed, read from the coarse parts; no bound holds.",
             metavar="N",
         ),
     ] = 1,

@@ -41,7 +41,7 @@ class DownloadWatcher:
             from nnzip.progress import Progress
 
             text = stage if done is None else f"{stage} {_amount(done, total)}"
-            self._progress(Progress(text, done / total if done and total else 0.0, None, {}))
+            self._progress(Progress(text, done / total if done and total else 0.0))
         elif now - self._logged >= _LOG_SECONDS:
             self._logged = now
             self._terminal.message(stage if done is None else f"{stage}: {self._pace(done, total, now)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.info import layer_bytes
+from nnzip.cli.info import member_bytes
 from nnzip.cli.outputs import REPORT, check_file
 from nnzip.cli.terminal import session
 from nnzip.errors import UsageError, VerificationError
@@ -119,8 +119,8 @@ class _Opened:
     @classmethod
     def of(cls, path: Path, name: str, device: str, stored: int, files: ExitStack) -> _Opened:
         """Opened for as long as `files` is. stored: bytes of the original's files."""
-        from nnzip.read import open_archive
         from nnzip.data.opening import open_dataset
+        from nnzip.read import open_archive
 
         if not is_archive(path):
             return cls(name, files.enter_context(open_dataset(path)), None, {}, {})
@@ -211,6 +211,8 @@ def is_archive(path: Path) -> bool:
         return True
     if not zipfile.is_zipfile(path):
         return False
+    from nnzip.container.reader import MANIFEST_MEMBER
+
     with zipfile.ZipFile(path) as file:
         return MANIFEST_MEMBER in file.namelist()
 
@@ -220,7 +222,7 @@ def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
     from nnzip.container.reader import ArchiveReader
 
     with ArchiveReader(path) as reader:
-        layers = layer_bytes(manifest, reader.sizes(), path.stat().st_size)
+        layers = member_bytes(manifest, reader.sizes(), path.stat().st_size)
     return {
         "file_bytes": path.stat().st_size,
         "source_bytes": manifest.source.bytes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,6 @@ from nnzip.report import numbers
 if TYPE_CHECKING:
     from nnzip.container.manifest import Manifest, RawVariable
 
-LAYERS = ("field", "detail", "corrections")
 TIME_UNITS = re.compile(r"(days|hours|minutes|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:]{5,8})?)")
 STANDARD_CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
@@ -54,38 +54,32 @@ def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str,
         "ratio": manifest.source.bytes / file_bytes,
         "format": manifest.format,
         "nnzip": manifest.nnzip,
-        "source": {"float32_bytes": manifest.source.bytes, "digest": manifest.source.digest},
+        "source": {"float32_bytes": manifest.source.bytes, "digest": manifest.source.digest.hex()},
         "dims": dict(manifest.dims),
         "variables": {name: _compressed(manifest, name) for name in manifest.variables},
-        "lossless": {name: _raw(variable) for name, variable in manifest.lossless.items()},
-        "coordinates": {name: _raw(variable) for name, variable in manifest.coordinates.items()},
-        "layers": layer_bytes(manifest, sizes, file_bytes),
-        "segments": [len(group.segments) for group in manifest.groups],
+        "lossless": {name: _raw(manifest, variable) for name, variable in manifest.lossless.items()},
+        "coordinates": {name: _raw(manifest, variable) for name, variable in manifest.coordinates.items()},
+        "parts": member_bytes(manifest, sizes, file_bytes),
         "configuration": manifest.configuration,
         "attributes": dict(manifest.attrs),
     }
 
 
-def layer_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
-    """Bytes of each layer, of coordinates with masks ("arrays"), and of the rest (manifest and ZIP directory)."""
-    layers = dict.fromkeys((*LAYERS, "arrays"), 0)
-    for segment in (segment for group in manifest.groups for segment in group.segments):
-        layers["field"] += sizes[segment.field] if segment.field else 0
-        layers["detail"] += sum(sizes[member] for member in segment.detail)
-        layers["corrections"] += sum(sizes[member] for member in segment.corrections if member)
-    for mask, segment in ((group.mask, group.segments[0]) for group in manifest.groups if group.mask):
-        if mask.member in (segment.field, *segment.detail):  # the mask follows the layer
-            layers["field" if mask.member == segment.field else "detail"] -= mask.length
-            layers["arrays"] += mask.length
-    of_layers = {
-        name
-        for group in manifest.groups
-        for segment in group.segments
-        for name in (segment.field, *segment.detail, *segment.corrections)
-    }
-    layers["arrays"] += sum(sizes[member] for member in manifest.members() - of_layers)
-    layers["manifest"] = file_bytes - sum(layers.values())
-    return layers
+def member_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
+    """Bytes of the tiles of each variable, of coordinates with masks ("arrays"), and of the rest ("manifest", with the
+    ZIP records)."""
+    found = dict.fromkeys(manifest.variables, 0)
+    names = list(found)
+    for member, size in sizes.items():
+        number, point, _ = member.partition(".")
+        if point:
+            found[names[int(number)]] += size
+    ranges = {(mask.offset, mask.length) for mask in manifest.masks}
+    raw = (*manifest.coordinates.values(), *manifest.lossless.values())
+    ranges |= {(variable.data.offset, variable.data.length) for variable in raw}
+    found["arrays"] = sum(length for _, length in ranges)
+    found["manifest"] = file_bytes - sum(found.values())
+    return found
 
 
 def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
@@ -106,17 +100,19 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
             for p in variable.promises
         ],
         "promise_bytes": variable.promise_bytes,
+        "tile": [max(lengths) for lengths in manifest.pieces(variable)],
+        "tiles": prod(len(lengths) for lengths in manifest.pieces(variable)),
     }
 
 
-def _raw(variable: RawVariable) -> dict[str, Any]:
+def _raw(manifest: Manifest, variable: RawVariable) -> dict[str, Any]:
     return {
         "dims": list(variable.dims),
-        "shape": list(variable.data.shape),
+        "shape": list(manifest.shape(variable.dims)),
         "dtype": _dtype_name(variable.data.dtype),
         "units": variable.attrs.get("units"),
         "calendar": variable.attrs.get("calendar"),
-        "extent": _extent(variable),
+        "extent": _extent(manifest, variable),
     }
 
 
@@ -128,13 +124,15 @@ def _dtype_name(dtype: str) -> str:
     return "text" if found.kind in "OSU" else found.name
 
 
-def _extent(variable: RawVariable) -> list[float] | None:
-    """First and last value of a coordinate that is stored as a formula of two numbers (see archive/arrays.py)."""
-    array = variable.data
-    if len(array.values) != 2 or len(array.shape) != 1:
+def _extent(manifest: Manifest, variable: RawVariable) -> list[float] | None:
+    """First and last value of a coordinate that is stored as a formula or a list of numbers (container/arrays.py)."""
+    from nnzip.container.arrays import decode_array
+
+    shape = manifest.shape(variable.dims)
+    if len(shape) != 1 or variable.data.length or variable.data.dtype.startswith("U") or not shape[0]:
         return None
-    first, second = array.values
-    return [first, first + (array.shape[0] - 1) * second] if array.coding == "step" else [first, second]
+    values = decode_array(variable.data, shape, b"")
+    return [float(values[0]), float(values[-1])]
 
 
 def show(terminal: Terminal, content: dict[str, Any]) -> None:
@@ -168,10 +166,10 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
     )
     terminal.data("")
     terminal.table(
-        ("layer", "size", "share"),
+        ("part", "size", "share"),
         [
             (name, numbers.file_size(count), f"{100 * count / content['bytes']:.1f} %")
-            for name, count in content["layers"].items()
+            for name, count in content["parts"].items()
             if count
         ],
         right=(1, 2),

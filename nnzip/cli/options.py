@@ -29,13 +29,6 @@ class Effort(StrEnum):
     BEST = "best"
 
 
-class Layer(StrEnum):
-    """Which layers are decoded."""
-
-    ALL = "all"
-    FIELD = "field"
-
-
 class Mode(StrEnum):
     """Whether tiles may stand on a base they share."""
 

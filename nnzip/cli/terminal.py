@@ -166,12 +166,7 @@ class Terminal:
 
 
 def _update(bar: ProgressBar, task: TaskID, progress: Progress) -> None:
-    parts = [] if progress.loss is None else [f"loss {progress.loss:.3g}"]
-    errors = list(progress.errors.items())[:ERRORS_SHOWN]
-    parts += [f"{name} {numbers.quantity(error, units)}" for name, (error, units) in errors]
-    if len(progress.errors) > ERRORS_SHOWN:
-        parts.append("...")
-    bar.update(task, completed=progress.fraction, description=progress.stage, state="  ".join(parts))
+    bar.update(task, completed=progress.fraction, description=progress.stage)
 
 
 def _finite(content: object) -> object:

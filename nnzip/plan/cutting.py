@@ -62,9 +62,9 @@ def whole(shape: Shape) -> Box:
 def cut(shape: Shape, limits: Limits = (None, None, None, None)) -> Sizes:
     """Lengths of the pieces of each axis: the fewest cuts that leave tiles of at most TILE_VALUES.
 
-    A cut costs 12 per time step of the record, 4 per channel, 1.5 per row or column. Where `limits` says nothing, a time
-    piece is so long that reading a map decodes at most 2^26 values of a channel. Rows and columns are cut at multiples
-    of 8, so that previews of tiles join.
+    A cut costs 12 per time step of the record, 4 per channel, 1.5 per row or column. Where `limits` says nothing, a
+    time piece is so long that reading a map decodes at most 2^26 values of a channel. Rows and columns are cut at
+    multiples of 8, so that previews of tiles join.
     """
     longest_time = max(_MAP_VALUES // (shape[2] * shape[3]), 1)
     longest = [

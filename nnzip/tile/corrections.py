@@ -9,8 +9,6 @@ unit.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import prod
 from typing import NamedTuple
 
 import msgspec
@@ -95,11 +93,9 @@ class Wrong(NamedTuple):
 def encode_corrections(parts: list[Wrong], bound: float, shape: Shape, device: Device = None) -> bytes:
     """Corrections of a tile for wrong points in raster order; empty where there are none. `bound`: the scale of the
     units. Cost: a few passes over the points, and `encode_fixes`."""
-    positions, before, low, high, stored = (
-        (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else ([],) * 5
-    )
-    if not len(positions):
+    if not any(part.positions.size for part in parts):
         return b""
+    positions, before, low, high, stored = (np.concatenate(column) for column in zip(*parts, strict=True))
     multiples = np.zeros(positions.size, dtype=np.int64)
     blocks = []
     for unit, members in _blocks((high - low) / bound):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +41,7 @@ def decode_exact(data: bytes, head: TileHeader) -> NDArray[np.floating]:
     return np.frombuffer(decoded, dtype=kind).reshape(head.shape).astype(head.dtype)
 
 
-def _codec():  # type: ignore[no-untyped-def]
+def _codec() -> Any:
     from numcodecs import Blosc
 
     return Blosc(cname="zstd", clevel=7, shuffle=Blosc.BITSHUFFLE)
