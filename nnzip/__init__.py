@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from nnzip.version import __version__
 
 if TYPE_CHECKING:
-    from nnzip.codec import compress, decompress, open_archive
+    from nnzip.compress import compress
     from nnzip.data.opening import open_dataset
     from nnzip.errors import NnzipError
     from nnzip.evaluate.evaluate import evaluate
-    from nnzip.plan.budget import Target
     from nnzip.progress import Progress
-    from nnzip.reader import Archive
+    from nnzip.read import Archive, decompress, open_archive, verify
+    from nnzip.request.options import Options
     from nnzip.request.promises import (
         BlockExtremes,
         ExceedanceSet,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
         ThresholdTolerance,
         parse_promise,
     )
+    from nnzip.request.target import Target
     from nnzip.result import CompressionResult
     from nnzip.sample.sample import make_sample
-    from nnzip.verification import verify
 
 __all__ = [
     "Archive",
@@ -43,6 +43,7 @@ __all__ = [
     "CompressionResult",
     "ExceedanceSet",
     "NnzipError",
+    "Options",
     "Progress",
     "RegionTolerance",
     "TailTolerance",
@@ -60,24 +61,25 @@ __all__ = [
 ]
 
 _HOME = {
-    "Archive": "nnzip.reader",
+    "Archive": "nnzip.read",
     "BlockExtremes": "nnzip.request.promises",
     "CompressionResult": "nnzip.result",
     "ExceedanceSet": "nnzip.request.promises",
     "NnzipError": "nnzip.errors",
+    "Options": "nnzip.request.options",
     "Progress": "nnzip.progress",
     "RegionTolerance": "nnzip.request.promises",
     "TailTolerance": "nnzip.request.promises",
-    "Target": "nnzip.plan.budget",
+    "Target": "nnzip.request.target",
     "ThresholdTolerance": "nnzip.request.promises",
-    "compress": "nnzip.codec",
-    "decompress": "nnzip.codec",
+    "compress": "nnzip.compress",
+    "decompress": "nnzip.read",
     "evaluate": "nnzip.evaluate.evaluate",
     "make_sample": "nnzip.sample.sample",
-    "open_archive": "nnzip.codec",
+    "open_archive": "nnzip.read",
     "open_dataset": "nnzip.data.opening",
     "parse_promise": "nnzip.request.promises",
-    "verify": "nnzip.verification",
+    "verify": "nnzip.read",
 }
 
 

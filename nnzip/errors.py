@@ -6,7 +6,8 @@
     ├── CorruptArchiveError     4  the archive is damaged, or is no archive
     ├── VerificationError       5  a bound or a verification failed
     ├── UnavailableError        6  needs a device or a package this machine lacks, or a server that does not answer
-    │   └── NewerFormatError    6  needs a newer nnzip
+    │   ├── NewerFormatError    6  needs a newer nnzip
+    │   └── OldFormatError      6  needs an older nnzip
     └── ResourceError           7  disk full, no permission, out of memory
 
 A message says what was wrong, where, and what to do about it. What succeeds in another way than asked for (a device
@@ -54,6 +55,10 @@ class UnavailableError(NnzipError):
 
 class NewerFormatError(UnavailableError):
     """The archive was written by a newer nnzip."""
+
+
+class OldFormatError(UnavailableError):
+    """The archive was written by an nnzip before its first release."""
 
 
 class ResourceError(NnzipError):

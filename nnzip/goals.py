@@ -1,121 +1,98 @@
-"""What an archive shall reach: from what the user wishes to numbers for every variable, and how a segment does."""
+"""From the goals of an archive to the goal of each tile."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import xarray as xr
+from numpy.typing import NDArray
 
-from nnzip.comparison import area_weights
-from nnzip.data.grouping import Group
-from nnzip.describe import Survey
-from nnzip.errors import UsageError
-from nnzip.field.fit import FitOptions, Report
-from nnzip.plan.budget import Target
-from nnzip.promise import promise, require_bounds, require_rmse, rmse_targets
-from nnzip.promises.constraints import Held
-from nnzip.promises.resolve import check_requests
-from nnzip.request.extremes import Extremes, parse_extremes, require_variables, tail_options
-from nnzip.request.promises import Request, parse_promise
-from nnzip.result import Findings
-from nnzip.segment import Coded, Segment, code_to_rmse, code_within_bounds, code_within_budget
-from nnzip.tile.corrector import Bounds
+from nnzip.container.manifest import tile_member
+from nnzip.container.zip import MEMBER_BYTES
+from nnzip.evaluate.weights import latitude_weights
+from nnzip.plan.budget import Rate, allot
+from nnzip.plan.cutting import Box
+from nnzip.promises.goals import BoxPromised, Goals
+from nnzip.survey import Part, Survey, TileSurvey
+from nnzip.tile.budgeted import Scaling
+from nnzip.tile.encode import Goal, Rmse, Size
+from nnzip.tile.scaling import scaling_of
+from nnzip.transform.rates import LARGEST_STEP, SMALLEST_STEP
+from nnzip.transform.stretch import Stretch, TailOptions, choose_stretch
 
-RATIO_TOLERANCE = 0.03
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """A target, and what goes beyond it. Raises UsageError for what does not go together."""
-
-    target: Target
-    promises: Sequence[Request]
-    extremes: Sequence[Extremes]
-    with_field: bool
-
-    @classmethod
-    def of(
-        cls, target: Target, promises: Sequence[Request | str], extremes: Sequence[Extremes | str], with_field: bool
-    ) -> Wishes:
-        """With promises and extremes as objects or as text."""
-        if extremes and not target.limits_size:
-            raise UsageError("extremes go with a ratio or a size: with a bound, promise them a share of it (promises)")
-        requests = [parse_promise(request) if isinstance(request, str) else request for request in promises]
-        if requests and target.max_error is None:
-            raise UsageError(
-                f"{str(requests[0])!r} needs an error bound: ask for a largest error (--max-error) instead of another "
-                "target, which bounds nothing"
-            )
-        tails = [parse_extremes(kept) if isinstance(kept, str) else kept for kept in extremes]
-        return cls(target, requests, tails, with_field)
-
-    def check(self, dataset: xr.Dataset, groups: Sequence[Group]) -> None:
-        """Raise UsageError for variables and units that do not fit, before the data are read."""
-        check_requests(dataset, groups, self.promises)
-        require_variables(self.extremes, groups)
-
-    def resolve(self, dataset: xr.Dataset, groups: Sequence[Group], surveys: Sequence[Survey]) -> Goals:
-        """Raises UsageError for what cannot be kept, with the numbers."""
-        wanted = self.target.max_error
-        bounds = {} if wanted is None else promise(dataset, groups, surveys, wanted, self.promises)
-        return Goals(self, bounds, rmse_targets(dataset, groups, surveys, self.target))
-
-    def configuration(self) -> dict[str, Any]:
-        """For the manifest."""
-        target = self.target
-        wanted: dict[str, Any] = {"ratio": target.ratio, "size": target.size_bytes, "psnr": target.psnr}
-        for key, quantities in (("max_error", target.max_error), ("rmse", target.rmse)):
-            if quantities is not None:
-                wanted[key] = {name or "all": value for name, value in quantities.items()} or "community tolerances"
-        if self.extremes:
-            wanted["extremes"] = [str(kept) for kept in self.extremes]
-        return {key: value for key, value in wanted.items() if value is not None}
+_HEADER = 90  # bytes of a tile beside its streams
+_SAMPLE_VALUES = 1 << 24  # that quantiles are taken from
 
 
-@dataclass(frozen=True)
-class Goals:
-    """Wishes in numbers: `bounds` with promises, or `rmse`, by variable; both empty where the size is the target."""
+class TileGoals:
+    """Goals of all tiles, of which `parts` and `surveys` hold a variable each; `room`: bytes for all of them where the
+    size is the target."""
 
-    wishes: Wishes
-    bounds: Mapping[str, Bounds]
-    rmse: Mapping[str, float]
+    def __init__(self, parts: Sequence[Part], surveys: Sequence[Survey], goals: Goals, room: float) -> None:
+        self._parts, self._surveys, self._goals = parts, surveys, goals
+        self._scalings = [scaling_of(found.mean, found.variance, found.low, found.high) for found in surveys]
+        self._stretches = [self._chosen_stretches(variable) for variable in range(len(parts))]
+        self._sizes = self._allotted(room) if goals.target.limits_size else {}
 
-    def of_segment(self, segment: Segment) -> Goals:
-        """What they ask of a segment, with all that needs in memory."""
-        bounds = {
-            layout.name: self.bounds[layout.name].within(Held(segment.values, part, segment.start))
-            for layout, part in segment.group.parts()
-            if self.bounds
-        }
-        return replace(self, bounds=bounds)
+    def of_tile(self, variable: int, tile: int) -> Goal:
+        """What a tile is to reach."""
+        part, goals = self._parts[variable], self._goals
+        name, box = part.layout.name, part.box(tile)
+        if name in goals.promised:
+            return goals.promised[name].within(box)
+        if goals.rmse.get(name) == 0:
+            return BoxPromised(0.0, (0.0,) * len(box.channels), part.layout.dtype)
+        scaling = self._scaling(variable, tile)
+        if name not in goals.rmse:
+            return Size(self._sizes[variable, tile], scaling)
+        latitude = part.grid.latitude
+        even = goals.target.psnr is not None or not latitude.geographic
+        weights = np.ones(latitude.values.size) if even else latitude_weights(latitude.values)
+        return Rmse(goals.rmse[name], weights[box.slices[2]], scaling)
 
-    def code(self, segment: Segment, budget: float, options: FitOptions, report: Report) -> Coded:
-        """A segment that reaches them; `budget`: bytes that it may take where the size is the target."""
-        names = [layout.name for layout in segment.group.variables]
-        if self.bounds:
-            bounds = [self.bounds[name] for name in names]
-            return code_within_bounds(segment, bounds, options, report, with_field=self.wishes.with_field)
-        if self.rmse:
-            weights = area_weights(segment.group) if self.wishes.target.psnr is None else np.ones(segment.grid.shape[1])
-            return code_to_rmse(segment, [self.rmse[name] for name in names], weights, options, report)
-        tails = tail_options(self.wishes.extremes, segment.group)
-        return code_within_budget(segment, budget, replace(options, tails=tails), report)
+    def _scaling(self, variable: int, tile: int) -> Scaling:
+        part, box = self._parts[variable], self._parts[variable].box(tile)
+        mean, scale = (numbers[box.slices[0]] for numbers in self._scalings[variable])
+        stretches = tuple(
+            stretch.within(box.slices[0], box.rows, part.shape[2] - 1) for stretch in self._stretches[variable]
+        )
+        return Scaling(mean, scale, stretches, part.rows(tile))
 
-    def require(self, findings: Findings) -> None:
-        """Raise VerificationError unless the decoded data keep what is promised."""
-        require_bounds(self.bounds, findings)
-        require_rmse(self.wishes.target, self.rmse, findings)
+    def _allotted(self, room: float) -> dict[tuple[int, int], float]:
+        """Bytes of every tile: at one step, relative to the scales, for all."""
+        tiles = [(variable, tile) for variable, part in enumerate(self._parts) for tile in range(part.tiles)]
+        fixed = sum(MEMBER_BYTES + 2 * len(tile_member(*tile)) + _HEADER for tile in tiles)
+        rates = [self._rate(*tile) for tile in tiles]
+        shares = allot(rates, max(room - fixed, 0.0), (SMALLEST_STEP, LARGEST_STEP))
+        return {tile: share + _HEADER for tile, share in zip(tiles, shares, strict=True)}
 
-    def require_size(self, source_bytes: int, size: int, limit: int) -> None:
-        """Raise UsageError when the smallest archive that is possible exceeds the target."""
-        target = self.wishes.target
-        if target.limits_size and size > limit * (1 + RATIO_TOLERANCE):
-            wanted = f"ratio {target.ratio:g}" if target.ratio is not None else f"size of {target.size_bytes} B"
-            raise UsageError(
-                f"the {wanted} is impossible: it leaves {limit} B, and the smallest archive of these data (metadata, "
-                f"coordinates, masks and an empty field) has {size} B, a ratio of {source_bytes / size:.0f}: ask for "
-                "less"
-            )
+    def _rate(self, variable: int, tile: int) -> Rate:
+        found: TileSurvey = self._surveys[variable].tiles[tile]
+        scales = self._scalings[variable][1][self._parts[variable].box(tile).slices[0]]
+        models = list(zip(found.rates, scales.tolist(), strict=False))
+        return lambda step: found.share * sum(model.bytes(step * scale) for model, scale in models)
+
+    def _chosen_stretches(self, variable: int) -> tuple[Stretch, ...]:
+        tails = self._goals.tails.get(self._parts[variable].layout.name, ())
+        if not tails:
+            return ()
+        values = _sample(self._parts[variable])
+        known = np.isfinite(values)
+        mean, scale = (numbers[:, None, None, None] for numbers in self._scalings[variable])
+        standard = np.where(known, (values - mean) / scale, 0).astype(np.float32)
+        stretches, places = [], np.arange(values.shape[2], dtype=np.float64)
+        for tail in tails:
+            options = TailOptions(1 / tail.factor, tail.lower, tail.upper, tail.local)
+            stretches.append(choose_stretch(standard, known, options))
+            for channel, plane in enumerate(standard):
+                stretches[-1].apply(plane, channel, places, places.size - 1)
+        return tuple(stretches)
+
+
+def _sample(part: Part) -> NDArray[np.floating]:
+    """Values of a variable [channel, time, lat, lon] at evenly spaced times."""
+    channels, times, rows, columns = part.shape
+    most = max(_SAMPLE_VALUES // (channels * rows * columns), 1)
+    chosen = sorted({round(place) for place in np.linspace(0, times - 1, min(most, times)).tolist()})
+    boxes = (Box(range(channels), range(time, time + 1), range(rows), range(columns)) for time in chosen)
+    return np.concatenate([part.read_box(*box) for box in boxes], axis=1)

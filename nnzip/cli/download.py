@@ -145,7 +145,7 @@ class _Watcher:
 
 def _bounds(max_error: str | None, names: list[str]) -> dict[str | None, str]:
     """The bounds as the codec takes them; a mistake in them shows before anything is fetched."""
-    from nnzip.request.tolerance import parse_bounds
+    from nnzip.request.bounds import parse_bounds
 
     bounds = {} if max_error is None else parse_bounds(max_error)
     for name in bounds:
@@ -165,7 +165,7 @@ def _archiving(
 ) -> Archiving:
     from nnzip.codec import compress
     from nnzip.download.run import Archiving
-    from nnzip.plan.budget import Target
+    from nnzip.request.target import Target
 
     target = Target(max_error=dict(bounds))
 

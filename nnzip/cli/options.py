@@ -1,4 +1,4 @@
-"""Options that several commands share, and the parsing of what users type: sizes, durations, lists of names.
+"""Options that several commands share, and the parsing of what users type: sizes, lists of names.
 
 Every parser takes the text and names it in its error: UsageError, exit code 2.
 """
@@ -19,33 +19,25 @@ SIZE_UNITS = {
     "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
-SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 class Effort(StrEnum):
-    """How long the field may be trained."""
+    """How much is tried to make an archive smaller."""
 
     FAST = "fast"
     NORMAL = "normal"
     BEST = "best"
 
 
-class Layer(StrEnum):
-    """Which layers are decoded."""
-
-    ALL = "all"
-    FIELD = "field"
-
-
 class Mode(StrEnum):
-    """Which layers an archive gets."""
+    """Whether tiles may stand on a base they share."""
 
-    ALL = "all"
-    FIELD = "field"
+    AUTO = "auto"
+    TILES = "tiles"
 
 
 class Device(StrEnum):
-    """Where the field is computed."""
+    """Where to compute."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -96,25 +88,13 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * unit)
 
 
-def parse_duration(text: str) -> float:
-    """Seconds from "90s", "5min", "1h30m" or "90"."""
-    compact = text.replace(" ", "").lower()
-    parts = re.findall(r"([0-9]*\.?[0-9]+)(sec|s|min|m|h|)", compact)
-    if not parts or "".join(number + unit for number, unit in parts) != compact:
-        raise UsageError(f"--time-budget {text}: write a duration as 90s, 5min or 1h30m")
-    seconds = sum(float(number) * SECONDS.get(unit, 1.0) for number, unit in parts)
-    if seconds <= 0:
-        raise UsageError(f"--time-budget {text}: the duration must be longer than 0 s")
-    return seconds
-
-
 def jobs_on(jobs: int | None, device: str) -> int:
-    """`jobs`, or one for every GPU that a device ("auto", "cpu" or "cuda") stands for. Raises UnavailableError."""
-    if jobs is not None:
-        return jobs
-    from nnzip.field.device import count_gpus, resolve_device
+    """`jobs`, or one; on "cuda" one for every GPU."""
+    if jobs is not None or device != "cuda":
+        return jobs or 1
+    import torch
 
-    return max(count_gpus(resolve_device(device)), 1)
+    return max(torch.cuda.device_count(), 1)
 
 
 def default_output(source: Path, suffix: str) -> Path:

@@ -30,7 +30,7 @@ def sample(
     with session(quiet=quiet, verbose=verbose) as terminal:
         names = options.parse_variables(variables)
         check_dataset(output, overwrite=force)
-        from nnzip.data.selection import parse_bbox
+        from nnzip.data.area import parse_bbox
         from nnzip.data.writing import write_dataset
         from nnzip.sample.sample import make_sample
 

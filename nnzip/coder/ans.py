@@ -52,4 +52,9 @@ def to_bytes(coder: Any) -> bytes:
 def require_end(coder: Any, count: int, state: int = 1) -> None:
     """Raise CorruptArchiveError unless a decoder has read everything and is back in its first state."""
     if coder.num_words() != 1 or coder.get_compressed()[0] != state:
-        raise CorruptArchiveError(f"a coded stream of {count} symbols does not end where it should: it is damaged")
+        raise not_finished(count)
+
+
+def not_finished(count: int) -> CorruptArchiveError:
+    """The error of a stream that goes on after its symbols, or ended before."""
+    return CorruptArchiveError(f"a coded stream of {count} symbols does not end where it should: it is damaged")

@@ -17,12 +17,14 @@ SHORTEST = 4
 class Subband:
     """`where` it lies in the array; `parents`: coarser subbands at the same positions, half as dense where smaller.
 
-    `parent_axes`: the axis along which each parent is coarser.
+    `parent_axes`: the axis along which each parent is coarser. `part`: 0 for what a preview at 1/8 of the resolution
+    needs, 1 and 2 for what 1/4 and 1/2 need beyond that, 3 for the rest.
     """
 
     where: Place
     parents: tuple[Place, ...]
     parent_axes: tuple[int, ...]
+    part: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -31,6 +33,9 @@ class Subband:
 
 
 Bands = tuple[Subband, ...]
+
+PARTS = 4
+"""Resolutions that can be read by themselves."""
 
 Corners = tuple[tuple[int, int], ...]
 
@@ -42,16 +47,18 @@ def corners(place: Place) -> Corners:
 
 @lru_cache(maxsize=256)
 def wavelet_bands(shape: tuple[int, ...], depths: tuple[int, ...]) -> Bands:
-    """Subbands of `wavelet.forward` that hold anything; a parent is the next coarser high band along one axis."""
+    """Subbands of the wavelet transform that hold anything, part by part; a parent is the next coarser high band along
+    one axis."""
     edges = [band_edges(length, depth) for length, depth in zip(shape, depths, strict=True)]
     found = []
     for index in sorted(product(*(range(len(axis)) for axis in edges)), key=lambda index: (sum(index), index)):
         where = tuple(slice(*axis[i]) for axis, i in zip(edges, index, strict=True))
         axes = tuple(axis for axis, i in enumerate(index) if i >= 2)
         parents = tuple((*where[:a], slice(*edges[a][index[a] - 1]), *where[a + 1 :]) for a in axes)
+        finer = [depth - i for depth, i in zip(depths[1:], index[1:], strict=True) if i]  # halvings beyond this band
         if all(s.stop > s.start for s in where):
-            found.append(Subband(where, parents, axes))
-    return tuple(found)
+            found.append(Subband(where, parents, axes, PARTS - 1 - min([PARTS - 1, *finer])))
+    return tuple(sorted(found, key=lambda band: band.part))
 
 
 @lru_cache(maxsize=256)
@@ -62,9 +69,11 @@ def interpolation_bands(shape: tuple[int, ...], order: tuple[int, ...]) -> Bands
     last: dict[int, Place] = {}
     for axis, box in reversed(steps):
         where = tuple(slice((size + 1) // 2 if a == axis else 0, size) for a, size in enumerate(box))
-        found.append(Subband(where, *(((last[axis],), (axis,)) if axis in last else ((), ()))))
+        parents: tuple[tuple[Place, ...], tuple[int, ...]] = ((last[axis],), (axis,)) if axis in last else ((), ())
+        halvings = sum(1 for other, _ in steps[: steps.index((axis, box))] if other == axis)
+        found.append(Subband(where, *parents, PARTS - 1 - min(PARTS - 1, halvings)))
         last[axis] = where
-    return tuple(found)
+    return tuple(sorted(found, key=lambda band: band.part))
 
 
 def parent_positions(size: int, parent_size: int) -> Sequence[int]:

@@ -14,12 +14,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from nnzip.coder.arrays import Array, as_array, device_of, flat_nonzero, move_beside, namespace, zeros_beside
+from nnzip.coder.arrays import Array, Device, device_of, flat_nonzero, move_beside, namespace, place, zeros_beside
 from nnzip.coder.bands import Subband, parent_positions
-from nnzip.coder.linear_weights import WEIGHTS
+from nnzip.coder.expected_weights import WEIGHTS
 from nnzip.coder.phases import LARGEST, OFFSETS, PHASES, Offset, distance, known_neighbours, phase_slices
 from nnzip.coder.prediction import FRACTION_BITS, INPUTS, REFERENCE
 
@@ -103,26 +102,14 @@ class Surroundings:
         return zeros_beside(self._padded, shape, dtype)
 
     def batches(self, phase: int, weights: NDArray[np.int64]) -> Iterator[Batch]:
-        """All places of the phase that are not silent; `weights` [INPUTS] of the prediction.
-
-        Where a GPU's memory does not hold a batch, batches become smaller, down to those of a processor.
-        """
+        """All places of the phase that are not silent; `weights` [INPUTS] of the prediction."""
         marked = self._marked[phase_slices(self.shape, phase)]
         heard = flat_nonzero(marked | self._near(phase) if known_neighbours(phase) else marked)
-        together = BATCH if namespace(heard) is np else GPU_BATCH
+        together = BATCH if self.device is None else GPU_BATCH
         numbers = move_beside(heard, self._numbers(phase))
         shares = move_beside(heard, weights.astype(np.float32))
-        start = 0
-        while start < len(heard):
-            try:
-                batch = self._batch(heard[start : start + together], marked.shape, phase, numbers, shares)
-            except torch.OutOfMemoryError:
-                if together <= BATCH:
-                    raise
-                together //= 2
-            else:
-                start += together
-                yield batch
+        for start in range(0, len(heard), together):
+            yield self._batch(heard[start : start + together], marked.shape, phase, numbers, shares)
 
     def put(self, phase: int, values: Array) -> None:
         """The coefficients of a phase, which later ones see."""
@@ -261,9 +248,9 @@ def _box(padded: Array) -> Array:
 
 
 @lru_cache(maxsize=1 << 12)
-def _steps(offsets: tuple[Offset, ...], shape: tuple[int, ...], device: torch.device) -> Array:
+def _steps(offsets: tuple[Offset, ...], shape: tuple[int, ...], device: Device) -> Array:
     """From a place to those at `offsets`, in a flat array: int64 [offset, 1]."""
-    return as_array(torch.tensor([[_flat(offset, shape)] for offset in offsets], device=device))
+    return place(np.array([[_flat(offset, shape)] for offset in offsets]), device)
 
 
 def _class(offset: Offset) -> int:
@@ -273,13 +260,13 @@ def _class(offset: Offset) -> int:
 
 
 @lru_cache(maxsize=4 * len(PHASES))
-def _signed_classes(phase: int, device: torch.device) -> Array:
+def _signed_classes(phase: int, device: Device) -> Array:
     """[REFERENCE, known neighbours]: which neighbours a signed sum adds."""
     known = known_neighbours(phase)
-    matrix = torch.zeros(REFERENCE, len(known))
+    matrix = np.zeros((REFERENCE, len(known)), dtype=np.float32)
     for column, offset in enumerate(known):
         matrix[_class(offset), column] = 1
-    return as_array(matrix.to(device))
+    return place(matrix, device)
 
 
 @lru_cache(maxsize=len(PHASES))
@@ -288,16 +275,16 @@ def _pair_numbers(phase: int) -> list[int]:
 
 
 @lru_cache(maxsize=16 * len(PHASES))
-def _pairs(phase: int, linear: tuple[int, ...], device: torch.device) -> Array:
+def _pairs(phase: int, linear: tuple[int, ...], device: Device) -> Array:
     """[pairs and, last, the expected magnitude; known neighbours]: what their magnitudes add to."""
     known, numbers = known_neighbours(phase), _pair_numbers(phase)
-    matrix = torch.zeros(len(numbers) + 1, len(known))
+    matrix = np.zeros((len(numbers) + 1, len(known)), dtype=np.float32)
     for column, offset in enumerate(known):
         away = distance(offset)
         feature = next(axis for axis, d in enumerate(offset) if d) if away == 1 else away + 1
         matrix[numbers.index(_pair(offset)), column] = 1
         matrix[-1, column] = linear[feature]
-    return as_array(matrix.to(device))
+    return place(matrix, device)
 
 
 def _pair(offset: Offset) -> int:
@@ -308,7 +295,7 @@ _STAR: tuple[Offset, ...] = ((0, 0, 0), *(o for axis in _AXES for o in (axis, tu
 
 
 @lru_cache(maxsize=4)
-def _star_sums(device: torch.device) -> Array:
+def _star_sums(device: Device) -> Array:
     """[itself and the neighbours along each axis; place of `_STAR`]."""
     sums = [[1, 0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1, 1]]
-    return as_array(torch.tensor(sums, dtype=torch.float32, device=device))
+    return place(np.array(sums, dtype=np.float32), device)

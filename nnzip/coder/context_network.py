@@ -9,25 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-import torch
 
-from nnzip.coder.arrays import Array, as_array, move_beside, namespace
-from nnzip.coder.context import CONSTANTS, ROWS, Batch
+from nnzip.coder.arrays import Array, Device, move_beside, namespace, place
+from nnzip.coder.context import ROWS, Batch
+from nnzip.coder.context_weights import stored_network
 from nnzip.coder.entropy import SIGN_CLASSES, TABLES
-from nnzip.coder.phases import PHASES
 
 HIDDEN = 32
 OUTPUTS = 2
 
 SHIFTS = (4, 6, 9, 10)
 """Halvings after the first and second layer, and of the two outputs: table, and class of the sign."""
-
-CPU = torch.device("cpu")
-
-WEIGHTS_FILE = Path(__file__).with_name("context_network.npz")
 
 
 @dataclass(frozen=True)
@@ -54,17 +48,12 @@ class ContextNetwork:
 
 
 @lru_cache(maxsize=4)
-def shipped_network(device: torch.device = CPU) -> ContextNetwork:
-    """The network of the package, made by `scripts/train_context.py`; part of the format."""
-    with np.load(WEIGHTS_FILE, allow_pickle=False) as stored:
-        arrays = [
-            as_array(torch.from_numpy(stored[f"{kind}{layer}"].astype(np.float32)).to(device))
-            for kind in ("weights", "biases")
-            for layer in range(3)
-        ]
-    if arrays[0].shape != (len(PHASES), HIDDEN, ROWS + CONSTANTS):
-        raise ValueError(f"{WEIGHTS_FILE.name} has a first layer {arrays[0].shape}: it is not of this version")
-    return ContextNetwork((arrays[0], arrays[1], arrays[2]), (arrays[3], arrays[4], arrays[5]))
+def shipped_network(device: Device = None) -> ContextNetwork:
+    """The network of the package, on a device."""
+    (w0, w1, w2), (b0, b1, b2) = (
+        tuple(place(array.astype(np.float32), device) for array in layers) for layers in stored_network()
+    )
+    return ContextNetwork((w0, w1, w2), (b0, b1, b2))
 
 
 def _activation(sums: Array, shift: int) -> Array:

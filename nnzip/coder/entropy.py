@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nnzip.coder import ans
 from nnzip.coder.ans import PRECISION, TOTAL
+from nnzip.coder.native.kernel import Decoder, Encoder, shipped_kernel
 from nnzip.errors import CorruptArchiveError
 
 TABLES = 72
@@ -138,6 +139,12 @@ Chunk = tuple[NDArray[np.int32], NDArray[np.uint8]] | Magnitudes | Signs
 
 def encode_chunks(chunks: Sequence[Chunk]) -> bytes:
     """Code several chunks into one stream that `SymbolDecoder` reads chunk by chunk, in this order."""
+    kernel = shipped_kernel()
+    if kernel is not None:
+        encoder = Encoder(kernel)
+        for chunk in reversed(chunks):
+            push_chunk(encoder, chunk)
+        return encoder.to_bytes()
     coder = ans.new_coder()
     for chunk in reversed(chunks):
         if isinstance(chunk, Magnitudes):
@@ -147,6 +154,16 @@ def encode_chunks(chunks: Sequence[Chunk]) -> bytes:
         else:
             _push(coder, *chunk, _TWO_SIDED)
     return ans.to_bytes(coder)
+
+
+def push_chunk(encoder: Encoder, chunk: Chunk) -> None:
+    """Push a chunk, which is read before those pushed already."""
+    if isinstance(chunk, Magnitudes):
+        encoder.push(chunk.values, chunk.tables, both_signs=False)
+    elif isinstance(chunk, Signs):
+        encoder.push_signs(chunk.positive, chunk.classes)
+    else:
+        encoder.push(*chunk, both_signs=True)
 
 
 def decode(data: bytes, tables: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -161,7 +178,9 @@ class SymbolDecoder:
     """Inverse of `encode_chunks`: the tables of a chunk may depend on what has been read."""
 
     def __init__(self, data: bytes) -> None:
-        self._coder = ans.open_coder(data)
+        kernel = shipped_kernel()
+        self.native = None if kernel is None else Decoder(kernel, data)
+        self._coder: Any = ans.open_coder(data) if kernel is None else None
         self._read = 0
 
     def decode(self, tables: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -179,16 +198,25 @@ class SymbolDecoder:
         """The next chunk, one of `Signs` [n]: True where positive."""
         if not classes.size:
             return np.zeros(0, dtype=np.bool_)
+        if self.native is not None:
+            return self.native.pop_signs(classes)
         positive: NDArray[np.int32] = self._coder.decode(_sign_family(), sign_weights()[classes])
         return positive.astype(np.bool_)
 
     def _decode(self, tables: NDArray[np.uint8], family: _Family) -> NDArray[np.int64]:
         self._read += tables.size
+        if self.native is not None:
+            if tables.size and tables.max() >= TABLES:
+                raise CorruptArchiveError(f"a coded stream asks for table {tables.max()}; the last one is {TABLES - 1}")
+            return self.native.pop(tables, family.signed)
         return _pop(self._coder, tables, family).reshape(tables.shape)
 
     def finish(self) -> None:
         """Raise CorruptArchiveError unless every coded symbol has been read."""
-        ans.require_end(self._coder, self._read)
+        if self.native is None:
+            ans.require_end(self._coder, self._read)
+        elif not self.native.finished:
+            raise ans.not_finished(self._read)
 
 
 @dataclass(frozen=True)

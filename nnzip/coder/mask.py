@@ -9,7 +9,6 @@ rest      one stream of bits (bits.py): the distinct planes in the order of firs
 from __future__ import annotations
 
 import math
-import zlib
 from enum import IntEnum
 from hashlib import blake2b
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from nnzip.coder.bitplane import NO_STATE, Coder, PlaneModel, Reader, Recorder, previous_states
 from nnzip.coder.varint import read_varint, varint
-from nnzip.container.arrays import inflate
+from nnzip.container.deflate import deflate, inflate
 from nnzip.errors import CorruptArchiveError
 
 _PERIODIC, _SHARING = 1, 2
@@ -68,7 +67,7 @@ class MaskEncoder:
         _code_planes(np.stack([self._planes[key] for key in order]), listed, periodic, recorder)
         head = bytes([_PERIODIC * periodic + _SHARING * sharing])
         if sharing is not Sharing.ALL:
-            packed = _deflate(np.diff(listed.ravel(), prepend=0).astype("<i4").tobytes())
+            packed = deflate(np.diff(listed.ravel(), prepend=0).astype("<i4").tobytes())
             head += varint(len(packed)) + packed
         return head + recorder.to_bytes()
 
@@ -145,8 +144,3 @@ def _first_uses(listed: NDArray[np.int64]) -> list[tuple[int, int]]:
         raise CorruptArchiveError("a mask's plane numbers are not in the order of their first use")
     channels, times = np.unravel_index(first, listed.shape)
     return list(zip(channels.tolist(), times.tolist(), strict=True))
-
-
-def _deflate(data: bytes) -> bytes:
-    coder = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return coder.compress(data) + coder.flush()

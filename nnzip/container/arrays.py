@@ -1,49 +1,45 @@
-"""Small arrays, losslessly: a formula where one reproduces every bit, otherwise the smallest of a few deflated layouts.
+"""Small arrays, losslessly: a formula or a list where it reproduces every bit, otherwise a few deflated layouts.
 
 | coding | content |
 |---|---|
 | step | values (a, b): a + i b |
 | span | values (a, b): a + i ((b - a) / (n - 1)) |
-| ratio | values (a, b): a + (i (b - a)) / (n - 1) |
-| fraction | values (a, b): (a + i) / b |
+| list | values: one for each element, or one for all |
 | plain | the bytes in C order |
 | shuffle | deflate of the bytes with equal significance side by side |
 | delta, delta2 | the same for first or second differences of the bit patterns, modulo 2**bits |
-| text | deflate of a JSON list of strings |
 
 Formulas run over the flattened index i = 0..n-1 in float64 (integers: exactly) and are then cast to the dtype.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from nnzip.container.limits import MAX_FORMULA_VALUES, MAX_INFLATION
+from nnzip.container.deflate import deflate, inflate, manifest_dictionary
+from nnzip.container.limits import MAX_FORMULA_VALUES
 from nnzip.container.manifest import StoredArray
 from nnzip.errors import CorruptArchiveError
 
-_INLINE_BYTES = 32  # smaller payloads live in the manifest: a member of their own costs 88 bytes
+_FORMULAS = ("step", "span")
 _LAYOUTS = ("plain", "shuffle", "delta", "delta2")
+_LIST_VALUES = 256  # longer lists are never smaller than a layout
+_RANGE_BYTES = 10  # of a manifest that says where a layout is
 _SAMPLE_BYTES = 1 << 18  # the layout of larger arrays is chosen on this much of them
-_Formula = Callable[[NDArray[np.float64], float, float, int], NDArray[np.float64]]
-_FORMULAS: dict[str, _Formula] = {
-    "step": lambda i, a, b, n: a + i * b,
-    "span": lambda i, a, b, n: a + i * ((b - a) / max(n - 1, 1)),
-    "ratio": lambda i, a, b, n: a + (i * (b - a)) / max(n - 1, 1),
-    "fraction": lambda i, a, b, n: (a + i) / b,
-}
+_BLOCK_VALUES = 1 << 16  # of a formula at a time: its temporary arrays stay small
+_EXACT = 1 << 53  # float64 holds all smaller integers
+Values = tuple[int | float | str, ...]
 
 
 class ArrayStore:
-    """Collects arrays into the one member "arrays"."""
+    """Collects arrays into one blob."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -51,9 +47,7 @@ class ArrayStore:
     def add(self, values: NDArray[Any]) -> StoredArray:
         """Store an array and say where it is."""
         spec, payload = encode_array(values)
-        if len(payload) <= _INLINE_BYTES:
-            return replace(spec, inline=payload)
-        return replace(spec, offset=self.add_bytes(payload), length=len(payload))
+        return replace(spec, offset=self.add_bytes(payload), length=len(payload)) if payload else spec
 
     def add_bytes(self, payload: bytes) -> int:
         """Append bytes that are already coded (a mask, say); returns their offset."""
@@ -62,67 +56,62 @@ class ArrayStore:
         return offset
 
     def getvalue(self) -> bytes:
-        """The member's content; empty when no array needs it."""
+        """The archive's arrays."""
         return bytes(self._data)
 
 
 def encode_array(values: NDArray[Any]) -> tuple[StoredArray, bytes]:
-    """Code an array of any bool, integer, float, complex, bytes or string dtype (objects: all str) in the fewest bytes.
+    """Code an array of dtype f2 to f8, i1 to u8 or fixed-width text in the fewest bytes.
 
-    Returns the description (without `offset`, `length` and `inline`) and the payload, empty for a formula.
+    Returns the description (without `offset` and `length`) and the payload, empty for formulas and lists.
     Raises TypeError for other dtypes.
     """
     array = np.asarray(values)
-    if array.dtype.kind in "OT":
-        return _encode_text(array)
-    if array.dtype.kind not in "biufcSU" or (array.dtype.kind in "fc" and _pattern(array.dtype) is None):
+    if array.dtype.kind not in "fiuU" or (array.dtype.itemsize > 8 and array.dtype.kind != "U"):
         raise TypeError(f"arrays of dtype {array.dtype} cannot be stored losslessly")
-    spec = StoredArray(dtype=array.dtype.str, coding="plain", shape=array.shape)
-    formula = _find_formula(array)
+    flat = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).reshape(-1)
+    spec = StoredArray(dtype=array.dtype.str[1:], coding="plain")
+    formula = _find_formula(flat)
     if formula is not None:
-        coding, first, second = formula
-        numbers = (first, second) if array.size > 1 else (first,)
-        if 3 * len(repr(numbers)) < 4 * array.nbytes + 9:  # else base64 is shorter
-            return replace(spec, coding=coding, values=numbers), b""
-    plain = np.ascontiguousarray(array)
-    sample = plain.reshape(-1)[: max(_SAMPLE_BYTES // max(array.dtype.itemsize, 1), 1)]
+        return replace(spec, coding=formula[0], values=formula[1]), b""
+    listed = _listed(flat)
+    sample = flat[: max(_SAMPLE_BYTES // max(flat.dtype.itemsize, 1), 1)]
     packed = {coding: _pack(sample, coding) for coding in _LAYOUTS}
     coding = min(packed, key=lambda name: len(packed[name]))
-    return replace(spec, coding=coding), packed[coding] if sample.size == plain.size else _pack(plain, coding)
+    if listed is not None and _list_bytes(listed) <= len(packed[coding]) + _RANGE_BYTES:
+        return replace(spec, coding="list", values=listed), b""
+    return replace(spec, coding=coding), packed[coding] if sample.size == flat.size else _pack(flat, coding)
 
 
-def decode_array(spec: StoredArray, payload: bytes) -> NDArray[Any]:
-    """Inverse of `encode_array`. Raises CorruptArchiveError unless the payload holds exactly what `spec` declares."""
-    count = math.prod(spec.shape)
-    if spec.dtype == "O" or spec.coding == "text":
-        return _decode_text(spec, payload, count)
-    try:
-        dtype = np.dtype(spec.dtype)
-    except TypeError as error:
-        raise CorruptArchiveError(f'a stored array has the unknown dtype "{spec.dtype}"') from error
+def decode_array(spec: StoredArray, shape: tuple[int, ...], payload: bytes) -> NDArray[Any]:
+    """Inverse of `encode_array`. Raises CorruptArchiveError unless the payload holds exactly what is declared."""
+    count = math.prod(shape)
+    dtype = np.dtype("<" + spec.dtype)
     if spec.coding in _FORMULAS:
-        return _evaluate(spec, dtype, count).reshape(spec.shape)
-    if spec.coding not in _LAYOUTS:
+        flat = _evaluate(spec, dtype, count)
+    elif spec.coding == "list":
+        flat = _from_list(spec, dtype, count)
+    elif spec.coding in _LAYOUTS:
+        flat = _unpack(payload, spec.coding, dtype, count)
+    else:
         raise CorruptArchiveError(f'a stored array has the unknown coding "{spec.coding}"')
-    return _unpack(payload, spec.coding, dtype, count).reshape(spec.shape)
+    return flat.reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 # --- formulas ---------------------------------------------------------------------------------------------------------
 
 
-def _find_formula(array: NDArray[Any]) -> tuple[str, float, float] | None:
-    """A coding and two numbers that reproduce `array` to the last bit, or None."""
-    flat = array.reshape(-1)
-    if array.dtype.kind not in "iuf" or flat.size == 0 or flat.size > MAX_FORMULA_VALUES:
+def _find_formula(flat: NDArray[Any]) -> tuple[str, Values] | None:
+    """A coding and its numbers that reproduce `flat` to the last bit, or None."""
+    if flat.dtype.kind == "U" or not 0 < flat.size <= MAX_FORMULA_VALUES or not np.isfinite(flat[[0, -1]]).all():
         return None
-    if not np.isfinite(flat[[0, -1]]).all():
-        return None
+    probe = np.unique([0, 1 % flat.size, flat.size // 3, flat.size - 1])
     for coding, first, second in _candidates(flat):
-        probe = np.unique([0, 1 % flat.size, flat.size // 3, flat.size - 1])
-        if not _same(_formula_values(coding, first, second, probe, flat.size, array.dtype), flat[probe]):
-            continue
-        if _same(_formula_values(coding, first, second, np.arange(flat.size), flat.size, array.dtype), flat):
-            return coding, first, second
+        if _same(_formula_values(coding, first, second, probe, flat.size, flat.dtype), flat[probe]) and all(
+            _same(_formula_values(coding, first, second, index, flat.size, flat.dtype), flat[index])
+            for index in _blocks(flat.size)
+        ):
+            return coding, (_brief(first), _brief(second))[: 1 if coding == "step" and not second else 2]
     return None
 
 
@@ -140,10 +129,6 @@ def _candidates(flat: NDArray[Any]) -> Iterator[tuple[str, float, float]]:
         for b in last:
             yield from (("step", a, step) for step in _roundings((b - a) / steps))
             yield "span", a, b
-            yield "ratio", a, b
-            if steps / 1e6 < abs(b - a) < steps * 1e6:
-                divisor = float(round(steps / (b - a)) or 1)
-                yield "fraction", round(2 * a * divisor) / 2, divisor
 
 
 def _decimals(value: Any) -> list[float]:
@@ -157,6 +142,16 @@ def _roundings(step: float) -> list[float]:
     return list(dict.fromkeys(value for value in [*rounded, step] if math.isfinite(value)))
 
 
+def _brief(value: float) -> float:
+    """An integer where that is the same number: its text is shorter."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    return int(value) if whole and math.copysign(1, value) == math.copysign(1, int(value)) else value
+
+
+def _blocks(count: int) -> Iterator[NDArray[np.int64]]:
+    return (np.arange(start, min(start + _BLOCK_VALUES, count)) for start in range(0, count, _BLOCK_VALUES))
+
+
 def _formula_values(
     coding: str, first: float, second: float, index: NDArray[Any], count: int, dtype: np.dtype[Any]
 ) -> NDArray[Any] | None:
@@ -168,8 +163,10 @@ def _formula_values(
             return None
         unsigned = index.astype(np.uint64) * np.uint64(int(second) % (1 << 64)) + np.uint64(int(first) % (1 << 64))
         return unsigned.astype(dtype)  # modulo 2**64: exact, since the true values fit the dtype
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _FORMULAS[coding](index.astype(np.float64), float(first), float(second), count).astype(dtype)
+    a, b = float(first), float(second)
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = b if coding == "step" else (b - a) / max(count - 1, 1)
+        return np.asarray(a + index.astype(np.float64) * step).astype(dtype)
 
 
 def _same(ours: NDArray[Any] | None, theirs: NDArray[Any]) -> bool:
@@ -177,109 +174,115 @@ def _same(ours: NDArray[Any] | None, theirs: NDArray[Any]) -> bool:
 
 
 def _evaluate(spec: StoredArray, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
-    if dtype.kind not in "iuf" or not 1 <= len(spec.values) <= 2:
+    if dtype.kind == "U" or not 1 <= len(spec.values) <= 2 or any(isinstance(value, str) for value in spec.values):
         raise CorruptArchiveError(
             f'a stored array of dtype {spec.dtype} has the coding "{spec.coding}" and {len(spec.values)} values'
         )
     if count > MAX_FORMULA_VALUES:
         raise CorruptArchiveError(f"a stored formula declares {count} values; the limit is {MAX_FORMULA_VALUES}")
-    first, second = (*spec.values, 0)[:2]
-    if dtype.kind in "iu" and not (spec.coding == "step" and isinstance(first, int) and isinstance(second, int)):
-        raise CorruptArchiveError(f'a stored array of dtype {spec.dtype} has the coding "{spec.coding}" {spec.values}')
+    first, second = _numbers(spec.values, dtype, 2)
+    if dtype.kind in "iu" and spec.coding != "step":
+        raise CorruptArchiveError(f'a stored array of dtype {spec.dtype} has the coding "{spec.coding}"')
+    out = np.empty(count, dtype)
+    for index in _blocks(count):
+        values = _formula_values(spec.coding, first, second, index, count, dtype)
+        if values is None:
+            raise CorruptArchiveError(f"a stored formula leaves the range of {spec.dtype}: values {spec.values}")
+        out[index[0] : index[0] + index.size] = values
+    return out
+
+
+def _numbers(values: Values, dtype: np.dtype[Any], count: int) -> tuple[float, ...]:
+    """`values` as float64, or as they are for integers; zeros where there are fewer than `count`."""
+    padded = (*values, *(0,) * (count - len(values)))
     try:
-        values = _formula_values(spec.coding, first, second, np.arange(count), count, dtype)
+        if dtype.kind == "f":
+            return tuple(float(value) for value in padded)
     except OverflowError as error:
-        raise CorruptArchiveError(f"a stored formula has the values {spec.values}, beyond float64") from error
-    if values is None:
-        raise CorruptArchiveError(f"a stored formula leaves the range of its dtype {spec.dtype}: values {spec.values}")
-    return values
+        raise CorruptArchiveError(f"a stored formula has the values {values}, beyond float64") from error
+    if not all(isinstance(value, int) for value in padded):
+        raise CorruptArchiveError(f"a stored array of integers has the values {values}")
+    return tuple(int(value) for value in padded)
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+
+def _listed(flat: NDArray[Any]) -> Values | None:
+    """The values, or the one that they all have, where a list of them reproduces every bit; otherwise None."""
+    alike = flat.size > 1 and bool((flat[1:] == flat[:-1]).all())
+    if flat.size > _LIST_VALUES and not alike:
+        return None
+    few = flat[:1] if alike else flat
+    if few.dtype.kind == "f":
+        if not np.isfinite(few).all():
+            return None
+        values: Values = tuple(_brief(float(str(value))) for value in few)
+    else:
+        values = tuple(few.tolist())
+    spec = StoredArray(dtype=flat.dtype.str[1:], coding="list", values=values)
+    try:
+        msgspec.json.encode(values)
+        return values if _same(_from_list(spec, flat.dtype, flat.size), flat) else None
+    except (CorruptArchiveError, UnicodeEncodeError):
+        return None
+
+
+def _list_bytes(values: Values) -> int:
+    """About what a list takes in a manifest."""
+    return len(deflate(msgspec.json.encode(values), manifest_dictionary()))
+
+
+def _from_list(spec: StoredArray, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    if len(spec.values) not in (1, count) or count * dtype.itemsize > MAX_FORMULA_VALUES * 8:
+        raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} has {len(spec.values)} values for {count}")
+    if dtype.kind == "U" and not all(
+        isinstance(value, str) and 4 * len(value) <= dtype.itemsize for value in spec.values
+    ):
+        raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} holds other values")
+    try:
+        out = np.empty(count, dtype)
+        out[...] = np.array(spec.values, dtype=dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} holds other values: {error}") from error
+    return out
 
 
 # --- deflated layouts -------------------------------------------------------------------------------------------------
 
 
-def _deflate(data: bytes) -> bytes:
-    coder = zlib.compressobj(9 if len(data) <= _SAMPLE_BYTES else 6, zlib.DEFLATED, -15)
-    return coder.compress(data) + coder.flush()
-
-
-def inflate(data: bytes, size: int | None) -> bytes:
-    """Undo raw deflate; exactly `size` bytes must come out (any number when None, within deflate's own limit)."""
-    limit = MAX_INFLATION * len(data) + 64
-    if size is not None and size > limit:
-        raise CorruptArchiveError(f"{len(data)} deflated bytes cannot hold the declared {size}")
-    coder = zlib.decompressobj(-15)
-    try:
-        out = coder.decompress(data, (limit if size is None else size) + 1)
-    except zlib.error as error:
-        raise CorruptArchiveError(f"deflated bytes are damaged: {error}") from error
-    if not coder.eof or coder.unused_data or (size is not None and len(out) != size):
-        raise CorruptArchiveError(
-            f"deflated bytes hold {len(out)} bytes where {size} were declared, or do not end there"
-        )
-    return out
-
-
-def _pattern(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """The unsigned integers with this dtype's bit patterns, if there are any."""
-    size = dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize
-    return np.dtype(f"{dtype.byteorder}u{size}") if dtype.kind in "iufc" and size in (1, 2, 4, 8) else None
+def _pattern(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Unsigned integers with this dtype's bit patterns; those of its characters for text."""
+    return np.dtype(f"<u{4 if dtype.kind == 'U' else dtype.itemsize}")
 
 
 def _pack(flat: NDArray[Any], coding: str) -> bytes:
     if coding == "plain":
         return flat.tobytes()
-    pattern = _pattern(flat.dtype)
-    data = flat.reshape(-1)
-    if coding != "shuffle" and pattern is not None:
-        bits = data.view(pattern)
+    data = flat
+    if coding != "shuffle":
+        data = np.frombuffer(flat.tobytes(), _pattern(flat.dtype))
         for _ in range(1 if coding == "delta" else 2):
-            bits = np.diff(bits, prepend=np.zeros(1, bits.dtype)).astype(pattern)
-        data = bits
-    width = max(data.dtype.itemsize, 1)
-    octets = np.frombuffer(data.tobytes(), dtype=np.uint8).reshape(-1, width)
-    return _deflate(octets.T.tobytes())
+            data = np.diff(data, prepend=np.zeros(1, data.dtype))
+    octets = np.frombuffer(data.tobytes(), dtype=np.uint8).reshape(-1, max(data.dtype.itemsize, 1))
+    return deflate(octets.T.tobytes())
 
 
 def _unpack(payload: bytes, coding: str, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     size = count * dtype.itemsize
+    if coding == "plain" and len(payload) != size:
+        raise CorruptArchiveError(f"a stored array has {len(payload)} bytes; its shape and dtype need {size}")
+    data = payload if coding == "plain" else inflate(payload, size)
+    if not size:
+        return np.zeros(count, dtype)
     if coding == "plain":
-        if len(payload) != size:
-            raise CorruptArchiveError(f"a stored array has {len(payload)} bytes; its shape and dtype need {size}")
-        return np.frombuffer(payload, dtype=dtype).copy() if size else np.zeros(count, dtype)
-    data = inflate(payload, size)
+        return np.frombuffer(data, dtype).copy()
     pattern = _pattern(dtype)
-    width = max((pattern or dtype).itemsize if coding != "shuffle" else dtype.itemsize, 1)
+    width = dtype.itemsize if coding == "shuffle" else pattern.itemsize
     octets = np.frombuffer(data, dtype=np.uint8).reshape(width, -1).T.tobytes()
-    if coding == "shuffle" or pattern is None:
-        return np.frombuffer(octets, dtype=dtype).copy() if size else np.zeros(count, dtype)
-    bits = np.frombuffer(octets, dtype=pattern).astype(pattern.newbyteorder("="))
+    if coding == "shuffle":
+        return np.frombuffer(octets, dtype).copy()
+    bits = np.frombuffer(octets, pattern)
     for _ in range(1 if coding == "delta" else 2):
-        bits = np.cumsum(bits, dtype=bits.dtype)
-    return bits.astype(pattern).view(dtype)
-
-
-# --- text -------------------------------------------------------------------------------------------------------------
-
-
-def _encode_text(array: NDArray[Any]) -> tuple[StoredArray, bytes]:
-    items = array.astype(object).reshape(-1).tolist()
-    wrong = next((item for item in items if not isinstance(item, str)), None)
-    if wrong is not None:
-        raise TypeError(f"an object array holds a {type(wrong).__name__}; only text can be stored losslessly")
-    data = json.dumps(items, separators=(",", ":")).encode("ascii")
-    return StoredArray(dtype="O", coding="text", shape=array.shape), _deflate(data)
-
-
-def _decode_text(spec: StoredArray, payload: bytes, count: int) -> NDArray[Any]:
-    if spec.dtype != "O" or spec.coding != "text":
-        raise CorruptArchiveError(f'a stored array of dtype {spec.dtype} has the coding "{spec.coding}"')
-    try:
-        items = json.loads(inflate(payload, None))
-    except (ValueError, RecursionError) as error:
-        raise CorruptArchiveError(f"a stored text array is not JSON: {error}") from error
-    if not isinstance(items, list) or len(items) != count or not all(isinstance(item, str) for item in items):
-        raise CorruptArchiveError(f"a stored text array does not hold {count} strings")
-    array = np.empty(count, dtype=object)
-    array[:] = items
-    return array.reshape(spec.shape)
+        bits = np.cumsum(bits, dtype=pattern)
+    return np.frombuffer(bits.tobytes(), dtype).copy()

@@ -1,21 +1,36 @@
-"""Limits of the format: what an archive declares is compared with these before anything is allocated."""
+"""Limits of the format, the same for writers and readers: every declared size and every sum is compared with these
+before anything is allocated, so that opening a file of n bytes takes at most 64 MB + 20 n of memory."""
 
 from __future__ import annotations
 
-FIRST_FORMAT, FORMAT_VERSION = 1, 2
-"""Oldest format that is read, and the one that is written."""
-
-ARRAYS_MEMBER = "arrays"
-"""The member that holds the bytes of all small lossless arrays."""
-MANIFEST_MEMBER = "manifest.json"
+FORMAT_VERSION = 3
 
 MAX_DIMS = 32
 """Dimensions of one variable."""
+MAX_NAME = 1024
+"""Characters of a name of a variable, a dimension or an attribute."""
 MAX_VALUES = 1 << 40
 """Values of one variable; also the limit of every declared size."""
+MAX_TILE_VALUES = 1 << 26
+"""Values of one tile."""
 MAX_FORMULA_VALUES = 1 << 26
 """Values of an array that is stored as a formula, and so costs the archive nothing."""
 MAX_MEMBERS = 1 << 20
-MAX_MANIFEST_BYTES = 64 << 20
+MAX_MEMBER_BYTES = 1 << 30
 MAX_INFLATION = 1032
 """Deflate cannot expand by more than this factor (zlib's technical notes)."""
+
+
+def max_manifest_bytes(file_bytes: int) -> int:
+    """Inflated bytes of the manifest of a file of this size."""
+    return (8 << 20) + 4 * file_bytes
+
+
+def max_manifest_tokens(file_bytes: int) -> int:
+    """Commas, colons and opening brackets of the manifest; each costs a reader up to about 100 bytes of memory."""
+    return 300_000 + file_bytes // 8
+
+
+def max_axis_bytes(file_bytes: int) -> int:
+    """Bytes of all dimension coordinates and grid axes together, 8 at least for each point: readers hold them all."""
+    return (24 << 20) + 4 * file_bytes

@@ -1,310 +1,200 @@
-"""`.nnz` files: a ZIP of members, written all or nothing, and read only where sizes and checksums agree.
+"""Records of a ZIP file of stored members (PKWARE's APPNOTE 6.3, sections 4.3 and 4.5.3): bytes <-> `Member`.
 
-Writing goes to a temporary sibling that replaces the target once complete and synced. Reading a whole member checks its
-CRC-32; `read_range` cannot, because a CRC covers whole members: what it returns is protected by the decoders' own
-checks and by `verify`.
+ZIP64 records appear where an offset or a count needs them. Nothing here reads files.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import secrets
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Any
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from numpy.typing import NDArray
+from nnzip.container.limits import MAX_MEMBER_BYTES, MAX_MEMBERS
+from nnzip.errors import CorruptArchiveError
 
-from nnzip.container.arrays import decode_array
-from nnzip.container.directory import Member, RandomAccessFile, member_span, read_directory
-from nnzip.container.limits import ARRAYS_MEMBER, MANIFEST_MEMBER, MAX_INFLATION, MAX_MANIFEST_BYTES
-from nnzip.container.manifest import Manifest, StoredArray, decode, encode
-from nnzip.errors import CorruptArchiveError, InputError, NnzipError, ResourceError, UsageError
+# signature, version needed, flags, method, time, date, CRC, stored, size, bytes of name and extra
+_LOCAL = struct.Struct("<4s5H3L2H")
+# signature, versions by and needed, flags, method, time, date, CRC, stored, size, bytes of name, extra and comment,
+# disk, internal and external attributes, offset
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")  # signature, 2 disks, 2 counts, bytes and offset of the directory, bytes of comment
+_END64 = struct.Struct("<4sQ2H2L4Q")  # signature, bytes that follow, 2 versions, 2 disks, 2 counts, bytes, offset
+MEMBER_BYTES = _LOCAL.size + _CENTRAL.size
+"""Of the file for each member, beside its content and twice its name."""
+_LOCATOR64 = struct.Struct("<4sLQL")  # signature, disk, offset of the record above, disks
+_EXTRA64 = struct.Struct("<2HQ")  # tag 1, bytes that follow, offset
 
-_LOCAL_BYTES, _CENTRAL_BYTES, _END_BYTES = 30, 46, 22
-_END64_BYTES = 56 + 20
-_SMALL = (1 << 31) - 1  # zipfile writes ZIP64 records beyond this
-
-
-def archive_size(members: Mapping[str, int], manifest_bytes: int) -> int:
-    """Exact size of a finished file with stored members {name: bytes} and `manifest_bytes` of deflated manifest."""
-    position = central = 0
-    every = [*members.items(), (MANIFEST_MEMBER, manifest_bytes)]
-    for name, size in every:
-        width = len(name.encode())
-        fields = 2 * (size > _SMALL) + (position > _SMALL)
-        central += _CENTRAL_BYTES + width + (4 + 8 * fields if fields else 0)
-        position += _LOCAL_BYTES + width + (20 if size * 1.05 > _SMALL else 0) + size
-    large = len(every) > 0xFFFF or position > _SMALL or central > _SMALL
-    return position + central + _END_BYTES + (_END64_BYTES if large else 0)
+LOCAL_SLACK = 64
+"""Bytes of extra fields that another tool's local header may have."""
+_SMALL, _FEW = 0xFFFFFFFF, 0xFFFF  # from here on ZIP64 records are needed
+_VERSION, _VERSION64, _UNIX = 20, 45, 3
+_DATE = (1 << 5) | 1  # 1980-01-01
+_PERMISSIONS = 0o100644 << 16
+_UTF8 = 1 << 11
 
 
-def deflated_size(manifest: Manifest) -> int:
-    """Bytes the manifest takes in the file, for `archive_size`."""
-    return len(_deflate(encode(manifest)))
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An entry of the directory; the local header is at `header`, followed by `size` bytes of content."""
+
+    name: str
+    header: int
+    size: int
+    crc: int
 
 
-def _deflate(data: bytes) -> bytes:
-    coder = zlib.compressobj(9, zlib.DEFLATED, -15)  # the parameters zipfile uses at level 9
-    return coder.compress(data) + coder.flush()
+@dataclass(frozen=True)
+class Directory:
+    """Where the directory of a ZIP file is, and how many members it lists."""
+
+    offset: int
+    bytes: int
+    count: int
 
 
-class ArchiveWriter:
-    """Writes one archive, completely or not at all; use as a context manager.
+def local_header(name: str, size: int, crc: int) -> bytes:
+    """What precedes a member's content."""
+    encoded = name.encode()
+    return _LOCAL.pack(b"PK\3\4", _VERSION, 0, 0, 0, _DATE, crc, size, size, len(encoded), 0) + encoded
 
-    The constructor raises before any work is done: UsageError when `path` exists and `overwrite` is false (or it is no
-    regular file), ResourceError when its directory cannot be written. Leaving the context without `finish` removes the
-    temporary file.
+
+def directory_bytes(members: Iterable[Member], offset: int) -> bytes:
+    """All that follows the last member, which ends at `offset`."""
+    entries = [_central_entry(member) for member in members]
+    size, count = sum(map(len, entries)), len(entries)
+    end = _END.pack(b"PK\5\6", 0, 0, min(count, _FEW), min(count, _FEW), size, min(offset, _SMALL), 0)
+    if offset >= _SMALL or count >= _FEW:
+        end64 = _END64.pack(b"PK\6\6", 44, _VERSION64, _VERSION64, 0, 0, count, count, size, offset)
+        end = end64 + _LOCATOR64.pack(b"PK\6\7", 0, offset + size, 1) + end
+    return b"".join([*entries, end])
+
+
+def find_directory(tail: bytes, file_bytes: int) -> Directory | None:
+    """The directory of a file of `file_bytes` that ends in `tail`, of some kB; None where it has no end record.
+
+    Raises CorruptArchiveError for an end record that contradicts itself or the file.
     """
+    if len(tail) < _END.size or not tail.endswith(b"\0\0") or tail[-_END.size :][:4] != b"PK\5\6":
+        return None
+    _, disk, other, count, total, size, offset, _ = _END.unpack(tail[-_END.size :])
+    end = file_bytes - _END.size
+    locator = tail[-_LOCATOR64.size - _END.size : -_END.size]
+    if locator[:4] == b"PK\6\7":
+        end -= _LOCATOR64.size
+        position = _LOCATOR64.unpack(locator)[2]
+        record = tail[position - file_bytes :][: _END64.size] if position + len(tail) >= file_bytes else b""
+        if len(record) != _END64.size or record[:4] != b"PK\6\6" or position + _END64.size != end:
+            raise CorruptArchiveError("the end of its ZIP directory is damaged")
+        *_, disk, other, count, total, size, offset = _END64.unpack(record)
+        end = position
+    if disk or other or count != total or offset + size != end or count * (_CENTRAL.size + _LOCAL.size) > file_bytes:
+        raise CorruptArchiveError(
+            f"its ZIP directory of {size} bytes at {offset} lists {total} members and should end at byte {end}:"
+            " the file is truncated or damaged"
+        )
+    if count > MAX_MEMBERS:
+        raise CorruptArchiveError(f"it has {count} members; the limit is {MAX_MEMBERS}")
+    return Directory(offset, size, count)
 
-    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        self.path = Path(path)
-        self._overwrite = overwrite
-        self._members: dict[str, int] = {}
-        self._size: int | None = None
-        target = Path(os.path.realpath(self.path))
-        self._require_writable(target)
-        self._target = target
-        self._temporary = target.with_name(f".nnzip-{secrets.token_hex(4)}.part")
-        with self._resources():
-            self._file = self._temporary.open("xb")
-        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
 
-    def add(self, name: str, data: bytes) -> None:
-        """Append a member, stored as it is. Raises ResourceError when the disk is full; then nothing is left behind."""
-        self._write(name, data, zipfile.ZIP_STORED)
-        self._members[name] = len(data)
-
-    def size_so_far(self) -> int:
-        """Bytes of the file if it were finished now, its manifest not counted."""
-        return archive_size(self._members, 0)
-
-    def finish(self, manifest: Manifest) -> int:
-        """Write the manifest, sync, and put the archive in place. Returns the file's size in bytes."""
-        self._write(MANIFEST_MEMBER, encode(manifest), zipfile.ZIP_DEFLATED)
-        try:
-            with self._resources():
-                self._zip.close()
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
-                size = self._temporary.stat().st_size
-            self._require_writable(self._target)
-            with self._resources():
-                self._temporary.replace(self._target)
-        except BaseException:
-            self.abort()
-            raise
-        self._size = size
-        _sync_directory(self._target.parent)
-        return size
-
-    def abort(self) -> None:
-        """Remove the temporary file; does nothing once finished."""
-        if self._size is not None:
-            return
-        with contextlib.suppress(OSError, ValueError):
-            self._zip.close()
-        with contextlib.suppress(OSError):
-            self._file.close()
-        with contextlib.suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
-
-    def __enter__(self) -> ArchiveWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
-
-    def _write(self, name: str, data: bytes, method: int) -> None:
-        if name in self._zip.NameToInfo:
-            raise ValueError(f'member "{name}" is already in the archive')
-        info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-        info.external_attr = 0o644 << 16
-        info.create_system = 3  # the same bytes on every platform
-        try:
-            with self._resources():
-                self._zip.writestr(info, data, method, compresslevel=9)
-        except BaseException:
-            self.abort()
-            raise
-
-    def _require_writable(self, target: Path) -> None:
-        try:
-            exists = os.path.lexists(target)
-            regular = target.is_file()
-        except OSError as error:
-            raise self._resource_error(error) from error
-        if exists and not regular:
-            raise UsageError(f"{self.path} exists and is no regular file: choose another output path")
-        if exists and not self._overwrite:
-            raise UsageError(
-                f"{self.path} exists: choose another output path, or overwrite it with -f (overwrite=True)"
+def read_directory(data: bytes, directory: Directory) -> dict[str, Member]:
+    """Members by name in the order of the file. Raises CorruptArchiveError for anything that is no sound directory."""
+    members: dict[str, Member] = {}
+    position, before = 0, "the start"
+    for member in sorted(_entries(data, directory.count), key=lambda member: member.header):
+        if member.name in members:
+            raise CorruptArchiveError(f'it has two members named "{member.name}"')
+        if member.header < position:
+            raise CorruptArchiveError(f'member "{member.name}" overlaps {before}')
+        position, before = content_start(member) + member.size, f'member "{member.name}"'
+        if position > directory.offset:
+            raise CorruptArchiveError(
+                f"{before} declares {member.size} bytes at {content_start(member)}, only"
+                f" {max(directory.offset - content_start(member), 0)} are there: the file is truncated or damaged"
             )
-
-    @contextlib.contextmanager
-    def _resources(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise self._resource_error(error) from error
-
-    def _resource_error(self, error: OSError) -> ResourceError:
-        return ResourceError(f"cannot write {self.path}: {_explain(error, self.path.parent)}")
+        members[member.name] = member
+    return members
 
 
-class ArchiveReader:
-    """Reads an archive; the manifest and the directory are checked on opening. Safe to use from several threads.
+def content_start(member: Member) -> int:
+    """The first byte of a member's content where its local header has no extra fields."""
+    return member.header + _LOCAL.size + len(member.name.encode())
 
-    Raises InputError (no such file), CorruptArchiveError, NewerFormatError or ResourceError (not readable).
+
+def content(member: Member, data: bytes) -> bytes:
+    """A member's content in `data`, the bytes from its local header on, with up to LOCAL_SLACK bytes more than needed.
+
+    Raises CorruptArchiveError where the local header and the directory disagree, or bytes are missing.
     """
-
-    manifest: Manifest
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        try:
-            self._file = RandomAccessFile(self.path)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise InputError(f"cannot open {self.path}: {error.strerror}") from error
-        except OSError as error:
-            raise ResourceError(f"cannot read {self.path}: {error.strerror}") from error
-        self._arrays: bytes | None = None
-        try:
-            self._members = read_directory(self._file)
-            self.manifest = self._read_manifest()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def read(self, name: str) -> bytes:
-        """A whole member, its CRC-32 checked."""
-        member = self._member(name)
-        start, size = member_span(self._file, member)
-        data = self._bytes(member, start, size)
-        if member.deflated:
-            data = self._inflate(member, data)
-        found = zlib.crc32(data)
-        if found != member.crc:
-            raise CorruptArchiveError(
-                f'{self.path}: member "{name}" is damaged: its CRC-32 is {found:08x}, the archive says {member.crc:08x}'
-            )
-        return data
-
-    def read_range(self, name: str, offset: int, length: int) -> bytes:
-        """Bytes [offset, offset + length) of a member; stored ones without a CRC check (a CRC covers them whole)."""
-        member = self._member(name)
-        if offset < 0 or length < 0 or offset + length > member.size:
-            raise CorruptArchiveError(
-                f'{self.path}: bytes {offset} to {offset + length} of member "{name}", which has {member.size}'
-            )
-        if member.deflated:  # by another ZIP tool
-            return self.read(name)[offset : offset + length]
-        start, _ = member_span(self._file, member)
-        return self._bytes(member, start + offset, length)
-
-    def read_array(self, array: StoredArray) -> NDArray[Any]:
-        """A lossless array of the manifest."""
-        payload = array.inline
-        if array.length:
-            if self._arrays is None:
-                self._arrays = self.read(ARRAYS_MEMBER)
-            payload = self._arrays[array.offset : array.offset + array.length]
-        try:
-            return decode_array(array, payload)
-        except CorruptArchiveError as error:
-            raise CorruptArchiveError(f"{self.path}: {error}") from error
-
-    def sizes(self) -> dict[str, int]:
-        """Stored bytes of each member, in the order of the file."""
-        return {name: member.stored for name, member in self._members.items()}
-
-    def close(self) -> None:
-        self._file.close()
-
-    def __enter__(self) -> ArchiveReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _member(self, name: str) -> Member:
-        if name not in self._members:
-            present = ", ".join(sorted(self._members)[:20])
-            raise CorruptArchiveError(f'{self.path} has no member "{name}"; it has {present}')
-        return self._members[name]
-
-    def _bytes(self, member: Member, start: int, size: int) -> bytes:
-        data = self._file.read_at(start, size)
-        if len(data) != size:
-            raise CorruptArchiveError(
-                f'{self.path}: member "{member.name}" ends after {len(data)} of {size} bytes: the file is truncated'
-            )
-        return data
-
-    def _inflate(self, member: Member, data: bytes) -> bytes:
-        if member.size > MAX_INFLATION * len(data) + 64:
-            raise CorruptArchiveError(
-                f'{self.path}: member "{member.name}" declares {member.size} bytes,'
-                f" more than {len(data)} deflated bytes can hold"
-            )
-        coder = zlib.decompressobj(-15)
-        try:
-            out = coder.decompress(data, member.size + 1)
-        except zlib.error as error:
-            raise CorruptArchiveError(f'{self.path}: member "{member.name}" is damaged: {error}') from error
-        if len(out) != member.size or not coder.eof:
-            raise CorruptArchiveError(
-                f'{self.path}: member "{member.name}" inflates to {len(out)} bytes, the archive says {member.size}'
-            )
-        return out
-
-    def _read_manifest(self) -> Manifest:
-        if MANIFEST_MEMBER not in self._members:
-            raise CorruptArchiveError(
-                f"{self.path} is a ZIP file without {MANIFEST_MEMBER}: it is not an nnzip archive"
-            )
-        declared = self._members[MANIFEST_MEMBER].size
-        if declared > MAX_MANIFEST_BYTES:
-            raise CorruptArchiveError(
-                f"{self.path}: {MANIFEST_MEMBER} declares {declared} bytes; the limit is {MAX_MANIFEST_BYTES}"
-            )
-        data = self.read(MANIFEST_MEMBER)
-        try:
-            return decode(data, {name: member.size for name, member in self._members.items()})
-        except NnzipError as error:
-            raise type(error)(f"{self.path}: {error}") from error
+    if len(data) < _LOCAL.size:
+        raise CorruptArchiveError(f'the header of member "{member.name}" is beyond the end: the file is truncated')
+    signature, _, flags, method, _, _, crc, stored, size, width, extra = _LOCAL.unpack_from(data)
+    start = _LOCAL.size + width + extra
+    if (signature, method, data[_LOCAL.size :][:width]) != (b"PK\3\4", 0, member.name.encode()) or flags & ~_UTF8:
+        raise CorruptArchiveError(f'the header of member "{member.name}" is damaged')
+    if (crc, stored, size) != (member.crc, member.size, member.size):
+        raise CorruptArchiveError(
+            f'the header of member "{member.name}" and the directory disagree about its size or CRC-32'
+        )
+    found = data[start : start + member.size]
+    if len(found) != member.size:
+        raise CorruptArchiveError(
+            f'member "{member.name}" ends after {len(found)} of {member.size} bytes: the file is truncated'
+        )
+    return found
 
 
-def _sync_directory(directory: Path) -> None:
-    """Make a rename durable, where the platform lets directories be synced."""
-    with contextlib.suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _central_entry(member: Member) -> bytes:
+    name, large = member.name.encode(), member.header >= _SMALL
+    extra = _EXTRA64.pack(1, 8, member.header) if large else b""
+    version = _VERSION64 if large else _VERSION
+    made_by = _UNIX << 8 | version
+    sizes = (member.crc, member.size, member.size, len(name), len(extra), 0)
+    where = (0, 0, _PERMISSIONS, min(member.header, _SMALL))
+    return _CENTRAL.pack(b"PK\1\2", made_by, version, 0, 0, 0, _DATE, *sizes, *where) + name + extra
 
 
-def _explain(error: OSError, directory: Path) -> str:
-    """What went wrong when writing, and the remedy."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk or quota of {directory} is full: free some space or choose another output path"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"no permission to write in {directory}: choose another output path"
-    if error.errno == errno.EROFS:
-        return f"{directory} is on a read-only file system: choose another output path"
-    if error.errno == errno.ENOENT:
-        return f"the directory {directory} does not exist: create it first"
-    if error.errno == errno.ENOTDIR:
-        return f"{directory} is not a directory: choose another output path"
-    return f"{error.strerror or error}"
+def _entries(data: bytes, count: int) -> Iterator[Member]:
+    position = 0
+    for _ in range(count):
+        if len(data) - position < _CENTRAL.size or data[position : position + 4] != b"PK\1\2":
+            raise CorruptArchiveError("its ZIP directory is damaged")
+        _, _, _, flags, method, _, _, crc, stored, size, width, more, comment, disk, _, _, header = (
+            _CENTRAL.unpack_from(data, position)
+        )
+        start = position + _CENTRAL.size
+        name, extra = data[start : start + width], data[start + width : start + width + more]
+        position = start + width + more + comment
+        if header == _SMALL:
+            header = _offset64(extra)
+        yield _checked(name, header, (stored, size, crc), flags, method, disk)
+    if position != len(data):
+        raise CorruptArchiveError("its ZIP directory is damaged: bytes are left over")
+
+
+def _checked(name: bytes, header: int, sizes: tuple[int, int, int], flags: int, method: int, disk: int) -> Member:
+    try:
+        text = name.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptArchiveError("its ZIP directory is damaged: a name is no text") from error
+    stored, size, crc = sizes
+    if flags & 1:
+        raise CorruptArchiveError(f'member "{text}" is encrypted; no nnzip archive is')
+    if method != 0 or flags & ~_UTF8 or disk:
+        raise CorruptArchiveError(f'member "{text}" has compression method {method}; all of nnzip\'s are stored (0)')
+    if stored != size:
+        raise CorruptArchiveError(f'member "{text}" is stored with {stored} bytes but declares {size}')
+    if size > MAX_MEMBER_BYTES:
+        raise CorruptArchiveError(f'member "{text}" declares {size} bytes; the limit is {MAX_MEMBER_BYTES}')
+    return Member(text, header, size, crc)
+
+
+def _offset64(extra: bytes) -> int:
+    """The offset in the ZIP64 field among extra fields."""
+    position = 0
+    while len(extra) - position >= 4:
+        tag, size = struct.unpack_from("<2H", extra, position)
+        if tag == 1 and size >= 8 and len(extra) - position >= _EXTRA64.size:
+            return int(_EXTRA64.unpack_from(extra, position)[2])
+        position += 4 + size
+    raise CorruptArchiveError("its ZIP directory is damaged: an offset is missing")

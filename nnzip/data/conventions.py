@@ -34,6 +34,8 @@ LONGITUDE_NAMES = (
     "longitude", "lon", "lons", "nav_lon", "nlon", "rlon", "grid_longitude", "west_east", "x", "xc", "nx", "ni", "i",
 )  # fmt: skip
 DEGREE_NAMES = {"latitude", "lat", "lats", "nav_lat", "longitude", "lon", "lons", "long", "nav_lon"}
+OWN_ATTRIBUTES = ("nnzip_rmse", "nnzip_max_error", "nnzip_bound")
+"""What decoded variables say about themselves, in their own units."""
 
 TURN = 360.0
 

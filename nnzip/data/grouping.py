@@ -177,6 +177,34 @@ def stack(dataset: xr.Dataset, group: Group, time: slice = slice(None)) -> NDArr
     return out
 
 
+def read_box(
+    dataset: xr.Dataset,
+    group: Group,
+    layout: VariableLayout,
+    channels: range,
+    times: range,
+    rows: range,
+    columns: range,
+) -> NDArray[np.floating]:
+    """Values [channel, time, latitude, longitude] of ranges of one variable's axes; loads only these.
+
+    float64 where xarray gives float64 (packed sources too), else float32; NaN where values are missing, infinities stay.
+    Raises InputError.
+    """
+    ranges = zip(group.dims, (times, rows, columns), strict=True)
+    picked = {dim: slice(axis.start, axis.stop) for dim, axis in ranges if dim is not None}
+    first = 0
+    if layout.channel_dims:  # the outermost channel dimension as far as it is needed
+        inner = prod(layout.channel_shape[1:])
+        outer = slice(channels.start // inner, -(-channels.stop // inner))
+        picked[layout.channel_dims[0]], first = outer, outer.start * inner
+    order = [*layout.channel_dims, *(dim for dim in group.dims if dim is not None)]
+    values = read_values(dataset[layout.name].transpose(*order).isel(picked), layout.name)
+    shaped = values.reshape(-1, len(times), len(rows), len(columns))
+    found = shaped[channels.start - first : channels.stop - first]
+    return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
+
+
 def unstack(values: NDArray[np.floating], layout: VariableLayout, group_dims: GroupDims) -> NDArray[np.floating]:
     """Inverse of `stack` for one variable: [its channels, time, latitude, longitude] to the source's dimension order.
 

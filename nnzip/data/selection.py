@@ -6,12 +6,13 @@ Longitudes may be given and stored in either convention (-180..180 or 0..360), a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.data.area import Area, parse_bbox
 from nnzip.data.conventions import (
     Role,
     curvilinear_coordinates,
@@ -26,31 +27,6 @@ from nnzip.data.times import time_indices
 from nnzip.errors import UsageError
 
 _SLACK = 1e-4  # degrees: float32 longitudes are no closer to their decimal values
-
-__all__ = ["Box", "bbox_indices", "inside_box", "parse_bbox", "selected_longitudes", "subset", "time_indices"]
-
-
-class Box(NamedTuple):
-    """An area in degrees; from `west` eastward to `east`, in any convention."""
-
-    south: float
-    north: float
-    west: float
-    east: float
-
-
-def parse_bbox(bbox: str | Sequence[float]) -> Box:
-    """Box of "south,north,west,east" (text or four numbers). Raises UsageError when it is none."""
-    parts = bbox.split(",") if isinstance(bbox, str) else list(bbox)
-    try:
-        south, north, west, east = (float(part) for part in parts)
-    except ValueError as error:
-        raise UsageError(f"the area {bbox!r} is not south,north,west,east in degrees, such as 10,35,270,300") from error
-    if not np.isfinite([south, north, west, east]).all() or max(abs(south), abs(north)) > 90:
-        raise UsageError(f"the area {bbox!r} has latitudes beyond 90 degrees: the order is south,north,west,east")
-    if south > north:
-        raise UsageError(f"the area {bbox!r} has its south {south:g} north of its north {north:g}: swap them")
-    return Box(south, north, west, east)
 
 
 def bbox_indices(
@@ -70,7 +46,7 @@ def bbox_indices(
     return slice(int(rows[0]), int(rows[-1]) + 1), _longitude_positions(np.asarray(longitude, np.float64), box)
 
 
-def inside_box(latitude: NDArray[Any], longitude: NDArray[Any], box: Box) -> NDArray[np.bool_]:
+def inside_box(latitude: NDArray[Any], longitude: NDArray[Any], box: Area) -> NDArray[np.bool_]:
     """Grid points inside `box`, bool [lat, lon]; arguments and errors as for `bbox_indices`.
 
     A box between grid points holds the nearest row or column; of a repeated seam column it holds both.
@@ -168,7 +144,7 @@ def _slice_if_contiguous(positions: NDArray[np.intp]) -> slice | NDArray[np.intp
     return positions
 
 
-def _latitude_positions(latitude: NDArray[np.float64], box: Box) -> NDArray[np.intp]:
+def _latitude_positions(latitude: NDArray[np.float64], box: Area) -> NDArray[np.intp]:
     inside = np.flatnonzero((latitude >= box.south - _SLACK) & (latitude <= box.north + _SLACK))
     if inside.size:
         return inside
@@ -181,7 +157,7 @@ def _latitude_positions(latitude: NDArray[np.float64], box: Box) -> NDArray[np.i
     return np.array([distance.argmin()])
 
 
-def _longitude_positions(longitude: NDArray[np.float64], box: Box) -> NDArray[np.intp]:
+def _longitude_positions(longitude: NDArray[np.float64], box: Area) -> NDArray[np.intp]:
     width = box.east - box.west
     if width >= 360:
         return np.arange(longitude.size)
@@ -198,7 +174,7 @@ def _longitude_positions(longitude: NDArray[np.float64], box: Box) -> NDArray[np
     return eastward if np.median(np.diff(longitude)) > 0 else eastward[::-1]
 
 
-def _nearest_longitude(longitude: NDArray[np.float64], box: Box, width: float) -> NDArray[np.intp]:
+def _nearest_longitude(longitude: NDArray[np.float64], box: Area, width: float) -> NDArray[np.intp]:
     distance = np.abs((longitude - (box.west + width / 2) + 180) % 360 - 180)
     gaps = np.abs((np.diff(longitude) + 180) % 360 - 180)
     if distance.min() > _half_cell(gaps):
@@ -210,7 +186,7 @@ def _nearest_longitude(longitude: NDArray[np.float64], box: Box, width: float) -
 
 
 def _curvilinear_indices(
-    latitude: NDArray[np.float64], longitude: NDArray[np.float64], box: Box
+    latitude: NDArray[np.float64], longitude: NDArray[np.float64], box: Area
 ) -> tuple[slice, NDArray[np.intp]]:
     inside = (latitude >= box.south - _SLACK) & (latitude <= box.north + _SLACK)
     if box.east - box.west < 360:

@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.data.area import Area, parse_bbox
 from nnzip.data.grids import Grid, coordinate_label, require_grid, with_dates
-from nnzip.data.selection import Box, parse_bbox, subset, time_indices
+from nnzip.data.selection import subset
+from nnzip.data.times import time_indices
 from nnzip.errors import UsageError
 from nnzip.evaluate.errors import Floats, number
 from nnzip.evaluate.extremes.cyclone import displacement, great_circle, track, tracked_variable, wind_speed
@@ -31,7 +33,7 @@ class Event:
 
     name: str
     time: str
-    box: Box
+    box: Area
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class EventScores:
     """
 
     name: str
-    box: Box
+    box: Area
     variable: str
     units: str
     level: str

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from nnzip.container.manifest import Manifest
-from nnzip.data.grouping import plan_groups, stack
+from nnzip.data.grouping import plan_groups, read_box
 from nnzip.evaluate.matching import align_decoded
 from nnzip.evaluate.scores import VariableScores
-from nnzip.plan.budget import blocks
-from nnzip.promises.constraints import Part
-from nnzip.promises.resolve import Precision, resolve
+from nnzip.plan.cutting import TILE_VALUES, cut, slabs
+from nnzip.promises.kept import Kept
+from nnzip.promises.resolve import constraints_of
 from nnzip.request.promises import parse_promise
 
 
@@ -52,8 +52,8 @@ def check_promises(
     """Every promise of an archive about the variables that were scored, in their order, measured on the decoded data.
 
     Bounds and missing values are what `scores` found; promises beyond them are checked anew, which reads both sides
-    once, and percentiles the original. Raises UsageError where the original cannot be what was compressed: it lacks a
-    mask, dates or degrees that a promise refers to.
+    once, and the original again for percentiles and for blocks of maxima that are cut. Raises UsageError where the
+    original cannot be what was compressed: it lacks a mask, dates or degrees that a promise refers to.
     """
     checks = []
     for found in scores:
@@ -85,21 +85,16 @@ def _further(original: xr.Dataset, decoded: xr.Dataset, manifest: Manifest, name
     variable = manifest.variables[name]
     group = next(group for group in plan_groups(original)[0] if name in [layout.name for layout in group.variables])
     layout = next(layout for layout in group.variables if layout.name == name)
-    alone = replace(group, variables=(layout,))
-    requests = [parse_promise(kept.promise) for kept in variable.promises]
-    promises = resolve(original, [alone], requests, {name: Precision(variable.bound or 0.0, 0.0)})[name]
-    checkers = [promise.constraint.checker() for promise in promises]
+    promises = [parse_promise(kept.promise) for kept in variable.promises]
+    constraints = constraints_of(original, group, layout, promises, variable.bound or 0.0)
     aligned = original.assign({name: align_decoded(original, decoded, [name])[name]})
-    _, times, rows, columns = alone.shape
-    for start, stop in blocks(0, times, rows * columns):
-        pair = (stack(dataset, alone, slice(start, stop)).astype(np.float64) for dataset in (original, aligned))
-        for channel, (wanted, returned) in enumerate(zip(*pair, strict=True)):
-            for checker in checkers:
-                checker.add(Part(channel, start, wanted), np.where(np.isnan(wanted), np.nan, returned))
-    return [
-        Check(name, promise.text, 0.0, float(checker.kept.violations), f"of {checker.kept.points} points")
-        for promise, checker in zip(promises, checkers, strict=True)
-    ]
+    found = {text: Kept() for text in constraints}
+    for box, _ in slabs(cut((layout.channels, *group.shape[1:])), TILE_VALUES):
+        first, second = (read_box(dataset, group, layout, *box).astype(np.float64) for dataset in (original, aligned))
+        returned = np.where(np.isnan(first), np.nan, second)
+        for text, constraint in constraints.items():
+            found[text] += constraint.within(box).check(first, returned)
+    return [Check(name, text, 0.0, float(kept.violations), f"of {kept.points} points") for text, kept in found.items()]
 
 
 def _missing(found: VariableScores) -> list[Check]:

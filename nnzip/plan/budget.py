@@ -1,105 +1,48 @@
-"""From what the user asks for to what each layer of each segment may cost."""
+"""Share the bytes of an archive among its tiles before any is coded: one quantisation step for all."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from math import isfinite
+from collections.abc import Callable, Sequence
+from math import exp, fsum, log
 
 from nnzip.errors import UsageError
+from nnzip.request.target import Target
 
-SEGMENT_VALUES = 1 << 25
-"""Values of one segment of a group: the piece that is fitted, held in memory and decoded at once."""
+RATIO_TOLERANCE = 0.03
+"""By which an archive may miss its size."""
+
+_HALVINGS = 50
+
+Rate = Callable[[float], float]
+"""Bytes of a tile at a quantisation step: never more at a larger step."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """What the archive shall be: a `ratio` (float32 bytes of the compressed variables per byte of file), a
-    `size_bytes`, a bound, an RMSE, or a PSNR.
+def allot(rates: Sequence[Rate], budget: float, steps: tuple[float, float]) -> list[int]:
+    """Bytes for each tile, in proportion to its rate at one step for all: that within `steps` where the rates sum to
+    the budget.
 
-    `max_error`: largest error at any point per variable, as a number in its units or text with units ("0.1K",
-    "0.1%" of the range); under the key None for all others. Variables it leaves out get the community's tolerance,
-    so {} asks for those. `rmse`: largest area-weighted RMSE, in the same terms but for every variable. `psnr`: least
-    peak signal-to-noise ratio, 20 log10(range / unweighted RMSE) in dB, of every variable.
+    Steps are in units that mean the same in every tile. The shares sum to the budget also where no step does, and where
+    every rate is wrong by the same factor; a tile need not use all of its share. The rates decide alone: nothing
+    depends on the order of the work or on who does it.
     """
-
-    ratio: float | None = None
-    size_bytes: int | None = None
-    max_error: Mapping[str | None, str | float] | None = None
-    rmse: Mapping[str | None, str | float] | None = None
-    psnr: float | None = None
-
-    def __post_init__(self) -> None:
-        wishes = (self.ratio, self.size_bytes, self.max_error, self.rmse, self.psnr)
-        given = sum(wanted is not None for wanted in wishes)
-        if given != 1:
-            raise UsageError(
-                f"{given} targets are given: ask for a ratio, a size, a largest error, an RMSE or a PSNR, one of them"
-            )
-        for wanted in (self.ratio, self.size_bytes, self.psnr):
-            if wanted is not None and not (isfinite(wanted) and wanted > 0):
-                raise UsageError(
-                    f"the target {wanted} is not a positive number: ask for a ratio such as 300, a size in bytes or a "
-                    "PSNR such as 60"
-                )
-
-    @property
-    def limits_size(self) -> bool:
-        """Whether the size of the file is what is asked for."""
-        return self.ratio is not None or self.size_bytes is not None
-
-    def file_bytes(self, source_bytes: int) -> int:
-        """Bytes the whole file may have for `source_bytes` of float32; 0 where a bound decides."""
-        return int(source_bytes / self.ratio) if self.ratio is not None else int(self.size_bytes or 0)
+    fine, coarse = (log(step) for step in steps)
+    for _ in range(_HALVINGS):
+        middle = (fine + coarse) / 2
+        if fsum(rate(exp(middle)) for rate in rates) > budget:
+            fine = middle
+        else:
+            coarse = middle
+    sizes = [rate(exp(coarse)) for rate in rates]
+    share = max(budget, 0.0) / max(fsum(sizes), 1e-9)
+    return [int(size * share) for size in sizes]
 
 
-def segments(channels: int, times: int, points: int) -> Iterator[tuple[int, int]]:
-    """Time ranges [start, stop) of about equal length, each of at most SEGMENT_VALUES values (but at least one
-    time)."""
-    longest = max(SEGMENT_VALUES // max(channels * points, 1), 1)
-    count = -(-times // longest)
-    for index in range(count):
-        yield index * times // count, (index + 1) * times // count
-
-
-class Allowance:
-    """Shares what is left of a budget among what is left to be coded, so that one part's surplus goes to those that
-    begin after it has ended."""
-
-    def __init__(self, budget: int, values: int) -> None:
-        self._budget, self._values = budget, values
-        self._open: deque[tuple[int, float]] = deque()
-
-    def begin(self, values: int) -> float:
-        """Bytes for the next `values` values."""
-        others, reserved = (sum(share[i] for share in self._open) for i in range(2))
-        share = (self._budget - reserved) * values / max(self._values - others, 1)
-        self._open.append((values, share))
-        return share
-
-    def end(self, size: int) -> None:
-        """The part that began first of those that have not ended took `size` bytes."""
-        self._budget -= size
-        self._values -= self._open.popleft()[0]
-
-
-TILE_VALUES = 1 << 24
-"""Values of one variable's channel in one tile of the detail layer: what reading a single point decodes."""
-
-
-def tiles(times: int, points: int) -> list[tuple[int, int]]:
-    """Time ranges [start, stop) of a segment's tiles, of about equal length."""
-    longest = max(TILE_VALUES // max(points, 1), 1)
-    count = -(-times // longest)
-    return [(index * times // count, (index + 1) * times // count) for index in range(count)]
-
-
-_BLOCK_VALUES = 1 << 20
-
-
-def blocks(start: int, stop: int, points: int) -> Iterator[tuple[int, int]]:
-    """Time ranges of [start, stop) in which a channel has few values (but at least one time): for work in float64."""
-    longest = max(_BLOCK_VALUES // max(points, 1), 1)
-    for first in range(start, stop, longest):
-        yield first, min(first + longest, stop)
+def require_size(target: Target, source_bytes: int, size: int) -> None:
+    """Raise UsageError when the smallest archive that is possible, of `size` bytes, exceeds the target."""
+    limit = target.file_bytes(source_bytes)
+    if target.limits_size and size > limit * (1 + RATIO_TOLERANCE):
+        wanted = f"ratio {target.ratio:g}" if target.ratio is not None else f"size of {target.size_bytes} B"
+        raise UsageError(
+            f"the {wanted} is impossible: it leaves {limit} B, and the smallest archive of these data (metadata, "
+            f"coordinates, masks and empty tiles) has {size} B, a ratio of {source_bytes / size:.0f}: ask for less"
+        )

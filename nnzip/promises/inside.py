@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnzip.promises.constraints import COMPARE, Part
+from nnzip.plan.cutting import Box
 from nnzip.promises.intervals import Points
+
+Values = NDArray[np.float64]
+Inside = Callable[[Values], Points]
+"""The points of a box's values [channel, time, lat, lon] that are concerned; False where values are missing."""
+
+COMPARE: dict[str, Callable[[Values, float], Points]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+class Where(Protocol):
+    """A part of a variable's record."""
+
+    def within(self, box: Box) -> Inside:
+        """Which points of a box lie in it, with all that takes in memory: it can go to another process."""
 
 
 @dataclass(frozen=True)
 class Tails:
     """Below `lower` or above `upper`, per cell [channel, lat, lon]; None: no such tail."""
 
-    lower: NDArray[np.float64] | None
-    upper: NDArray[np.float64] | None
+    lower: Values | None
+    upper: Values | None
 
-    def __call__(self, part: Part) -> Points:
-        values, channel = part.original, part.channel
-        below = np.zeros(values.shape, dtype=np.bool_) if self.lower is None else values < self.lower[channel]
-        return below if self.upper is None else below | (values > self.upper[channel])
+    def within(self, box: Box) -> Tails:
+        channels, _, rows, columns = box.slices
+        lower, upper = (
+            None if limit is None else limit[channels, rows, columns].copy() for limit in (self.lower, self.upper)
+        )
+        return Tails(lower, upper)
 
-    def within(self, times: slice) -> Tails:
-        return self
+    def __call__(self, values: Values) -> Points:
+        below = np.zeros(values.shape, dtype=np.bool_) if self.lower is None else values < self.lower[:, None]
+        return below if self.upper is None else below | (values > self.upper[:, None])
 
 
 @dataclass(frozen=True)
@@ -35,34 +58,28 @@ class Beyond:
     comparison: str
     threshold: float
 
-    def __call__(self, part: Part) -> Points:
-        return COMPARE[self.comparison](part.original, self.threshold)
-
-    def within(self, times: slice) -> Beyond:
+    def within(self, box: Box) -> Beyond:
         return self
+
+    def __call__(self, values: Values) -> Points:
+        return COMPARE[self.comparison](values, self.threshold)
 
 
 @dataclass(frozen=True)
 class Region:
-    """Where `mask(times)` is true; it broadcasts to [time, lat, lon]."""
+    """Where `mask(box)` is true; it broadcasts to [time, lat, lon] of the box."""
 
-    mask: Callable[[slice], Points]
+    mask: Callable[[Box], Points]
 
-    def __call__(self, part: Part) -> Points:
-        return np.isfinite(part.original) & self.mask(slice(part.start, part.start + len(part.original)))
-
-    def within(self, times: slice) -> Region:
-        """With the mask in memory."""
-        return Region(_Mask(self.mask(times), times.start))
+    def within(self, box: Box) -> Mask:
+        return Mask(self.mask(box))
 
 
 @dataclass(frozen=True)
-class _Mask:
-    """A mask [time or 1, ...] whose first time step is `start` of the record."""
+class Mask:
+    """Where `points` are true, which broadcast to [time, lat, lon]."""
 
     points: Points
-    start: int
 
-    def __call__(self, times: slice) -> Points:
-        changes = self.points.ndim == 3 and len(self.points) > 1
-        return self.points[times.start - self.start : times.stop - self.start] if changes else self.points
+    def __call__(self, values: Values) -> Points:
+        return np.isfinite(values) & self.points

@@ -1,4 +1,4 @@
-"""What became of a promise: counts that add up, part by part and segment by segment, in the order of time."""
+"""What became of a promise: counts that add up, box by box, in any order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Extreme = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""Per cell [lat, lon]: time step of the first extreme, and its value, the larger the more extreme; -inf: missing."""
+"""Per cell [channel, lat, lon]: time step of the first extreme, and its value, the larger the more extreme; -inf:
+missing."""
+Place = tuple[int, int, int, int]
+"""A block of time and where a box begins: number, channel, row, column."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,10 @@ class CutBlock:
     original: Extreme
     decoded: Extreme
 
-    def followed_by(self, later: CutBlock) -> CutBlock:
-        """Together with the next time steps of the same block."""
-        original, decoded = _later(self.original, later.original), _later(self.decoded, later.decoded)
-        return CutBlock(self.length, self.seen + later.seen, original, decoded)
+    def __add__(self, other: CutBlock) -> CutBlock:
+        """Together with other time steps of the same cells and block."""
+        original, decoded = _extreme(self.original, other.original), _extreme(self.decoded, other.decoded)
+        return CutBlock(self.length, self.seen + other.seen, original, decoded)
 
     def counts(self) -> tuple[int, int]:
         """Cells with values, and those of them where the extreme has moved."""
@@ -34,30 +37,31 @@ class CutBlock:
 
 @dataclass(frozen=True)
 class Kept:
-    """How many points (or blocks) a promise concerned and how many break it.
+    """How many points (or blocks of a cell) a promise concerned and how many break it.
 
     `tightest`: the largest error as a share of the tolerance promised; 0 for promises without a tolerance. `cut`:
-    blocks by (channel, number) whose last time steps are still to come; they are not counted yet.
+    blocks of which boxes at the same place are still to come; they are not counted yet.
     """
 
     points: int = 0
     violations: int = 0
     tightest: float = 0.0
-    cut: Mapping[tuple[int, int], CutBlock] = field(default_factory=dict)
+    cut: Mapping[Place, CutBlock] = field(default_factory=dict)
 
-    def __add__(self, later: Kept) -> Kept:
-        """With what was found in later time steps, or in other channels."""
-        points, violations, cut = self.points + later.points, self.violations + later.violations, dict(self.cut)
-        for key, part in later.cut.items():
-            block = cut.pop(key).followed_by(part) if key in cut else part
+    def __add__(self, other: Kept) -> Kept:
+        """With what was found in another box."""
+        points, violations, cut = self.points + other.points, self.violations + other.violations, dict(self.cut)
+        for place, part in other.cut.items():
+            block = cut.pop(place) + part if place in cut else part
             if block.seen < block.length:
-                cut[key] = block
+                cut[place] = block
             else:
                 found = block.counts()
                 points, violations = points + found[0], violations + found[1]
-        return Kept(points, violations, max(self.tightest, later.tightest), cut)
+        return Kept(points, violations, max(self.tightest, other.tightest), cut)
 
 
-def _later(first: Extreme, second: Extreme) -> Extreme:
-    """The extreme of a part and a later one."""
-    return np.where(second[1] > first[1], second[0], first[0]), np.maximum(first[1], second[1])
+def _extreme(first: Extreme, second: Extreme) -> Extreme:
+    """The extreme of both; of equal values the earlier one."""
+    later = (second[1] > first[1]) | ((second[1] == first[1]) & (second[0] < first[0]))
+    return np.where(later, second[0], first[0]), np.maximum(first[1], second[1])

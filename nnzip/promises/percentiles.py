@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE_VALUES = 1 << 22
+from nnzip.plan.cutting import Shape
+
+PIECE_VALUES = 1 << 23
 """Values held in memory at a time: of a piece of the record, and of the tails that are kept of it."""
 
 Values = NDArray[np.floating]
-Shape = tuple[int, int, int, int]
-Read = Callable[[slice, slice], Values]
-"""Values [channel, time, lat, lon] of a range of times and a range of rows, NaN where missing."""
+Read = Callable[[range, range, range, range], Values]
+"""A variable's values [channel, time, lat, lon] of ranges of its axes, NaN where missing."""
 
 
 def cell_percentile(read: Read, shape: Shape, percentile: float) -> NDArray[np.float64]:
@@ -29,16 +30,16 @@ def cell_percentile(read: Read, shape: Shape, percentile: float) -> NDArray[np.f
     kept = min(times, math.ceil((1 - share) * (times - 1)) + 2)
     found = np.empty((channels, rows, columns))
     for band in _ranges(rows, PIECE_VALUES // max(channels * columns * kept, 1)):
-        largest = np.full((channels, kept, band.stop - band.start, columns), -np.inf)
-        finite = np.zeros(found[:, band].shape, dtype=np.int64)
-        for piece in _ranges(times, PIECE_VALUES // max(channels * columns * (band.stop - band.start), 1)):
-            values = read(piece, band).astype(np.float64)
+        largest = np.full((channels, kept, len(band), columns), -np.inf)
+        finite = np.zeros((channels, len(band), columns), dtype=np.int64)
+        for piece in _ranges(times, PIECE_VALUES // max(channels * columns * len(band), 1)):
+            values = read(range(channels), piece, band, range(columns)).astype(np.float64)
             missing = np.isnan(values)
             finite += (~missing).sum(axis=1)
             tail = np.where(missing, -np.inf, values if upper else -values)
             merged = np.concatenate([largest, tail], axis=1)
             largest = np.partition(merged, merged.shape[1] - kept, axis=1)[:, -kept:]
-        found[:, band] = _between_ranks(np.sort(largest, axis=1), finite, share)
+        found[:, band.start : band.stop] = _between_ranks(np.sort(largest, axis=1), finite, share)
     return found if upper else -found
 
 
@@ -55,7 +56,7 @@ def _between_ranks(largest: NDArray[np.float64], finite: NDArray[np.int64], shar
     return np.where(finite > 0, between, np.nan)
 
 
-def _ranges(count: int, longest: int) -> Iterator[slice]:
+def _ranges(count: int, longest: int) -> Iterator[range]:
     longest = max(longest, 1)
     for start in range(0, count, longest):
-        yield slice(start, min(start + longest, count))
+        yield range(start, min(start + longest, count))

@@ -1,29 +1,25 @@
-"""Which points are corrected, and by how many units <-> bytes.
+"""Which points of a tile are corrected, and by how many units <-> bytes.
 
 Two codings, of which the smaller one is taken:
 
-- *gaps*: in raster order over [channel, time, lat, lon] the gap to the previous point, its s low bits as they are, what
-  is above them under a table per chunk of symbols; then signs as bits, and magnitudes less one under one table;
-- *volumes*: every channel [time, lat, lon] of the multiples, zero where nothing is corrected, through the context model
-  of the detail layer; multiples beyond `cap` are cut there, and the rest of them follows under one table.
-
-Format 1 knows gaps only, with the sign in the symbol and |m| - 1 zeros after it.
+- *gaps*: in raster order over the tile the gap to the previous point, its s low bits as they are, the bits above them
+  under a table per chunk of symbols; then signs as bits, and magnitudes less one under one table;
+- *volumes*: the multiples of all points, zero where nothing is corrected, through the context model of the detail;
+  multiples beyond `cap` are cut there, and their rest follows under one table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nnzip.coder import entropy
+from nnzip.coder.arrays import Device
 from nnzip.coder.bands import Subband
-from nnzip.coder.coefficients import encode_coefficients, plan_coding
-from nnzip.coder.streams import CONTEXT, reader
+from nnzip.coder.volumes import Layout, Plan, decode_volumes, encode_volumes, plan_volume
 from nnzip.errors import CorruptArchiveError
 
 MOST_UNITS = 64
@@ -33,47 +29,43 @@ _FIRST_TABLE, _SIDE_TABLE = 60, 46  # where differences of tables start, and the
 _LARGEST_SYMBOL = 512  # mean symbols beyond this cost escapes: drop low bits until they are smaller
 _SPARSE = 4096  # values per fix beyond which volumes are not tried
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, int, int, int]
 Points = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Sorted positions in raster order over [channel, time, lat, lon], and the multiple (not 0) of each."""
 
 
 @dataclass(frozen=True)
 class FixesCoding:
-    """How fixes are coded: gaps where `cap` is 0, with `symbols` and `low_bits`; else volumes of so many bytes each.
+    """How fixes are coded: gaps where `cap` is 0, with `symbols` and `low_bits`; else volumes of `volume_bytes`.
 
-    `table` codes what is left of the magnitudes; None in format 1. `context`: the context model of the volumes
-    (transform/streams.py).
+    `table` codes the rest of the magnitudes.
     """
 
-    symbols: int
-    low_bits: int
-    table: int | None
-    cap: int
-    volumes: Sequence[int]
-    context: int = CONTEXT
+    table: int
+    symbols: int = 0
+    low_bits: int = 0
+    cap: int = 0
+    volume_bytes: int = 0
 
 
-def encode_fixes(points: Points, channels: int, shape: Shape, device: torch.device) -> tuple[FixesCoding, bytes]:
-    """The smaller coding of fixes of a tile with `channels` of this `shape`; the context model works on `device`.
+def encode_fixes(points: Points, shape: Shape, device: Device) -> tuple[FixesCoding, bytes]:
+    """The smaller coding of the fixes of a tile; the context model works on `device`.
 
-    Cost: about 0.3 s per million values.
+    Cost: about 0.3 s per million values in numpy.
     """
     best = _encode_gaps(points)
-    if channels * shape[0] * shape[1] * shape[2] <= _SPARSE * points[0].size:
+    if prod(shape) <= _SPARSE * points[0].size:
         mostly_one = (np.abs(points[1]) == 1).mean() >= _MOSTLY_ONE
         for cap in (MOST_UNITS,) if mostly_one else (1, MOST_UNITS):
-            trial = _encode_volumes(points, channels, shape, cap, device)
+            trial = _encode_volumes(points, shape, cap, device)
             best = trial if len(trial[1]) < len(best[1]) else best
     return best
 
 
-def decode_fixes(
-    coding: FixesCoding, fixes: int, data: bytes, channels: int, shape: Shape, device: torch.device
-) -> Points:
+def decode_fixes(coding: FixesCoding, fixes: int, data: bytes, shape: Shape, device: Device) -> Points:
     """Inverse of `encode_fixes` for this number of fixes. Raises CorruptArchiveError when the data do not fit."""
     if coding.cap:
-        return _decode_volumes(coding, fixes, data, channels, shape, device)
+        return _decode_volumes(coding, fixes, data, shape, device)
     return _decode_gaps(coding, fixes, data)
 
 
@@ -93,12 +85,12 @@ def _encode_gaps(points: Points) -> tuple[FixesCoding, bytes]:
         ]
     )
     data = pack_bits(gaps - 1, low_bits) + np.packbits(multiples < 0).tobytes() + stream
-    return FixesCoding(symbols.size, low_bits, table, 0, ()), data
+    return FixesCoding(table, symbols.size, low_bits), data
 
 
 def _decode_gaps(coding: FixesCoding, fixes: int, data: bytes) -> Points:
     low_bytes = -(-fixes * coding.low_bits // 8)
-    sign_bytes = 0 if coding.table is None else -(-fixes // 8)
+    sign_bytes = -(-fixes // 8)
     low = unpack_bits(data[:low_bytes], fixes, coding.low_bits)
     decoder = entropy.SymbolDecoder(data[low_bytes + sign_bytes :])
     tables = _FIRST_TABLE + np.cumsum(decoder.decode(_under(_SIDE_TABLE, -(-coding.symbols // _CHUNK))), dtype=np.int64)
@@ -107,80 +99,48 @@ def _decode_gaps(coding: FixesCoding, fixes: int, data: bytes) -> Points:
             f"the corrections ask for table {tables.max()} of {entropy.TABLES}: the payload is damaged"
         )
     symbols = decoder.decode(_spread(tables, coding.symbols)).astype(np.int64)
-    if coding.table is None:
-        firsts = np.flatnonzero(symbols)
-        if firsts.size != fixes or (symbols.size and not symbols[0]):
-            raise CorruptArchiveError("the corrections' signs and gaps do not match: the payload is damaged")
-        signs, high = np.sign(symbols[firsts]), np.abs(symbols[firsts]) - 1
-        magnitudes = np.diff(firsts, append=symbols.size)
-    else:
-        signs = 1 - 2 * unpack_bits(data[low_bytes : low_bytes + sign_bytes], fixes, 1)
-        high = _unfolded(symbols)
-        magnitudes = 1 + _unfolded(decoder.decode(_under(coding.table, fixes)))
+    signs = 1 - 2 * unpack_bits(data[low_bytes : low_bytes + sign_bytes], fixes, 1)
+    high = _unfolded(symbols)
+    magnitudes = 1 + _unfolded(decoder.decode(_under(coding.table, fixes)))
     decoder.finish()
     _check_magnitudes(magnitudes)
     return np.cumsum((high << coding.low_bits) + low + 1) - 1, signs * magnitudes
 
 
-def _encode_volumes(
-    points: Points, channels: int, shape: Shape, cap: int, device: torch.device
-) -> tuple[FixesCoding, bytes]:
+def _encode_volumes(points: Points, shape: Shape, cap: int, device: Device) -> tuple[FixesCoding, bytes]:
     positions, multiples = points
-    streams = []
-    previous: Tensor | None = None
-    for part in _channel_parts(positions, channels, shape):
-        units = np.zeros(shape, dtype=np.int32)
-        units.reshape(-1)[positions[part.where] - part.start] = np.clip(multiples[part.where], -cap, cap)
-        volume = torch.from_numpy(units).to(device)
-        streams.append(encode_coefficients(volume, _bands(shape), plan_coding(volume, _bands(shape), previous)))
-        previous = volume
+    units = np.zeros(shape, dtype=np.int32)
+    units.reshape(-1)[positions] = np.clip(multiples, -cap, cap)
+    layout, plans = _layout(shape), list[Plan]()
+    for volume in units.reshape(-1, *layout.shape):
+        plans.append(plan_volume(volume, layout.bands, plans[-1].values if plans else None, device))
+    stream = encode_volumes(plans, layout)[0]
     further = _folded(np.abs(multiples[np.abs(multiples) >= cap]) - cap)
     table = entropy.best_table(further)
     rest = entropy.encode(further, _under(table, further.size))
-    return FixesCoding(0, 0, table, cap, [len(stream) for stream in streams]), b"".join((*streams, rest))
+    return FixesCoding(table, cap=cap, volume_bytes=len(stream)), stream + rest
 
 
-def _decode_volumes(
-    coding: FixesCoding, fixes: int, data: bytes, channels: int, shape: Shape, device: torch.device
-) -> Points:
-    positions, multiples, start = [], [], 0
-    decode = reader(coding.context)
-    previous: Tensor | None = None
-    for channel, size in enumerate(coding.volumes):
-        previous = decode(data[start : start + size], shape, _bands(shape), previous, device)
-        units = previous.view(-1)
-        found = torch.nonzero(units).view(-1)
-        positions.append((found + channel * len(units)).cpu().numpy())
-        multiples.append(units[found].to(torch.int64).cpu().numpy())
-        start += size
-    values = np.concatenate(multiples)
-    if values.size != fixes or np.abs(values).max(initial=0) > coding.cap or coding.table is None:
-        raise CorruptArchiveError(f"the corrections hold {values.size} fixes of {fixes}: the payload is damaged")
-    capped = np.abs(values) == coding.cap
-    further = _unfolded(entropy.decode(data[start:], _under(coding.table, int(capped.sum()))))
-    values[capped] += np.sign(values[capped]) * further
-    _check_magnitudes(np.abs(values))
-    return np.concatenate(positions), values
+def _decode_volumes(coding: FixesCoding, fixes: int, data: bytes, shape: Shape, device: Device) -> Points:
+    volumes = decode_volumes([data[: coding.volume_bytes]], _layout(shape), device)
+    units = np.concatenate([volume.ravel() for volume in volumes])
+    positions = np.flatnonzero(units)
+    multiples = units[positions].astype(np.int64)
+    if positions.size != fixes or np.abs(multiples).max(initial=0) > coding.cap:
+        raise CorruptArchiveError(f"the corrections hold {positions.size} fixes of {fixes}: the tile is damaged")
+    capped = np.abs(multiples) == coding.cap
+    further = _unfolded(entropy.decode(data[coding.volume_bytes :], _under(coding.table, int(capped.sum()))))
+    multiples[capped] += np.sign(multiples[capped]) * further
+    _check_magnitudes(np.abs(multiples))
+    return positions, multiples
 
 
-@dataclass(frozen=True)
-class _ChannelPart:
-    """Which of the sorted positions are in a channel, and the position that the channel starts at."""
-
-    where: slice
-    start: int
-
-
-def _channel_parts(positions: NDArray[np.int64], channels: int, shape: Shape) -> Iterator[_ChannelPart]:
-    size = shape[0] * shape[1] * shape[2]
-    for channel in range(channels):
-        limits = np.searchsorted(positions, (channel * size, (channel + 1) * size)).tolist()
-        yield _ChannelPart(slice(*limits), channel * size)
-
-
-def _bands(shape: Shape) -> tuple[Subband, ...]:
-    """The whole volume as one subband."""
-    return (Subband(tuple(slice(0, size) for size in shape), (), ()),)
+def _layout(shape: Shape) -> Layout:
+    """Every channel a volume, or all of them one volume where there is a single time; one subband each."""
+    volume = shape[1:] if shape[1] > 1 else (shape[0], *shape[2:])
+    count = shape[0] if shape[1] > 1 else 1
+    whole = Subband(tuple(slice(0, size) for size in volume), (), ())
+    return Layout(volume, (whole,), (None, *range(count - 1)))
 
 
 def _check_magnitudes(magnitudes: NDArray[np.int64]) -> None:

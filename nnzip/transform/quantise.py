@@ -11,12 +11,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from nnzip.coder import entropy
+from nnzip.coder.arrays import Device
 from nnzip.coder.bands import Bands
-from nnzip.coder.coefficients import CodingPlan, plan_coding
+from nnzip.coder.volumes import Coefficients, Plan, fit_corrections, plan_volume
 
 DEAD_ZONE = 0.54
 """Magnitudes below this many steps become zero before the optimisation; all others start from the nearest integer."""
@@ -29,57 +29,56 @@ LARGEST_MAGNITUDE = 1 << 30
 SHIFT_UNIT = 1 / 250
 """Resolution of stored centroid shifts (int8), in steps."""
 
+Values = NDArray[np.float32]
 
-def quantise(values: Tensor, bands: Bands, reference: Tensor | None = None) -> tuple[Tensor, CodingPlan]:
-    """Integers (int32) for finite float32 `values` [time, lat, lon] and the plan to code them, on the values' device;
-    beyond `LARGEST_MAGNITUDE` clipped."""
-    magnitudes = values.abs()
-    rounded = magnitudes.clamp(max=LARGEST_MAGNITUDE).round_().masked_fill_(magnitudes < DEAD_ZONE, 0)
-    chosen = rounded.copysign_(values).to(torch.int32)
-    candidates = torch.nonzero(chosen.view(-1)).view(-1)
-    plan = plan_coding(chosen, bands, reference)
+
+def quantise(values: Values, bands: Bands, reference: Coefficients | None = None, device: Device = None) -> Plan:
+    """Integers for finite float32 `values` [axis, lat, lon] with their plan; beyond `LARGEST_MAGNITUDE` clipped."""
+    magnitudes = np.abs(values)
+    rounded = np.where(magnitudes < DEAD_ZONE, 0, np.rint(np.minimum(magnitudes, LARGEST_MAGNITUDE)))
+    chosen = np.copysign(rounded, values).astype(np.int32)
+    plan = plan_volume(chosen, bands, reference, device)
+    candidates = np.flatnonzero(chosen)
+    used = plan.tables(bands, fit_corrections([plan])[0])
     kept, size, offsets, tables, classes = (
-        tensor.reshape(-1).index_select(0, candidates)
-        for tensor in (chosen, magnitudes, plan.offsets, plan.tables, plan.classes)
+        array.ravel()[candidates] for array in (chosen, magnitudes, plan.contexts.offsets, used, plan.contexts.classes)
     )
-    smaller = kept - kept.sign()
-    saved = _bits(kept, offsets, tables, classes) - _bits(smaller, offsets, tables, classes)
-    away = size - kept.abs()  # error of keeping m; that of m - 1 is away + 1
-    chosen.view(-1)[candidates] = torch.where(2 * away + 1 < LAGRANGIAN * saved, smaller, kept)
-    return chosen, plan_coding(chosen, bands, reference)
+    smaller = kept - np.sign(kept)
+    saved = _bits(kept - offsets, tables, classes) - _bits(smaller - offsets, tables, classes)
+    away = size - np.abs(kept)  # error of keeping m; that of m - 1 is away + 1
+    chosen = chosen.copy()
+    chosen.ravel()[candidates] = np.where(2 * away + 1 < LAGRANGIAN * saved, smaller, kept)
+    return plan_volume(chosen, bands, reference, device)
 
 
-def centroids(values: Tensor, quantised: Tensor) -> tuple[float, float]:
-    """How far the mean of the values quantised to magnitude 1, and to more, lies from that magnitude."""
-    magnitudes = quantised.abs()
-    away = values.abs().sub_(magnitudes)
+def centroids(values: Values, quantised: Coefficients) -> tuple[int, int]:
+    """How far the mean of the values quantised to magnitude 1, and to more, lies from that magnitude, in SHIFT_UNIT."""
+    magnitudes = np.abs(quantised)
+    away = np.abs(values) - magnitudes
     shifts = []
     for members in (magnitudes == 1, magnitudes > 1):
-        offset = float(away[members].mean(dtype=torch.float64)) if bool(members.any()) else 0.0
-        shifts.append(min(max(offset, -0.5), 0.5))
+        offset = float(away[members].mean(dtype=np.float64)) if members.any() else 0.0
+        shifts.append(round(min(max(offset, -0.5), 0.5) / SHIFT_UNIT))
     return shifts[0], shifts[1]
 
 
-def dequantise(quantised: Tensor, shifts: tuple[float, float]) -> Tensor:
-    """Values, float32, moved by `shifts` (of magnitude 1, of more) to the centroids of their quantisation cells."""
-    signed = quantised.to(torch.float32)
-    magnitudes = signed.abs()
-    ones, more = (members.to(torch.float32) for members in (magnitudes == 1, magnitudes > 1))
-    return magnitudes.add_(ones, alpha=shifts[0]).add_(more, alpha=shifts[1]).copysign_(signed)
+def dequantise(quantised: Coefficients, shifts: tuple[int, int]) -> Values:
+    """Values moved by `shifts` (of magnitude 1, of more; in SHIFT_UNIT) to the centroids of their quantisation cells."""
+    magnitudes = np.abs(quantised)
+    moved = np.array([0, *shifts], dtype=np.float32) * np.float32(SHIFT_UNIT)
+    return np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32, copy=False)
 
 
-def _bits(symbols: Tensor, offsets: Tensor, tables: Tensor, classes: Tensor) -> Tensor:
-    """What symbols [n] would cost as the plan codes them."""
-    rest = symbols - offsets
-    lengths, signs = _lengths(symbols.device)
-    places = rest.abs().clamp_(max=entropy.MAX_MAGNITUDE).add_(tables, alpha=entropy.MAX_MAGNITUDE + 1)
-    towards = torch.where(rest < 0, entropy.SIGN_CLASSES - 1 - classes, classes).masked_fill_(rest == 0, len(signs) - 1)
-    return lengths.index_select(0, places) + signs.index_select(0, towards.to(torch.int32))
+def _bits(rest: NDArray[np.integer], tables: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Bits of symbols [n] after their offsets."""
+    magnitudes, signs = _lengths()
+    places = np.minimum(np.abs(rest), entropy.MAX_MAGNITUDE)
+    towards = np.where(rest < 0, entropy.SIGN_CLASSES - 1 - classes, classes)
+    found: NDArray[np.float32] = magnitudes[tables, places] + np.where(rest == 0, 0, signs[towards])
+    return found
 
 
-@lru_cache(maxsize=4)
-def _lengths(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Bits of a magnitude, flat [table, magnitude], and of a positive sign [class and, last, none]."""
-    magnitudes, signs = entropy.rest_lengths()
-    by_class = np.append(signs, np.float32(0))
-    return torch.from_numpy(magnitudes).view(-1).to(device), torch.from_numpy(by_class).to(device)
+@lru_cache(maxsize=1)
+def _lengths() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bits of a magnitude [table, magnitude], and of a positive sign [class]."""
+    return entropy.rest_lengths()

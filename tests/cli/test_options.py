@@ -1,4 +1,4 @@
-"""What users type: sizes, durations, names, and the errors that name what was wrong."""
+"""What users type: sizes, names, and the errors that name what was wrong."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from nnzip.cli import options
 from nnzip.errors import UsageError
+from nnzip.request.options import EFFORTS, MODES
 
 
 @pytest.mark.parametrize(
@@ -22,19 +23,6 @@ def test_sizes(text: str, expected: int) -> None:
 def test_bad_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="--size"):
         options.parse_size(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("90s", 90), ("90", 90), ("5min", 300), ("1h30m", 5400), ("1 h 5 s", 3605), ("1.5h", 5400)]
-)
-def test_durations(text: str, expected: float) -> None:
-    assert options.parse_duration(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "fast", "0s", "-5s", "5 fortnights", "5mm"])
-def test_bad_durations(text: str) -> None:
-    with pytest.raises(UsageError, match="--time-budget"):
-        options.parse_duration(text)
 
 
 def test_variables() -> None:
@@ -57,3 +45,8 @@ def test_variables() -> None:
 )
 def test_default_output(source: str, expected: str) -> None:
     assert options.default_output(Path(source), ".nnz") == Path(expected)
+
+
+def test_choices_are_those_of_the_options() -> None:
+    assert tuple(options.Effort) == EFFORTS
+    assert tuple(options.Mode) == MODES

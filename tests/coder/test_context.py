@@ -190,5 +190,5 @@ def test_the_model_never_changes() -> None:
     network = shipped_network()
     for array in (*network.weights, *network.biases):
         digest.update(array.astype("<i4").tobytes())
-    text = context_network.WEIGHTS_FILE.parents[2] / "docs" / "format.md"
+    text = WEIGHTS_FILE.parents[2] / "docs" / "format.md"
     assert digest.hexdigest() in text.read_text(encoding="utf-8")

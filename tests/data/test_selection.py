@@ -8,7 +8,8 @@ import xarray as xr
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nnzip.data.selection import bbox_indices, inside_box, parse_bbox, selected_longitudes, subset
+from nnzip.data.area import parse_bbox
+from nnzip.data.selection import bbox_indices, inside_box, selected_longitudes, subset
 from nnzip.errors import UsageError
 
 LAT = np.arange(90.0, -91.0, -10.0)

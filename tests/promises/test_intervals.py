@@ -12,12 +12,13 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from nnzip.errors import UsageError
-from nnzip.promises.constraints import COMPARE, Part, SameSide, Tolerance
-from nnzip.promises.inside import Beyond
+from nnzip.plan.cutting import whole
+from nnzip.promises.constraints import SameSide, Tolerance
+from nnzip.promises.inside import COMPARE, Beyond
 from nnzip.promises.intervals import Intervals, next_above, next_below, not_above, not_below
 
 Values = NDArray[np.float64]
-SHAPE = (3, 2, 2)
+SHAPE = (2, 3, 2, 2)
 FINITE = st.floats(-1e6, 1e6, allow_subnormal=False)
 SINGLE = st.floats(-1e6, 1e6, allow_subnormal=False, width=32)
 
@@ -61,7 +62,7 @@ def test_sides_of_thresholds_on_data_values(
     threshold = float(original.flat[0]) if other is None else other
     allowed = Intervals(original, 1.0, "float32")
     constraint = SameSide(comparison, threshold, "float32")
-    constraint.narrow(allowed, Part(0, 0, original), original, 0.0)
+    constraint.narrow(allowed, original, original, 0.0)
     allowed.require_values()
     low, high = allowed.low.astype(np.float64), allowed.high.astype(np.float64)
     assert ((low <= original) & (original <= high)).all()
@@ -70,31 +71,37 @@ def test_sides_of_thresholds_on_data_values(
     single = original.astype(np.float32)
     for user in (threshold, np.float64(threshold), np.float32(threshold)):  # python floats become float32
         np.testing.assert_array_equal(compare(decoded, user), compare(single, user))
-    check = constraint.checker()
-    check.add(Part(0, 0, original), decoded.astype(np.float64))
-    assert check.kept.violations == 0
-    assert check.kept.points == compare(original, threshold).sum()
+    kept = constraint.check(original, decoded.astype(np.float64))
+    assert kept.violations == 0
+    assert kept.points == compare(original, threshold).sum()
 
 
 def test_a_point_on_the_wrong_side_is_a_violation() -> None:
-    original = np.array([[[1.0, 2.0, np.nan, 3.0]]])
-    check = SameSide(">=", 2.0, "float32").checker()
-    check.add(Part(0, 0, original), np.array([[[1.0, np.float32(1.9999999), 7.0, 3.0]]]))
-    assert (check.kept.points, check.kept.violations) == (2, 1)
+    original = np.array([[[[1.0, 2.0, np.nan, 3.0]]]])
+    kept = SameSide(">=", 2.0, "float32").check(original, np.array([[[[1.0, np.float32(1.9999999), 7.0, 3.0]]]]))
+    assert (kept.points, kept.violations) == (2, 1)
 
 
 def test_tolerances_count_points_and_the_tightest() -> None:
-    original = np.array([[[1.0, 2.0, np.nan, 3.0]]])
-    tolerance = Tolerance(0.5, Beyond(">", 1))
-    check = tolerance.checker()
-    check.add(Part(0, 0, original), np.array([[[9.0, 2.25, 7.0, 3.0]]]))
-    assert (check.kept.points, check.kept.violations, check.kept.tightest) == (2, 0, 0.5)
-    check.add(Part(0, 1, original), np.array([[[9.0, 2.25, 7.0, 4.0]]]))
-    assert (check.kept.points, check.kept.violations, check.kept.tightest) == (4, 1, 2.0)
+    original = np.array([[[[1.0, 2.0, np.nan, 3.0]]]])
+    tolerance = Tolerance(0.5, Beyond(">", 1)).within(whole((1, 1, 1, 4)))
+    kept = tolerance.check(original, np.array([[[[9.0, 2.25, 7.0, 3.0]]]]))
+    assert (kept.points, kept.violations, kept.tightest) == (2, 0, 0.5)
+    kept += tolerance.check(original, np.array([[[[9.0, 2.25, 7.0, 4.0]]]]))
+    assert (kept.points, kept.violations, kept.tightest) == (4, 1, 2.0)
     allowed = Intervals(original, 1.0, "float32")
-    tolerance.narrow(allowed, Part(0, 0, original), original, 0.0)
-    np.testing.assert_array_equal(allowed.low, [[[0.0, 1.5, np.nan, 2.5]]])
-    np.testing.assert_array_equal(allowed.high, [[[2.0, 2.5, np.nan, 3.5]]])
+    tolerance.narrow(allowed, original, original, 0.0)
+    np.testing.assert_array_equal(allowed.low, [[[[0.0, 1.5, np.nan, 2.5]]]])
+    np.testing.assert_array_equal(allowed.high, [[[[2.0, 2.5, np.nan, 3.5]]]])
+
+
+def test_an_exact_variable_keeps_every_tolerance() -> None:
+    original = np.array([[[[1.0, 2.0, np.nan, 3.0]]]])
+    tolerance = Tolerance(0.0, Beyond(">", 1)).within(whole((1, 1, 1, 4)))
+    assert tolerance.check(original, original).violations == 0
+    assert tolerance.check(original, original + 1e-12).violations == 2
+    allowed = Intervals(original, 0.0, "float64")
+    np.testing.assert_array_equal([allowed.low, allowed.high], [original, original])
 
 
 def test_contradictions_are_reported_with_both_limits() -> None:

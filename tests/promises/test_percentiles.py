@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from nnzip.plan.cutting import Box
 from nnzip.promises import percentiles
 from nnzip.promises.percentiles import cell_percentile
 
@@ -30,13 +31,14 @@ def test_equals_nanpercentile(percentile: float, times: int, missing: float, pie
     values[generator.random(values.shape) < missing] = np.nan
     read_shapes = []
 
-    def read(when: slice, rows: slice) -> NDArray[np.floating]:
-        read_shapes.append(values[:, when, rows].size)
-        return values[:, when, rows]
+    def read(*box: range) -> NDArray[np.floating]:
+        part = values[Box(*box).slices]
+        read_shapes.append(part.size)
+        return part
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(percentiles, "PIECE_VALUES", piece)
-        found = cell_percentile(read, values.shape, percentile)
+        found = cell_percentile(read, (2, times, 4, 5), percentile)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy warns of cells without values
         expected = np.nanpercentile(values.astype(np.float64), percentile, axis=1)

@@ -1,4 +1,4 @@
-"""A small, complete archive for the tests of nnzip.archive."""
+"""A small, complete archive for the tests of nnzip.container."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nnzip.container.arrays import ArrayStore
 from nnzip.container.manifest import (
     AchievedErrors,
     CompressedVariable,
-    GroupEntry,
+    Grid,
+    KeptPromise,
     Manifest,
-    MaskEntry,
+    MaskRange,
     RawVariable,
-    SegmentEntry,
     Source,
 )
-from nnzip.container.zip import ArchiveWriter
+from nnzip.container.writer import ArchiveWriter
 
 
 def encode_mask(mask: NDArray[np.bool_], periodic: bool = False) -> bytes:
@@ -30,18 +30,17 @@ def encode_mask(mask: NDArray[np.bool_], periodic: bool = False) -> bytes:
     return encoder.encode(periodic)
 
 
-FIELDS = {"f0": bytes(range(200)), "f1": bytes(range(100, 180))}
+TILES = {"0.0": bytes(range(200)), "0.1": bytes(range(100, 180)), "1.0": b"v10"}
 
 
 def example_manifest(store: ArrayStore, **changes: Any) -> Manifest:
-    """Two variables on (time 6, lat 5, lon 8) in two segments, a mask, an irregular time axis and a string variable."""
+    """Two variables on (time 6, lat 5, lon 8), the first in two tiles; a mask, irregular times, text."""
     times = np.array([0.1, 1.25, 2.77, 4.5, 8.123, 77.7]) * 3600 + np.pi
     mask = store.add_bytes(b"mask bytes")
     fields: dict[str, Any] = {
-        "format": 1,
         "nnzip": "0.1.0",
         "dims": {"time": 6, "lat": 5, "lon": 8, "station": 2},
-        "source": Source(bytes=2 * 6 * 5 * 8 * 4, digest="0123abcd"),
+        "source": Source(bytes=2 * 6 * 5 * 8 * 4, digest=b"digest"),
         "attrs": {"title": "example", "version": {"dtype": "<i2", "value": 3}, "levels": [1, 2.5]},
         "coordinates": {
             "time": RawVariable(store.add(times), ("time",), {"units": "seconds since 1970-01-01"}),
@@ -49,21 +48,24 @@ def example_manifest(store: ArrayStore, **changes: Any) -> Manifest:
             "lon": RawVariable(store.add(np.arange(8) * 45.0), ("lon",), {"units": "degrees_east"}),
             "height": RawVariable(store.add(np.array(2.0))),
         },
-        "lossless": {"name": RawVariable(store.add(np.array(["here", "there"], object)), ("station",))},
+        "lossless": {"name": RawVariable(store.add(np.array(["here", "there"])), ("station",))},
         "variables": {
-            "sst": CompressedVariable(("time", "lat", "lon"), attrs={"units": "K"}),
-            "v10": CompressedVariable(("lat", "lon", "time"), "float64"),
+            "sst": CompressedVariable(
+                ("time", "lat", "lon"),
+                attrs={"units": "K"},
+                sizes=((), (4, 2)),
+                masks=(0, 1),
+                bound=0.05,
+                guard=1e-6,
+                promises=(KeptPromise("preserve sst > 300 K", 12, 0, 0.5),),
+                promise_bytes=7,
+            ),
+            "v10": CompressedVariable(("lat", "lon", "time"), dtype="float64"),
         },
         "order": ("v10", "name", "sst"),
-        "groups": (
-            GroupEntry(
-                dims=("time", "lat", "lon"),
-                variables=("sst", "v10"),
-                segments=(SegmentEntry(4, field="f0"), SegmentEntry(6, 4, field="f1")),
-                mask=MaskEntry(10, mask),
-            ),
-        ),
-        "configuration": {"effort": "fast", "seed": 0},
+        "grids": (Grid(("time", "lat", "lon")),),
+        "masks": (MaskRange(10, mask),),
+        "configuration": {"effort": "fast", "max_error": {"sst": 0.05}},
         "errors": {"sst": AchievedErrors(0.125, 1.5, -0.25)},
     }
     return Manifest(**{**fields, **changes})
@@ -73,8 +75,7 @@ def write_example(path: Path, overwrite: bool = False, **changes: Any) -> Manife
     store = ArrayStore()
     manifest = example_manifest(store, **changes)
     with ArchiveWriter(path, overwrite) as writer:
-        for name, data in FIELDS.items():
+        for name, data in TILES.items():
             writer.add(name, data)
-        writer.add("arrays", store.getvalue())
-        writer.finish(manifest)
+        writer.finish(manifest, store.getvalue())
     return manifest

@@ -1,0 +1,124 @@
+#include "lattice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const int8_t PHASE[PHASES][AXES] = {{0, 0, 0}, {1, 1, 1}, {0, 1, 1}, {1, 0, 0}, {1, 0, 1}, {0, 1, 0}, {1, 1, 0}, {0, 0, 1}};
+
+/* context.PAIRS: one of every two opposite neighbours. */
+const int8_t PAIR[PAIRS][AXES] = {{0, 0, 1},  {0, 1, 0}, {1, 0, 0}, {0, 1, -1},  {0, 1, 1},  {1, -1, 0}, {1, 0, -1},
+                                  {1, 0, 1}, {1, 1, 0}, {1, -1, -1}, {1, -1, 1}, {1, 1, -1}, {1, 1, 1}};
+
+int reserve(Buffer *buffer, size_t count, size_t each)
+{
+    if (count > (SIZE_MAX / 2) / each)
+        return NNZ_MEMORY;
+    if (buffer->size >= count * each)
+        return NNZ_OK;
+    free(buffer->at);
+    buffer->at = calloc(count, each);
+    buffer->size = buffer->at ? count * each : 0;
+    return buffer->at ? NNZ_OK : NNZ_MEMORY;
+}
+
+void release(Buffer *buffer)
+{
+    free(buffer->at);
+    buffer->at = NULL;
+    buffer->size = 0;
+}
+
+void measure(Geometry *geometry, const int32_t *size)
+{
+    memcpy(geometry->size, size, sizeof geometry->size);
+    for (int phase = 0; phase < PHASES; phase++)
+        for (int axis = 0; axis < AXES; axis++)
+            geometry->count[phase][axis] = (size[axis] - PHASE[phase][axis] + 1) / 2;
+    geometry->planes = (size[0] + 1) / 2 + 2;
+    geometry->stride = (size[2] + 1) / 2 + 2;
+    geometry->plane = ((size[1] + 1) / 2 + 2) * geometry->stride;
+}
+
+int64_t phase_count(const Geometry *geometry, int phase)
+{
+    const int32_t *count = geometry->count[phase];
+    return (int64_t)count[0] * count[1] * count[2];
+}
+
+int open_lattice(Lattice *lattice, const Geometry *geometry)
+{
+    size_t each = (size_t)geometry->planes * (size_t)geometry->plane, used = 0;
+    for (int phase = 0; phase < PHASES; phase++)
+        used += phase_count(geometry, phase) > 0;
+    if (reserve(&lattice->memory, used * each + SLACK, sizeof(int16_t)) != NNZ_OK ||
+        reserve(&lattice->filled, (size_t)geometry->planes, PHASES) != NNZ_OK)
+        return NNZ_MEMORY;
+    memset(lattice->memory.at, 0, (used * each + SLACK) * sizeof(int16_t));
+    memset(lattice->filled.at, 0, (size_t)geometry->planes * PHASES);
+    int16_t *next = lattice->memory.at;
+    for (int phase = 0; phase < PHASES; phase++) {
+        lattice->occupied[phase] = (uint8_t *)lattice->filled.at + phase * geometry->planes;
+        lattice->phase[phase] = phase_count(geometry, phase) > 0 ? next : NULL;
+        if (lattice->phase[phase])
+            next += each;
+    }
+    return NNZ_OK;
+}
+
+void close_lattice(Lattice *lattice)
+{
+    release(&lattice->memory);
+    release(&lattice->filled);
+}
+
+int put_phase(Lattice *lattice, const Geometry *geometry, int phase, const int32_t *values, int64_t row, int64_t plane)
+{
+    const int32_t *count = geometry->count[phase];
+    int32_t any = 0;
+    if (!lattice->phase[phase])
+        return 0;
+    for (int32_t t = 0; t < count[0]; t++) {
+        int32_t here = 0;
+        for (int32_t y = 0; y < count[1]; y++) {
+            const int32_t *from = values + (2 * t + PHASE[phase][0]) * plane + (2 * y + PHASE[phase][1]) * row + PHASE[phase][2];
+            int16_t *to = lattice->phase[phase] + (t + 1) * geometry->plane + (y + 1) * geometry->stride + 1;
+            for (int32_t x = 0; x < count[2]; x++) {
+                int32_t value = from[2 * (int64_t)x];
+                value = value < -LARGEST ? -LARGEST : value > LARGEST ? LARGEST : value;
+                here |= value;
+                to[x] = (int16_t)value;
+            }
+        }
+        lattice->occupied[phase][t + 1] = here != 0;
+        any |= here;
+    }
+    return any != 0;
+}
+
+int phase_beside(int phase, const int8_t *offset)
+{
+    for (int other = 0; other < PHASES; other++) {
+        int same = 1;
+        for (int axis = 0; axis < AXES; axis++)
+            same &= PHASE[other][axis] == ((PHASE[phase][axis] + offset[axis]) & 1);
+        if (same)
+            return other;
+    }
+    return 0; /* not reached: every parity has its phase */
+}
+
+const int16_t *neighbour(const Lattice *lattice, const Geometry *geometry, int phase, int32_t time, const int8_t *offset,
+                         int *occupied)
+{
+    int other = phase_beside(phase, offset);
+    int step[AXES];
+    for (int axis = 0; axis < AXES; axis++) {
+        int moved = PHASE[phase][axis] + offset[axis]; /* -1 to 2 */
+        step[axis] = moved < 0 ? -1 : moved / 2;
+    }
+    *occupied = 0;
+    if (!lattice->phase[other])
+        return NULL;
+    *occupied = lattice->occupied[other][time + 1 + step[0]];
+    return lattice->phase[other] + (time + 1 + step[0]) * geometry->plane + (1 + step[1]) * geometry->stride + 1 + step[2];
+}

@@ -1,0 +1,133 @@
+"""Everything a user may ask of an archive, in one frozen object that round-trips through JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from nnzip.errors import UsageError
+from nnzip.request.bounds import Quantities
+from nnzip.request.promises import Promise, check_together, parse_promise
+from nnzip.request.target import Target
+
+EFFORTS = ("fast", "normal", "best")
+"""How much is tried to make an archive smaller."""
+MODES = ("auto", "tiles")
+"""Whether tiles may stand on a base they share: auto where that pays, tiles never."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides an archive of given data. Raises UsageError for what does not go together.
+
+    `variables`: those to compress (None: all); `promises`: what is kept better than the rest; `seed`: equal seeds give
+    equal archives; `tile`: largest length of a tile by dimension, or by "time", "latitude", "longitude".
+    """
+
+    target: Target = field(default_factory=lambda: Target(max_error={}))
+    variables: tuple[str, ...] | None = None
+    promises: tuple[Promise, ...] = ()
+    effort: str = "normal"
+    seed: int = 0
+    tile: Mapping[str, int] = field(default_factory=dict)
+    mode: str = "auto"
+
+    def __post_init__(self) -> None:
+        for what, chosen, known in (("effort", self.effort, EFFORTS), ("mode", self.mode, MODES)):
+            if chosen not in known:
+                raise UsageError(f"there is no {what} {chosen!r}: choose {', '.join(known)}")
+        for promise in self.promises:
+            check_together(self.target, promise)
+        for name, length in self.tile.items():
+            if length < 1:
+                raise UsageError(f"--tile {name}={length}: a tile has at least one point along each dimension")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Types of JSON only; defaults are left out."""
+        target = self.target
+        plain = _Plain(
+            ratio=target.ratio,
+            size=target.size_bytes,
+            max_error=_plain(target.max_error),
+            rmse=_plain(target.rmse),
+            psnr=target.psnr,
+            lossless=target.lossless,
+            variables=None if self.variables is None else list(self.variables),
+            promises=[str(promise) for promise in self.promises],
+            effort=self.effort,
+            seed=self.seed,
+            tile=dict(self.tile),
+            mode=self.mode,
+        )
+        return {key: value for key, value in msgspec.to_builtins(plain).items() if (key, value) != ("max_error", {})}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Options:
+        """Inverse of `to_dict`. Raises UsageError for unknown keys and values of the wrong type."""
+        try:
+            plain = msgspec.convert(dict(content), _Plain)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"the options cannot be read: {error}") from error
+        wanted = (plain.ratio, plain.size, _quantities(plain.max_error), _quantities(plain.rmse), plain.psnr)
+        given = plain.lossless or any(wish is not None for wish in wanted)
+        return cls(
+            target=Target(*wanted, plain.lossless) if given else Target(max_error={}),
+            variables=None if plain.variables is None else tuple(plain.variables),
+            promises=tuple(map(parse_promise, plain.promises)),
+            effort=plain.effort,
+            seed=plain.seed,
+            tile=plain.tile,
+            mode=plain.mode,
+        )
+
+
+def parse_tile(text: str) -> dict[str, int]:
+    """Largest lengths of a tile from "time=48,latitude=240". Raises UsageError."""
+    tile: dict[str, int] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([^=]+?)\s*=\s*(\d+)\s*", part)
+        if match is None or match[1] in tile or int(match[2]) < 1:
+            raise UsageError(
+                f"--tile {text}: {part.strip()!r} is no length; write each dimension once with a whole number from 1, "
+                "as time=48,latitude=240,longitude=240"
+            )
+        tile[match[1]] = int(match[2])
+    return tile
+
+
+_PlainQuantities = dict[str, str | float] | str | float | None
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Options as they are written; quantities: one for all variables, or by name with "" for all others."""
+
+    ratio: float | None = None
+    size: int | None = None
+    max_error: _PlainQuantities = None
+    rmse: _PlainQuantities = None
+    psnr: float | None = None
+    lossless: bool = False
+    variables: list[str] | None = None
+    promises: list[str] = []
+    effort: str = "normal"
+    seed: int = 0
+    tile: dict[str, int] = {}
+    mode: str = "auto"
+
+
+def _plain(wanted: Quantities | None) -> _PlainQuantities:
+    if wanted is None:
+        return None
+    if list(wanted) == [None]:
+        return wanted[None]
+    return {name or "": quantity for name, quantity in wanted.items()}
+
+
+def _quantities(plain: _PlainQuantities) -> Quantities | None:
+    if isinstance(plain, dict):
+        return {name or None: quantity for name, quantity in plain.items()}
+    return None if plain is None else {None: plain}

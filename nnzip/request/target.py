@@ -1,0 +1,56 @@
+"""What an archive shall reach: a size, a quality, or exactness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from nnzip.errors import UsageError
+from nnzip.request.bounds import Quantities
+
+
+@dataclass(frozen=True)
+class Target:
+    """One of: a `ratio` (float32 bytes of the compressed variables per byte of file), a `size_bytes`, a bound, an RMSE,
+    a PSNR, `lossless` (every value exactly).
+
+    `max_error`: largest error at any point per variable. Variables it leaves out get the community's tolerance, so {}
+    asks for those. `rmse`: largest area-weighted RMSE, in the same terms but for every variable. `psnr`: least peak
+    signal-to-noise ratio, 20 log10(range / unweighted RMSE) in dB, of every variable.
+    """
+
+    ratio: float | None = None
+    size_bytes: int | None = None
+    max_error: Quantities | None = None
+    rmse: Quantities | None = None
+    psnr: float | None = None
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        wishes = (self.ratio, self.size_bytes, self.max_error, self.rmse, self.psnr, self.lossless or None)
+        given = sum(wanted is not None for wanted in wishes)
+        if given != 1:
+            raise UsageError(
+                f"{given} targets are given: ask for a ratio, a size, a largest error, an RMSE, a PSNR or exact "
+                "values, one of them"
+            )
+        for wanted in (self.ratio, self.size_bytes, self.psnr):
+            if wanted is not None and not (isfinite(wanted) and wanted > 0):
+                raise UsageError(
+                    f"the target {wanted} is not a positive number: ask for a ratio such as 300, a size in bytes or a "
+                    "PSNR such as 60"
+                )
+
+    @property
+    def limits_size(self) -> bool:
+        """Whether the size of the file is what is asked for."""
+        return self.ratio is not None or self.size_bytes is not None
+
+    @property
+    def limits_errors(self) -> bool:
+        """Whether the error at every point is what is asked for."""
+        return self.max_error is not None or self.lossless
+
+    def file_bytes(self, source_bytes: int) -> int:
+        """Bytes the whole file may have for `source_bytes` of float32; 0 where a quality decides."""
+        return int(source_bytes / self.ratio) if self.ratio is not None else int(self.size_bytes or 0)

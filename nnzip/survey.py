@@ -1,0 +1,210 @@
+"""The first reading of the data: ranges, missing positions and rates of every tile, before anything is coded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from nnzip.coder.mask import MaskEncoder
+from nnzip.data.axes import SourceGrid, source_grid
+from nnzip.data.grouping import Group, VariableLayout, read_box
+from nnzip.errors import InputError
+from nnzip.plan import goals
+from nnzip.plan.cutting import Box, Limits, Shape, Sizes, cut, slabs, tile_box, tile_count
+from nnzip.tile.samples import sample
+from nnzip.tile.ways import ways
+from nnzip.transform.fill import fill_missing
+from nnzip.transform.rates import RateModel
+
+_DIGEST_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Part:
+    """A variable to be compressed, and how it is cut: its part of the archive."""
+
+    dataset: xr.Dataset
+    group: Group
+    layout: VariableLayout
+    sizes: Sizes
+
+    @classmethod
+    def of(cls, dataset: xr.Dataset, group: Group, layout: VariableLayout, limits: Limits) -> Part:
+        shape = (layout.channels, *group.shape[1:])
+        return cls(dataset, group, layout, cut((shape[0], shape[1], shape[2], shape[3]), limits))
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, times, latitudes, longitudes)."""
+        channels, times, rows, columns = (sum(lengths) for lengths in self.sizes)
+        return channels, times, rows, columns
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return tile_count(self.sizes)
+
+    @cached_property
+    def grid(self) -> SourceGrid:
+        """The axes of the variable."""
+        group = self.group
+        known = (group.time.geographic, group.latitude.geographic, group.longitude.geographic)
+        return source_grid(group.time.values, group.latitude.values, group.longitude.values, known)
+
+    def box(self, tile: int) -> Box:
+        """The values of a tile."""
+        return tile_box(self.sizes, tile)
+
+    def periodic(self, tile: int) -> bool:
+        """Whether a tile goes round the globe."""
+        return self.grid.longitude.periodic and len(self.sizes[3]) == 1
+
+    def rows(self, tile: int) -> bytes:
+        """Latitude of a tile's first row and step between rows, float32; empty where the rows are no latitudes."""
+        if not self.grid.latitude.geographic:
+            return b""
+        latitudes = self.grid.latitude.values[self.box(tile).slices[2]]
+        step = (latitudes[-1] - latitudes[0]) / max(latitudes.size - 1, 1)
+        return np.array([latitudes[0], step], dtype="<f4").tobytes()
+
+    def read(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
+        """Tiles in their order of reading, with their values [channel, time, lat, lon] (NaN: missing).
+
+        The data are read once, slab by slab. Raises InputError.
+        """
+        for box, numbers in slabs(self.sizes):
+            values = self.read_box(*box)
+            for number in numbers:
+                yield number, values[self.box(number).from_start(box).slices]
+
+    def read_box(self, channels: range, times: range, rows: range, columns: range) -> NDArray[np.floating]:
+        """Values of a box. Raises InputError."""
+        return read_box(self.dataset, self.group, self.layout, channels, times, rows, columns)
+
+
+@dataclass(frozen=True)
+class TileSurvey:
+    """`finite`: number of values that are not missing; `mask`: the coded missing positions, empty where there are none;
+    `rates`: per channel, of a sample, and `share`: how many values each of the sample stands for."""
+
+    finite: int
+    mask: bytes
+    rates: tuple[RateModel, ...]
+    share: float
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A variable's tiles by number, and per channel its smallest and largest value (infinite where there is none), mean
+    and variance."""
+
+    tiles: tuple[TileSurvey, ...]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    dtype: str
+    digest: bytes
+
+    @property
+    def range(self) -> goals.Survey:
+        """What goals are made from."""
+        return goals.Survey(tuple(self.low.tolist()), tuple(self.high.tolist()), self.dtype)
+
+    @property
+    def finite(self) -> int:
+        """Number of values that are not missing."""
+        return sum(tile.finite for tile in self.tiles)
+
+
+def survey(part: Part, *, with_rates: bool) -> Survey:
+    """Read a variable once. `with_rates`: also look at what tiles will cost, for a budget.
+
+    Raises InputError for infinities. Memory: a slab.
+    """
+    channels = part.shape[0]
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    low, high = np.full(channels, np.inf), np.full(channels, -np.inf)
+    moments = _Moments(channels)
+    tiles: dict[int, TileSurvey] = {}
+    for number, values in part.read():
+        missing = np.isnan(values)
+        if np.isinf(values).any():
+            raise InputError(_infinities(part, values, part.box(number)))
+        low = np.minimum(low, np.where(missing, np.inf, values).min(axis=(1, 2, 3)))
+        high = np.maximum(high, np.where(missing, -np.inf, values).max(axis=(1, 2, 3)))
+        moments.add(values, ~missing)
+        digest.update(np.ascontiguousarray(values).data)
+        tiles[number] = _survey_tile(part, number, values, missing, with_rates)
+    ordered = tuple(tiles[number] for number in range(part.tiles))
+    return Survey(ordered, low, high, moments.mean, moments.variance, part.layout.dtype, digest.digest())
+
+
+def _survey_tile(
+    part: Part, number: int, values: NDArray[np.floating], missing: NDArray[np.bool_], with_rates: bool
+) -> TileSurvey:
+    finite, mask = int(missing.size - missing.sum()), b""
+    if finite < missing.size:
+        masks = MaskEncoder()
+        masks.add(missing)
+        mask = masks.encode(part.periodic(number))
+    if not with_rates or not finite:
+        return TileSurvey(finite, mask, (), 0.0)
+    channels, times, rows, columns = values.shape
+    where = sample((channels, times, rows, columns)) or (slice(None),) * 4
+    known = ~missing[where]
+    filled = fill_missing(values[where], missing[where]).astype(np.float64)
+    means = [channel[some].mean() if some.any() else 0.0 for channel, some in zip(filled, known, strict=True)]
+    centred = (filled - np.array(means)[:, None, None, None]).astype(np.float32)
+    weights = part.grid.row_weights()[part.box(number).slices[2]][where[2]]
+    weighted = centred * weights.astype(np.float32)[:, None]
+    channels, times, rows, columns = weighted.shape
+    way = next(ways((channels, times, rows, columns)))
+    coefficients = way.arrangement((channels, times, rows, columns), periodic=False).forward(weighted)
+    rates = tuple(RateModel(channel) for channel in coefficients)
+    return TileSurvey(finite, mask, rates, finite / max(int(known.sum()), 1))
+
+
+class _Moments:
+    """Mean and variance per channel, merged block by block (Chan, Golub & LeVeque 1983)."""
+
+    def __init__(self, channels: int) -> None:
+        self._count, self.mean, self._squares = (np.zeros(channels) for _ in range(3))
+
+    def add(self, values: NDArray[np.floating], known: NDArray[np.bool_]) -> None:
+        count = known.sum(axis=(1, 2, 3)).astype(np.float64)
+        mean = values.sum(axis=(1, 2, 3), dtype=np.float64, where=known) / np.maximum(count, 1)
+        away = np.where(known, values - mean[:, None, None, None], 0)
+        squares = np.square(away, dtype=np.float64).sum(axis=(1, 2, 3))
+        total = np.maximum(self._count + count, 1)
+        step = mean - self.mean
+        self._squares += squares + step**2 * self._count * count / total
+        self.mean = self.mean + step * count / total
+        self._count += count
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = self._squares / np.maximum(self._count, 1)
+        return found
+
+
+def _infinities(part: Part, values: NDArray[np.floating], box: Box) -> str:
+    infinite = np.isinf(values)
+    _, time, row, column = (int(n) for n in np.argwhere(infinite)[0])
+    return (
+        f"{part.layout.name} holds {int(infinite.sum())} infinite values, the first at time step "
+        f"{box.times.start + time}, row {box.rows.start + row}, column {box.columns.start + column}: mark them as "
+        "missing (dataset.where(numpy.isfinite(dataset)))"
+    )
+
+
+def source_bytes(parts: list[Part]) -> int:
+    """Bytes of the compressed variables as float32."""
+    return 4 * sum(prod(part.shape) for part in parts)

@@ -1,0 +1,261 @@
+"""One tile at a given size or a given RMSE: detail alone, without corrections.
+
+Values are standardised, their tails stretched where they shall be finer than the rest, rows weighted by area, and the
+quantisation step is searched for: until the tile fills its bytes, or until its RMSE is the one asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import exp, log
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nnzip.coder.arrays import Device
+from nnzip.coder.volumes import encode_volumes
+from nnzip.tile import header as kinds
+from nnzip.tile.decode import reconstruct
+from nnzip.tile.header import Shape, TileHeader, pack, row_weights
+from nnzip.tile.samples import outer_limits, sample
+from nnzip.tile.volumes import Arrangement, Quantised, quantise_tile
+from nnzip.tile.ways import Way, ways
+from nnzip.transform.fill import fill_missing
+from nnzip.transform.rates import LARGEST_STEP, SMALLEST_STEP, RateModel, search_step
+from nnzip.transform.stretch import Stretch, pack_stretch
+
+_ATTEMPTS = 4
+_TOLERANCE, _CLOSE_BYTES = 0.006, 4  # how near a search comes to a size: a share of it, but not nearer than some bytes
+_MARGIN = 0.002  # of the size left free after every attempt that missed
+_HEADER = 80  # bytes, at first
+_FIRST_STEP = 4.0  # in RMSE: a uniform quantiser of step s without a dead zone has the RMSE s / sqrt(12)
+_CLOSE = 0.985  # an RMSE from here to 1 of the target is good enough
+_MOST_STEPS = 10
+_EXPONENT = 0.8  # RMSE goes about with this power of the step
+_LARGEST_CHANGE = 8.0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How values become comparable: (value - mean) / scale per channel, float32 numbers in float64 [channel], then the
+    stretches of the tails for these rows; `rows`: see `header.TileHeader`."""
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    stretches: tuple[Stretch, ...] = ()
+    rows: bytes = b""
+
+
+@dataclass(frozen=True)
+class _Standard:
+    """A tile ready for the wavelet: `values` [channel, time, lat, lon] float32, standardised and weighted."""
+
+    head: TileHeader
+    values: NDArray[np.float32]
+    device: Device
+
+    @property
+    def shape(self) -> Shape:
+        channels, times, rows, columns = self.values.shape
+        return channels, times, rows, columns
+
+    def arrangement(self, way: Way) -> Arrangement:
+        return way.arrangement(self.shape, periodic=self.head.periodic)
+
+
+def encode_to_size(
+    values: NDArray[np.floating], scaling: Scaling, size: float, *, double: bool, periodic: bool, device: Device = None
+) -> bytes:
+    """Code `values` [channel, time, lat, lon] (NaN: missing) in at most `size` bytes, with the smallest error; where
+    that is below the smallest tile, in as few as possible. Cost: about six times that of coding the tile once."""
+    standard = _standardised(values, scaling, double=double, periodic=periodic, device=device)
+    part = _sampled(standard)
+    share = part.values.size / standard.values.size
+    model = RateModel(part.arrangement(next(ways(part.shape))).forward(part.values))
+    step = model.step_for(size * share)
+    arrangement = _best_arrangement(standard, part, step)
+    coefficients = arrangement.forward(standard.values)
+    model, sizes = RateModel(coefficients), _Sizes(coefficients, arrangement, device)
+    best, fixed = b"", float(_HEADER)
+    for attempt in range(_ATTEMPTS):
+        room = size - fixed
+        tolerance = max(_TOLERANCE, _CLOSE_BYTES / max(room, 1.0))
+        step = search_step(sizes.size, model, room, tolerance=tolerance, start=step)
+        found = sizes.quantised(step)
+        data = _packed(standard, found, step)
+        free = size - len(data)
+        best = data if free >= 0 and len(data) > len(best) else best
+        if 0 <= free <= 1.5 * tolerance * size or step <= SMALLEST_STEP or step >= LARGEST_STEP:
+            break
+        fixed = len(data) - found.bytes + _MARGIN * attempt * size
+    return best or _packed(standard, sizes.quantised(LARGEST_STEP), LARGEST_STEP)
+
+
+def encode_to_rmse(
+    values: NDArray[np.floating],
+    scaling: Scaling,
+    rmse: float,
+    weights: NDArray[np.float64],
+    *,
+    double: bool,
+    periodic: bool,
+    device: Device = None,
+) -> bytes:
+    """Code `values` [channel, time, lat, lon] (NaN: missing) so that their RMSE, weighted by `weights` [lat], is at most
+    `rmse` in the values' units, in as few bytes as that takes; as near as float32 allows.
+
+    Cost: about ten times that of coding the tile once.
+    """
+    alike = replace(scaling, scale=np.full(len(values), float(np.float32(max(rmse, np.finfo(np.float32).tiny)))))
+    standard = _standardised(values, alike, double=double, periodic=periodic, device=device)
+    arrangement = _best_arrangement(standard, _sampled(standard), _FIRST_STEP)
+    coefficients = arrangement.forward(standard.values)
+    known = np.isfinite(values)
+    total = float((known.sum(axis=(0, 1, 3)) * weights).sum())
+
+    def attempt(step: float) -> tuple[bytes, float, bool]:
+        found = quantise_tile(coefficients * np.float32(1 / step), arrangement, device)
+        head = _head(standard, found, step)
+        low, high = head.smallest_largest
+        error = np.where(known, np.clip(reconstruct(head, found.inverse()), low, high).astype(head.dtype) - values, 0.0)
+        squares = float((np.square(error, dtype=np.float64).sum(axis=(0, 1, 3)) * weights).sum())
+        silent = not any(volume.any() for volume in found.integers)
+        return _packed(standard, found, step), (squares / max(total, 1e-300)) ** 0.5, silent
+
+    return _search_rmse(attempt, rmse)
+
+
+def _search_rmse(attempt: Callable[[float], tuple[bytes, float, bool]], target: float) -> bytes:
+    """The tile at the largest step found whose RMSE is at most the target; else at the smallest step tried."""
+    bracket, step = _Bracket(target), _FIRST_STEP
+    best, best_error = b"", float("inf")
+    for _ in range(_MOST_STEPS):
+        data, error, silent = attempt(step)
+        better = len(data) < len(best) if best_error <= target else error < best_error
+        if (
+            not best
+            or (error <= target and (better or best_error > target))
+            or (error > target and better and best_error > target)
+        ):
+            best, best_error = data, error
+        following = bracket.next(step, error, silent)
+        if following == step or following < SMALLEST_STEP:
+            break
+        step = following
+    return best
+
+
+class _Bracket:
+    """Steps tried so far: the largest that met the target, the smallest that did not."""
+
+    def __init__(self, target: float) -> None:
+        self._target = target
+        self._feasible = 0.0
+        self._beyond = float("inf")
+        self._tried: list[tuple[float, float]] = []
+
+    def next(self, step: float, rmse: float, silent: bool) -> float:
+        """The step to try after this one gave that RMSE; the same where it is good enough."""
+        if rmse <= self._target:
+            self._feasible = max(self._feasible, step)
+            if rmse >= _CLOSE * self._target or silent:
+                return step
+        else:
+            self._beyond = min(self._beyond, step)
+        self._tried.append((log(step), log(max(rmse, 1e-300))))
+        wanted = log(max(self._target, 1e-300) * (1 + _CLOSE) / 2) - self._tried[-1][1]
+        change = min(max(exp(wanted / self._exponent()), 1 / _LARGEST_CHANGE), _LARGEST_CHANGE)
+        following = step * change
+        if self._feasible < following < self._beyond:
+            return following
+        return (self._feasible * self._beyond) ** 0.5 if self._feasible else step / 2
+
+    def _exponent(self) -> float:
+        """Slope of the logarithm of the RMSE between the last two steps."""
+        if len(self._tried) < 2 or self._tried[-1][0] == self._tried[-2][0]:
+            return _EXPONENT
+        (x0, y0), (x1, y1) = self._tried[-2:]
+        return min(max((y1 - y0) / (x1 - x0), 0.2), 1.5)
+
+
+class _Sizes:
+    """Sizes at the steps tried so far; of the quantised tiles, which are large, only the last one is kept."""
+
+    def __init__(self, coefficients: NDArray[np.floating], arrangement: Arrangement, device: Device) -> None:
+        self._coefficients, self._arrangement, self._device = coefficients, arrangement, device
+        self._sizes: dict[float, float] = {}
+        self._last: tuple[float, Quantised] | None = None
+
+    def size(self, step: float) -> float:
+        """Expected bytes of the streams."""
+        return self._sizes[step] if step in self._sizes else self.quantised(step).bytes
+
+    def quantised(self, step: float) -> Quantised:
+        """The tile at `step`."""
+        if self._last is None or self._last[0] != step:
+            self._last = None
+            scaled = self._coefficients * np.float32(1 / step)
+            self._last = (step, quantise_tile(scaled, self._arrangement, self._device))
+            self._sizes[step] = self._last[1].bytes
+        return self._last[1]
+
+
+def _standardised(
+    values: NDArray[np.floating], scaling: Scaling, *, double: bool, periodic: bool, device: Device
+) -> _Standard:
+    channels, times, rows, columns = values.shape
+    limits = outer_limits(values).astype("<f4").tobytes()
+    head = TileHeader(
+        shape=(channels, times, rows, columns),
+        limits=limits,
+        coding=kinds.WAVELET,
+        means=scaling.mean.astype("<f4").tobytes(),
+        scales=scaling.scale.astype("<f4").tobytes(),
+        rows=scaling.rows,
+        stretches=tuple(pack_stretch(stretch) for stretch in scaling.stretches),
+        double=double,
+        periodic=periodic,
+    )
+    missing = np.isnan(values)
+    standard = np.empty(values.shape, dtype=np.float32)
+    places = np.arange(rows, dtype=np.float64)
+    for channel, (mean, scale) in enumerate(zip(head.channel_means, head.channel_scales, strict=True)):
+        standard[channel] = (np.where(missing[channel], mean, values[channel]) - mean) / scale
+        for stretch in scaling.stretches:
+            stretch.apply(standard[channel], channel, places, rows - 1)
+    filled = fill_missing(standard, missing)
+    return _Standard(head, filled * row_weights(scaling.rows, rows).astype(np.float32)[:, None], device)
+
+
+def _sampled(standard: _Standard) -> _Standard:
+    where = sample(standard.shape)
+    if where is None:
+        return standard
+    return replace(standard, values=standard.values[where], head=msgspec.structs.replace(standard.head, periodic=False))
+
+
+def _best_arrangement(standard: _Standard, part: _Standard, step: float) -> Arrangement:
+    """The arrangement that takes the fewest bytes at this step on a part; at equal steps errors are about equal."""
+    candidates = list(ways(standard.shape))
+    if len(candidates) == 1:
+        return standard.arrangement(candidates[0])
+    sizes = {}
+    for way in candidates:
+        arrangement = part.arrangement(way)
+        scaled = arrangement.forward(part.values) * np.float32(1 / step)
+        sizes[way] = quantise_tile(scaled, arrangement, part.device).bytes
+    return standard.arrangement(min(sizes, key=lambda way: sizes[way]))
+
+
+def _head(standard: _Standard, found: Quantised, step: float) -> TileHeader:
+    arrangement = found.arrangement
+    return msgspec.structs.replace(
+        standard.head, step=step, axes=arrangement.depths, leading=arrangement.leading, shifts=found.shifts
+    )
+
+
+def _packed(standard: _Standard, found: Quantised, step: float) -> bytes:
+    streams = encode_volumes(found.plans, found.arrangement.layout)
+    return pack(_head(standard, found, step), tuple(streams), b"")

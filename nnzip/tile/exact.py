@@ -1,0 +1,45 @@
+"""One tile without any loss."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnzip.errors import CorruptArchiveError
+from nnzip.tile import header as kinds
+from nnzip.tile.header import TileHeader, pack
+from nnzip.tile.samples import outer_limits
+from nnzip.transform.fill import fill_missing
+
+
+def encode_exact(values: NDArray[np.floating], dtype: str) -> bytes:
+    """Code `values` [channel, time, lat, lon] (NaN: missing) so that the numbers of type `dtype` are the same, bit by
+    bit: Blosc's bit shuffle and Zstandard."""
+    channels, times, rows, columns = values.shape
+    filled = np.ascontiguousarray(fill_missing(values, np.isnan(values)).astype(np.dtype(dtype).newbyteorder("<")))
+    head = TileHeader(
+        shape=(channels, times, rows, columns),
+        limits=outer_limits(values).astype("<f4").tobytes(),
+        coding=kinds.EXACT,
+        double=dtype == "float64",
+    )
+    return pack(head, (), _codec().encode(filled))
+
+
+def decode_exact(data: bytes, head: TileHeader) -> NDArray[np.floating]:
+    """Inverse of `encode_exact` for a tile's bytes behind its header. Raises CorruptArchiveError."""
+    kind = np.dtype(head.dtype).newbyteorder("<")
+    size = kind.itemsize * int(np.prod(head.shape, dtype=np.int64))
+    if len(data) < 16 or int.from_bytes(data[4:8], "little") != size:
+        raise CorruptArchiveError(f"a tile is damaged: its exact values are not the {size} B they should be")
+    try:
+        decoded = _codec().decode(data)
+    except (RuntimeError, ValueError) as error:
+        raise CorruptArchiveError(f"a tile is damaged: its exact values cannot be read ({error})") from error
+    return np.frombuffer(decoded, dtype=kind).reshape(head.shape).astype(head.dtype)
+
+
+def _codec():  # type: ignore[no-untyped-def]
+    from numcodecs import Blosc
+
+    return Blosc(cname="zstd", clevel=7, shuffle=Blosc.BITSHUFFLE)

@@ -1,0 +1,44 @@
+"""Samples and limits of a tile's values."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnzip.tile.header import Shape
+
+ENOUGH = 1 << 19
+"""Values of a sample; a tile of at most twice as many is its own sample."""
+
+_SHORTEST = 32  # rows and columns of a sample
+
+
+def sample(shape: Shape) -> tuple[slice, ...] | None:
+    """A box in the middle of a tile, cut in space and then in time; None: the whole tile."""
+    channels, times, rows, columns = shape
+    if channels * times * rows * columns <= 2 * ENOUGH:
+        return None
+    share = (ENOUGH / (channels * times * rows * columns)) ** 0.5
+    sizes = [max(min(size, _SHORTEST), round(size * share)) for size in (rows, columns)]
+    enough = max(ENOUGH // (channels * sizes[0] * sizes[1]), min(times, 8))
+    return (
+        slice(None),
+        *(_middle(size, part) for size, part in zip((times, rows, columns), (enough, *sizes), strict=True)),
+    )
+
+
+def outer_limits(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Smallest and largest known value [2], rounded outwards to float32; zeros where nothing is known."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return np.zeros(2)
+    exact = np.array([known.min(), known.max()], dtype=np.float64)
+    rounded = exact.astype(np.float32)
+    outwards = np.nextafter(rounded, np.array([-np.inf, np.inf], dtype=np.float32))
+    beyond = np.array([rounded[0] > exact[0], rounded[1] < exact[1]])
+    return np.where(beyond, outwards, rounded).astype(np.float64)
+
+
+def _middle(size: int, part: int) -> slice:
+    start = max(size - part, 0) // 2
+    return slice(start, start + min(part, size))
