@@ -163,7 +163,7 @@ def _archiving(
     progress: ProgressCallback | None,
     watcher: _Watcher,
 ) -> Archiving:
-    from nnzip.codec import compress
+    from nnzip.compress import compress
     from nnzip.download.run import Archiving
     from nnzip.request.target import Target
 
