@@ -1,4 +1,4 @@
-"""What this machine has for nnzip, what is missing and how to get it, and whether its devices compute right."""
+"""What this machine has for nnzip, what is missing and how to get it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
-from typing import Any
 
-import numpy as np
-import torch
-
-from nnzip.coder.bands import wavelet_bands
-from nnzip.coder.devices import contexts_are_exact, cuda_problem
-from nnzip.coder.native.library import NUMPY, chosen_path
-from nnzip.coder.volumes import Layout, decode_volumes, encode_volumes, plan_volume
+from nnzip.coder.devices import cuda_problem
+from nnzip.coder.native import library
 from nnzip.version import __version__
 
-_SHAPE = (4, 128, 256)  # of the self-test's volume
 _TORCH_INDEX = "https://download.pytorch.org/whl"
 
 
@@ -36,87 +29,81 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class SelfTest:
-    """Coefficients of a volume coded and decoded per second; `problem`: why the device may not be used."""
-
-    device: str
-    encoded_per_second: float
-    decoded_per_second: float
-    problem: str | None
-
-
-@dataclass(frozen=True)
 class Diagnosis:
-    """All that `examine` found. `*_problem`: why something cannot be used; None: it can. `remedies`: commands."""
+    """Findings of `examine`. `kernel`: the path of the coder's kernel, or "numpy"; `kernels`: those to choose from.
+
+    `torch`: its version, None without it. `*_problem`: why something cannot be used; None: it can. `remedies`:
+    sentences with commands.
+    """
 
     nnzip: str
     python: str
     system: str
-    torch: str
+    kernel: str | None
+    kernels: tuple[str, ...]
+    kernel_problem: str | None
+    torch: str | None
     torch_cuda: str | None
     driver: str | None
     gpus: tuple[Gpu, ...]
     cuda_problem: str | None
-    kernel: str
     cdsapi_installed: bool
     cdsapi_key: str | None
     cores: int
     free_memory_bytes: int | None
     free_disk_bytes: int
-    tests: tuple[SelfTest, ...]
     remedies: tuple[str, ...]
-
-    @property
-    def failed(self) -> tuple[SelfTest, ...]:
-        """Self-tests that a device did not pass."""
-        return tuple(test for test in self.tests if test.problem is not None)
 
 
 def examine() -> Diagnosis:
-    """Look at everything and test every kind of device. Takes some seconds; needs no network and never raises."""
-    no_cuda = cuda_problem()
-    gpus = () if no_cuda else tuple(_gpu(index) for index in range(torch.cuda.device_count()))
+    """Look at everything. Takes some seconds; needs no network and never raises."""
+    kernel, kernel_problem = coder_kernel()
+    torch_version, torch_cuda, no_cuda = _torch()
+    gpus = () if no_cuda else _gpus()
     driver = driver_version()
-    devices = [None] if no_cuda else [None, torch.device("cuda")]
     return Diagnosis(
         nnzip=__version__,
         python=platform.python_version(),
         system=platform.platform(),
-        torch=torch.__version__,
-        torch_cuda=torch.version.cuda,
+        kernel=kernel,
+        kernels=(library.NUMPY, *library.paths()),
+        kernel_problem=kernel_problem,
+        torch=torch_version,
+        torch_cuda=torch_cuda,
         driver=driver,
         gpus=gpus,
         cuda_problem=no_cuda,
-        kernel=chosen_path(),
         cdsapi_installed=find_spec("cdsapi") is not None,
         cdsapi_key=cdsapi_key(),
         cores=os.cpu_count() or 1,
         free_memory_bytes=free_memory(),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
-        tests=tuple(_test(device) for device in devices),
-        remedies=tuple(remedies(no_cuda, driver, torch.version.cuda, chosen_path())),
+        remedies=tuple(remedies(no_cuda, driver, torch_version, torch_cuda)),
     )
 
 
-def remedies(no_cuda: str | None, driver: str | None, torch_cuda: str | None, kernel: str) -> list[str]:
-    """What to do, in sentences with commands; nothing for a machine that needs nothing."""
-    found = []
-    if no_cuda and driver is not None:
-        if torch_cuda is None:
-            found.append("torch was built without CUDA, the one on PyPI has it: pip install --force-reinstall torch")
-        else:
-            older = "cu126" if torch_cuda.startswith("13") else "cu118"
-            found.append(
-                f"torch needs a driver for CUDA {torch_cuda}; this one is {driver}. Update it "
-                "(https://www.nvidia.com/drivers), or take a torch for an older CUDA: "
-                f"pip install --force-reinstall torch --index-url {_TORCH_INDEX}/{older}"
-            )
-    if kernel == NUMPY:
-        found.append(
-            "the native kernel is not there, numpy does its work many times slower: install a C compiler (sudo apt "
-            "install gcc) and nnzip again (pip install --force-reinstall --no-deps nnzip)"
-        )
-    return found
+def coder_kernel() -> tuple[str | None, str | None]:
+    """The path that codes on the processor ("avx2", "numpy"), and why there is none."""
+    try:
+        return library.chosen_path(), None
+    except ValueError as error:
+        return None, str(error)
+
+
+def remedies(no_cuda: str | None, driver: str | None, torch: str | None, torch_cuda: str | None) -> list[str]:
+    """What to do, in sentences with commands; nothing for a machine without an NVIDIA driver, which needs nothing."""
+    if not no_cuda or driver is None:
+        return []
+    if torch is None:
+        return ["a GPU needs torch: pip install torch"]
+    if torch_cuda is None:
+        return ["torch was built without CUDA, the one on PyPI has it: pip install --force-reinstall torch"]
+    older = "cu126" if torch_cuda.startswith("13") else "cu118"
+    return [
+        f"torch needs a driver for CUDA {torch_cuda}; this one is {driver}. Update it "
+        "(https://www.nvidia.com/drivers), or take a torch for an older CUDA: "
+        f"pip install --force-reinstall torch --index-url {_TORCH_INDEX}/{older}"
+    ]
 
 
 def driver_version() -> str | None:
@@ -157,26 +144,23 @@ def free_memory() -> int | None:
     return 1024 * int(available[0]) if available else None
 
 
-def _gpu(index: int) -> Gpu:
-    properties = torch.cuda.get_device_properties(index)
-    free, total = torch.cuda.mem_get_info(index)
-    return Gpu(properties.name, total, free, f"{properties.major}.{properties.minor}")
-
-
-def _test(device: Any) -> SelfTest:
-    """Any exception is reported as a failed self-test."""
-    name = "processor" if device is None else str(device)
+def _torch() -> tuple[str | None, str | None, str | None]:
+    """Version of torch, of the CUDA it was built for, and why no GPU can be used."""
     try:
-        if not contexts_are_exact(device):
-            return SelfTest(name, 0.0, 0.0, "its whole numbers differ from the processor's")
-        values = np.rint(np.random.default_rng(0).laplace(0, 0.7, _SHAPE)).astype(np.int32)
-        layout = Layout(_SHAPE, wavelet_bands(_SHAPE, (0, 4, 5)), (None,))
-        started = perf_counter()
-        streams = encode_volumes([plan_volume(values, layout.bands, None, device)], layout)
-        encoded = perf_counter()
-        (decoded,) = decode_volumes(streams, layout, device)
-        seconds = encoded - started, perf_counter() - encoded
-    except Exception as error:
-        return SelfTest(name, 0.0, 0.0, f"{type(error).__name__}: {error}".splitlines()[0])
-    problem = None if np.array_equal(decoded, values) else "it decodes other numbers than were coded"
-    return SelfTest(name, values.size / seconds[0], values.size / seconds[1], problem)
+        found = version("torch")
+    except PackageNotFoundError:
+        return None, None, "torch is not installed"
+    import torch
+
+    return found, torch.version.cuda, cuda_problem()
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    import torch
+
+    found = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        free, total = torch.cuda.mem_get_info(index)
+        found.append(Gpu(properties.name, total, free, f"{properties.major}.{properties.minor}"))
+    return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -113,11 +113,11 @@ def sweep(
     cannot meet becomes a note. Raises UsageError where none can be met, and whatever `compress` raises otherwise. The
     archives lie in a temporary directory, one at a time.
     """
+    names = None if variables is None else tuple(variables)
     points: list[Point] = []
     notes: dict[str, None] = {}
     ranges: dict[str, float] = {}
     refusal: UsageError | None = None
-    options = Options(variables=None if variables is None else tuple(variables), effort=effort, seed=seed)
     source_bytes = 0
     with tempfile.TemporaryDirectory(prefix="nnzip-sweep-") as directory:
         for number, goal in enumerate(goals):
@@ -125,7 +125,7 @@ def sweep(
                 result = compress(
                     dataset,
                     Path(directory) / "sweep.nnz",
-                    replace(options, target=goal.target()),
+                    Options(goal.target(), names, effort=effort, seed=seed),
                     device=device,
                     overwrite=True,
                     progress=_part(progress, number, len(goals)),

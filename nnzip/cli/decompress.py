@@ -10,7 +10,6 @@ import typer
 from nnzip.cli import options
 from nnzip.cli.outputs import check_dataset
 from nnzip.cli.terminal import session
-from nnzip.data.formats import refuse_data
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -28,33 +27,29 @@ def decompress(
     ] = None,
     bbox: options.Bbox = None,
     grid: Annotated[
-        float | None, typer.Option(help="Interpolate to a regular grid of this spacing.", metavar="DEGREES")
+        float | None, typer.Option(help="Evaluate on a regular grid of this spacing.", metavar="DEGREES")
     ] = None,
-    like: Annotated[Path | None, typer.Option(help="Interpolate to the grid of this file.")] = None,
+    like: Annotated[Path | None, typer.Option(help="Evaluate on the grid of this file.")] = None,
     preview: Annotated[
-        int,
-        typer.Option(
-            help="2, 4 or 8: every so many rows and columns, smoothed, read from the coarse parts; no bound holds.",
-            metavar="N",
-        ),
+        int, typer.Option(help="Only every 2nd, 4th or 8th row and column, smoothed; no bound holds.", metavar="N")
     ] = 1,
     device: options.DeviceOption = options.Device.AUTO,
-    jobs: options.Jobs = 1,
+    jobs: options.Jobs = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Decompress to the source's grid or another one, whole or in part, or as a coarse preview."""
+    """Decompress to the source's grid, or evaluate the field on another one."""
     with session(quiet=quiet, verbose=verbose) as terminal:
         names = options.parse_variables(variables)
         if grid is not None and not 0 < grid <= 90:
             raise UsageError(f"--grid {grid:g}: the spacing lies between 0 and 90 degrees")
         if grid is not None and like is not None:
             raise UsageError("--grid and --like both name a grid: give one of them")
-        if preview != 1 and (grid is not None or like is not None):
-            raise UsageError("--preview is on the archive's own rows and columns: leave out --grid and --like")
         path = output or options.default_output(archive, ".nc")
-        refuse_data(archive)
+        from nnzip.container.reader import ArchiveReader
+
+        ArchiveReader(archive).close()  # is it one? only then does its name count
         check_dataset(path, inputs=[archive, *([] if like is None else [like])], overwrite=force)
         from time import perf_counter
 
@@ -73,7 +68,7 @@ def decompress(
                 overwrite=force,
                 device=device.value,
                 preview=preview,
-                jobs=jobs,
+                jobs=options.jobs_on(jobs, device.value),
                 progress=progress,
             )
         size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.info import member_bytes
+from nnzip.cli.info import part_bytes
 from nnzip.cli.outputs import REPORT, check_file
 from nnzip.cli.terminal import session
+from nnzip.data.formats import ARCHIVE_MEMBERS
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
@@ -211,23 +212,17 @@ def is_archive(path: Path) -> bool:
         return True
     if not zipfile.is_zipfile(path):
         return False
-    from nnzip.container.reader import MANIFEST_MEMBER
-
     with zipfile.ZipFile(path) as file:
-        return MANIFEST_MEMBER in file.namelist()
+        return bool(ARCHIVE_MEMBERS & set(file.namelist()))
 
 
 def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
-    """What the metrics need to know of bytes: the file's, the source's as float32, and each layer's."""
+    """What the metrics need to know of bytes: the file's, the source's as float32, and each part's."""
     from nnzip.container.reader import ArchiveReader
 
     with ArchiveReader(path) as reader:
-        layers = member_bytes(manifest, reader.sizes(), path.stat().st_size)
-    return {
-        "file_bytes": path.stat().st_size,
-        "source_bytes": manifest.source.bytes,
-        "layers": {name: count for name, count in layers.items() if count},
-    }
+        parts = part_bytes(manifest, reader.sizes(), reader.file_bytes)
+        return {"file_bytes": reader.file_bytes, "source_bytes": manifest.source.bytes, "parts": parts}
 
 
 def archive_details(manifest: Manifest) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime, timedelta
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,6 @@ import typer
 
 from nnzip.cli import options
 from nnzip.cli.terminal import Terminal, session
-from nnzip.data.formats import refuse_data
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ def info(
     with session(quiet=quiet, verbose=verbose) as terminal:
         from nnzip.container.reader import ArchiveReader
 
-        refuse_data(archive)
         with ArchiveReader(archive) as reader:
             content = describe(archive, reader.manifest, reader.sizes())
         if json:
@@ -59,27 +57,21 @@ def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str,
         "variables": {name: _compressed(manifest, name) for name in manifest.variables},
         "lossless": {name: _raw(manifest, variable) for name, variable in manifest.lossless.items()},
         "coordinates": {name: _raw(manifest, variable) for name, variable in manifest.coordinates.items()},
-        "parts": member_bytes(manifest, sizes, file_bytes),
+        "parts": part_bytes(manifest, sizes, file_bytes),
         "configuration": manifest.configuration,
         "attributes": dict(manifest.attrs),
     }
 
 
-def member_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
-    """Bytes of the tiles of each variable, of coordinates with masks ("arrays"), and of the rest ("manifest", with the
-    ZIP records)."""
-    found = dict.fromkeys(manifest.variables, 0)
-    names = list(found)
+def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
+    """Bytes of the tiles of each variable, and of the rest: coordinates, masks, manifest and ZIP directory."""
+    parts = dict.fromkeys(manifest.variables, 0)
+    names = list(manifest.variables)
     for member, size in sizes.items():
-        number, point, _ = member.partition(".")
-        if point:
-            found[names[int(number)]] += size
-    ranges = {(mask.offset, mask.length) for mask in manifest.masks}
-    raw = (*manifest.coordinates.values(), *manifest.lossless.values())
-    ranges |= {(variable.data.offset, variable.data.length) for variable in raw}
-    found["arrays"] = sum(length for _, length in ranges)
-    found["manifest"] = file_bytes - sum(found.values())
-    return found
+        number = member.partition(".")[0]
+        if number.isdecimal():
+            parts[names[int(number)]] += size
+    return {**parts, "coordinates, masks, attributes": file_bytes - sum(parts.values())}
 
 
 def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
@@ -89,6 +81,7 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
         "dims": list(variable.dims),
         "shape": list(manifest.shape(variable.dims)),
         "dtype": variable.dtype,
+        "tiles": math.prod(map(len, manifest.pieces(variable))),
         "units": variable.attrs.get("units"),
         "long_name": variable.attrs.get("long_name"),
         "rmse": errors.rmse if errors else None,
@@ -100,8 +93,6 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
             for p in variable.promises
         ],
         "promise_bytes": variable.promise_bytes,
-        "tile": [max(lengths) for lengths in manifest.pieces(variable)],
-        "tiles": prod(len(lengths) for lengths in manifest.pieces(variable)),
     }
 
 
@@ -125,14 +116,12 @@ def _dtype_name(dtype: str) -> str:
 
 
 def _extent(manifest: Manifest, variable: RawVariable) -> list[float] | None:
-    """First and last value of a coordinate that is stored as a formula or a list of numbers (container/arrays.py)."""
-    from nnzip.container.arrays import decode_array
-
-    shape = manifest.shape(variable.dims)
-    if len(shape) != 1 or variable.data.length or variable.data.dtype.startswith("U") or not shape[0]:
+    """First and last value of a coordinate that is stored as a formula of two numbers (see container/arrays.py)."""
+    if len(variable.dims) != 1 or len(variable.data.values) != 2 or variable.data.coding not in ("step", "span"):
         return None
-    values = decode_array(variable.data, shape, b"")
-    return [float(values[0]), float(values[-1])]
+    first, second = (float(value) for value in variable.data.values)
+    count = manifest.dims[variable.dims[0]]
+    return [first, first + (count - 1) * second] if variable.data.coding == "step" else [first, second]
 
 
 def show(terminal: Terminal, content: dict[str, Any]) -> None:

@@ -50,7 +50,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show other packages' warnings, and tracebacks.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU when there is one.")]
 Jobs = Annotated[
-    int, typer.Option("--jobs", min=1, help="Processes that work at once, each with the memory of one.", metavar="N")
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Processes that work at once, each with the memory of one. (default: one per GPU in use)",
+        metavar="N",
+    ),
 ]
 Variables = Annotated[
     list[str] | None,
@@ -80,6 +86,15 @@ def parse_size(text: str) -> int:
     if match is None or unit is None or float(match[1]) * unit < 1:
         raise UsageError(f"--size {text}: write a size as 500kB, 50MB, 1.5GiB or a number of bytes")
     return int(float(match[1]) * unit)
+
+
+def jobs_on(jobs: int | None, device: str) -> int:
+    """`jobs`, or one; on "cuda" one for every GPU."""
+    if jobs is not None or device != "cuda":
+        return jobs or 1
+    import torch
+
+    return max(torch.cuda.device_count(), 1)
 
 
 def default_output(source: Path, suffix: str) -> Path:

@@ -98,7 +98,8 @@ def reconstruct(head: TileHeader, units: NDArray[np.float32], stride: int = 1) -
 
 def whole_multiples(head: TileHeader, integers: NDArray[np.int64]) -> Values:
     """Values of the interpolation's integers, exactly alike on every machine."""
-    values: Values = head.origin + integers * head.step
+    values: Values = integers.astype(np.float64) * head.step
+    values += head.origin
     return values
 
 
