@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import Terminal, session
-from nnzip.cli.formatting import PROMISE_COLUMNS, promise_row, promise_sizes, seconds_text
+from nnzip.cli.outputs import ARCHIVE, check_file
+from nnzip.cli.terminal import Terminal, session
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -135,10 +135,11 @@ def compress(
             mode=mode.value,
         )
         path = _output(sources, output)
-        options.require_writable(path, overwrite=force)
+        check_file(path, ARCHIVE, inputs=sources, overwrite=force)
         from nnzip.compress import compress as run
-        from nnzip.data.opening import open_dataset
+        from nnzip.data.opening import open_dataset, stored_bytes
 
+        stored = stored_bytes(sources)
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
@@ -155,11 +156,12 @@ def compress(
         for note in result.notes:
             terminal.message(f"note: {note}")
         if json:
-            terminal.json(asdict(result))
+            terminal.json({**asdict(result), "stored_bytes": stored, "stored_ratio": stored / result.file_bytes})
         else:
-            terminal.message(summary(result))
+            terminal.message(summary(result, stored))
             show_errors(terminal, result)
-            show_promises(terminal, result)
+            kept = [asdict(promise) for promises in result.promises.values() for promise in promises]
+            terminal.promises(kept, result.promise_bytes, aside=True)
 
 
 def parse_target(
@@ -252,11 +254,12 @@ def target_text(target: Target, labels: Sequence[Label]) -> str:
     return "target: every value exactly" if target.lossless else f"target: {numbers.file_size(target.size_bytes or 0)}"
 
 
-def summary(result: CompressionResult) -> str:
-    """One line: file, size, ratio, time."""
+def summary(result: CompressionResult, stored: int) -> str:
+    """One line: file, size, ratios to float32 and to the `stored` bytes of the source's files, time."""
     return (
         f"{result.path}: {numbers.file_size(result.file_bytes)}, {numbers.number(result.ratio, 4)} times smaller than "
-        f"{numbers.file_size(result.source_bytes)} of float32, in {seconds_text(result.seconds)}"
+        f"{numbers.file_size(result.source_bytes)} of float32 and {numbers.number(stored / result.file_bytes)} times "
+        f"smaller than the {numbers.file_size(stored)} on disk, in {numbers.duration(result.seconds)}"
     )
 
 
@@ -267,12 +270,3 @@ def show_errors(terminal: Terminal, result: CompressionResult) -> None:
         for name, errors in result.errors.items()
     ]
     terminal.table(("variable", "RMSE", "max error", "bias"), rows, right=(1, 2, 3), aside=True)
-
-
-def show_promises(terminal: Terminal, result: CompressionResult) -> None:
-    """What was promised beyond the bounds, as checked on the decoded values, and what that took."""
-    if not result.promises:
-        return
-    rows = [promise_row(asdict(kept)) for promises in result.promises.values() for kept in promises]
-    terminal.table(PROMISE_COLUMNS, rows, right=(1, 2, 3), aside=True)
-    terminal.message(promise_sizes(result.promise_bytes))

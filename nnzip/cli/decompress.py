@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
-from nnzip.cli.formatting import seconds_text
+from nnzip.cli.outputs import check_dataset
+from nnzip.cli.terminal import session
+from nnzip.data.formats import refuse_data
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -27,29 +28,37 @@ def decompress(
     ] = None,
     bbox: options.Bbox = None,
     grid: Annotated[
-        float | None, typer.Option(help="Evaluate on a regular grid of this spacing.", metavar="DEGREES")
+        float | None, typer.Option(help="Interpolate to a regular grid of this spacing.", metavar="DEGREES")
     ] = None,
-    like: Annotated[Path | None, typer.Option(help="Evaluate on the grid of this file.")] = None,
-    layer: Annotated[
-        options.Layer, typer.Option(help="all layers, or the field alone: a fast preview without the bound.")
-    ] = options.Layer.ALL,
+    like: Annotated[Path | None, typer.Option(help="Interpolate to the grid of this file.")] = None,
+    preview: Annotated[
+        int,
+        typer.Option(
+            help="2, 4 or 8: every so many rows and columns, smoothed, from the coarse part of each tile; no bound holds.",
+            metavar="N",
+        ),
+    ] = 1,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Decompress to the source's grid, or evaluate the field on another one."""
+    """Decompress to the source's grid or another one, whole or in part, or as a coarse preview."""
     with session(quiet=quiet, verbose=verbose) as terminal:
         names = options.parse_variables(variables)
         if grid is not None and not 0 < grid <= 90:
             raise UsageError(f"--grid {grid:g}: the spacing lies between 0 and 90 degrees")
         if grid is not None and like is not None:
             raise UsageError("--grid and --like both name a grid: give one of them")
+        if preview != 1 and (grid is not None or like is not None):
+            raise UsageError("--preview is on the archive's own rows and columns: leave out --grid and --like")
         path = output or options.default_output(archive, ".nc")
+        refuse_data(archive)
+        check_dataset(path, inputs=[archive, *([] if like is None else [like])], overwrite=force)
         from time import perf_counter
 
-        from nnzip.codec import decompress as run
+        from nnzip.read import decompress as run
 
         start = perf_counter()
         with terminal.progress() as progress:
@@ -63,9 +72,9 @@ def decompress(
                 like=like,
                 overwrite=force,
                 device=device.value,
-                layer=layer.value,
+                preview=preview,
                 jobs=jobs,
                 progress=progress,
             )
         size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())
-        terminal.message(f"{path}: {numbers.file_size(size)} in {seconds_text(perf_counter() - start)}")
+        terminal.message(f"{path}: {numbers.file_size(size)} in {numbers.duration(perf_counter() - start)}")

@@ -5,7 +5,6 @@ Every parser takes the text and names it in its error: UsageError, exit code 2.
 
 from __future__ import annotations
 
-import os
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from nnzip.errors import ResourceError, UsageError
+from nnzip.errors import UsageError
 
 SIZE_UNITS = {
     "": 1, "b": 1,
@@ -98,17 +97,3 @@ def default_output(source: Path, suffix: str) -> Path:
             stem = stem.removesuffix(known)
             break
     return source.with_name(stem + suffix)
-
-
-def require_writable(path: Path, *, overwrite: bool) -> None:
-    """Refuse an output that cannot be written before hours of work go into it, and not after.
-
-    Raises UsageError when path exists and may not be replaced, ResourceError when its directory is missing or closed.
-    """
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; -f replaces it, -o writes elsewhere")
-    directory = path.parent
-    if not directory.is_dir():
-        raise ResourceError(f"cannot write {path}: there is no directory {directory}")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise ResourceError(f"cannot write {path}: no permission to write in {directory}")

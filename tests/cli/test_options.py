@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from nnzip.cli import options
-from nnzip.errors import ResourceError, UsageError
+from nnzip.errors import UsageError
 from nnzip.request.options import EFFORTS, MODES
 
 
@@ -46,29 +45,6 @@ def test_variables() -> None:
 )
 def test_default_output(source: str, expected: str) -> None:
     assert options.default_output(Path(source), ".nnz") == Path(expected)
-
-
-def test_output_that_exists_is_refused_without_force(tmp_path: Path) -> None:
-    path = tmp_path / "out.nnz"
-    options.require_writable(path, overwrite=False)
-    path.write_text("precious")
-    with pytest.raises(UsageError, match="exists"):
-        options.require_writable(path, overwrite=False)
-    options.require_writable(path, overwrite=True)
-    assert path.read_text() == "precious"
-
-
-def test_output_without_a_directory(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="no directory"):
-        options.require_writable(tmp_path / "missing" / "out.nnz", overwrite=False)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_output_in_a_closed_directory(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
-    with pytest.raises(ResourceError, match="no permission"):
-        options.require_writable(closed / "out.nnz", overwrite=False)
 
 
 def test_choices_are_those_of_the_options() -> None:

@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,26 @@ class Terminal:
             table.add_row(*row)
         (self.message if aside else self.data)(table)
 
+    def promises(self, kept: Sequence[Mapping[str, Any]], sizes: Mapping[str, int], *, aside: bool = False) -> None:
+        """Promises beyond the bounds as they were kept, and the bytes they took of each variable; sets and maxima have
+        no tolerance.
+        """
+        rows = [
+            (
+                each["promise"],
+                numbers.count(each["points"]),
+                numbers.count(each["violations"]),
+                f"{100 * each['tightest']:.1f} %" if each["tightest"] else "-",
+            )
+            for each in kept
+        ]
+        if rows:
+            self.table(
+                ("promise", "points", "violations", "largest error / tolerance"), rows, right=(1, 2, 3), aside=aside
+            )
+            taken = ", ".join(f"{name} {numbers.file_size(size)}" for name, size in sizes.items())
+            (self.message if aside else self.data)(f"corrections for promises: {taken}")
+
     def json(self, content: object) -> None:
         """Write a result to stdout as JSON (strict: NaN and infinity become null)."""
         sys.stdout.write(json.dumps(_finite(content), indent=2, allow_nan=False, default=str) + "\n")
@@ -142,7 +162,7 @@ class Terminal:
         from nnzip.progress import Progress
 
         start, stop = share
-        return lambda fraction: progress(Progress(stage, start + (stop - start) * fraction, None, {}))
+        return lambda fraction: progress(Progress(stage, start + (stop - start) * fraction))
 
 
 def _update(bar: ProgressBar, task: TaskID, progress: Progress) -> None:
