@@ -109,7 +109,8 @@ def encode_to_rmse(
 
     Cost: about ten times that of coding the tile once.
     """
-    alike = replace(scaling, scale=np.full(len(values), float(np.float32(max(rmse, float(np.finfo(np.float32).tiny))))))
+    scale = float(np.float32(max(rmse, float(np.finfo(np.float32).smallest_subnormal))))
+    alike = replace(scaling, scale=np.full(len(values), scale))
     standard = _standardised(values, alike, double=double, periodic=periodic, device=device)
     arrangement = _best_arrangement(standard, _sampled(standard), _FIRST_STEP)
     coefficients = arrangement.forward(standard.values)

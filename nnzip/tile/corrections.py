@@ -132,11 +132,13 @@ def _apply_block(data: bytes, flat: Values, shape: Shape, device: Device) -> byt
     _check(header, flat.size)
     body = data[2 + length :]
     end = header.fix_bytes - (-header.literals * header.literal_bits // 8) + 8 * header.literals
+    if end > len(body):
+        raise CorruptArchiveError(f"the corrections are {len(body)} B where {end} B are declared: the tile is damaged")
     fixed, multiples = decode_fixes(header.coding, header.fixes, body[: header.fix_bytes], shape, device)
     exact, literals = _unpack_literals(header, body[header.fix_bytes : end])
     for found in (fixed, exact):
-        if found.size and (found[-1] >= flat.size or found[0] < 0):
-            raise CorruptArchiveError(f"a correction at point {found[-1]} of {flat.size}: the tile is damaged")
+        if found.size and not 0 <= found.min() <= found.max() < flat.size:
+            raise CorruptArchiveError(f"a correction at point {found.max()} of {flat.size}: the tile is damaged")
     flat[fixed] += multiples * header.unit
     flat[exact] = literals
     return body[end:]
@@ -191,10 +193,12 @@ def _pack(unit: float, fixes: Points, shape: Shape, exact: NDArray[np.int64], va
 
 def _unpack_literals(header: CorrectionsHeader, data: bytes) -> tuple[NDArray[np.int64], Values]:
     gap_bytes = -(-header.literals * header.literal_bits // 8)
+    if len(data) != gap_bytes + 8 * header.literals:
+        raise CorruptArchiveError("the corrections' values are not those declared: the tile is damaged")
     gaps = unpack_bits(data[:gap_bytes], header.literals, header.literal_bits)
     values = np.frombuffer(data[gap_bytes:], dtype="<f8")
-    if values.size != header.literals or not np.isfinite(values).all():
-        raise CorruptArchiveError("the corrections' values are not those declared: the tile is damaged")
+    if not np.isfinite(values).all():
+        raise CorruptArchiveError("the corrections' values are not finite: the tile is damaged")
     return np.cumsum(gaps) - 1, values
 
 

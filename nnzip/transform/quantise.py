@@ -66,7 +66,7 @@ def centroids(values: Values, quantised: Coefficients) -> tuple[int, int]:
 
 def dequantise(quantised: Coefficients, shifts: tuple[int, int]) -> Values:
     """Values moved by `shifts` (of magnitude 1, of more; in SHIFT_UNIT) to the centroids of their cells."""
-    magnitudes = np.abs(quantised)
+    magnitudes = np.abs(quantised).view(np.uint32)  # of -2^31 too, which damaged streams hold
     moved = np.array([0, *shifts], dtype=np.float32) * np.float32(SHIFT_UNIT)
     values: Values = np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32)
     return values
