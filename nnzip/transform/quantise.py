@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from nnzip.coder import entropy
 from nnzip.coder.arrays import Device
 from nnzip.coder.bands import Bands
-from nnzip.coder.volumes import Coefficients, Plan, fit_corrections, plan_volume
+from nnzip.coder.contexts import Coefficients
+from nnzip.coder.native import transforms as native
+from nnzip.coder.native.kernel import shipped_kernel
+from nnzip.coder.volumes import Plan, fit_corrections, plan_volume
 
 DEAD_ZONE = 0.54
 """Magnitudes below this many steps become zero before the optimisation; all others start from the nearest integer."""
@@ -63,9 +66,14 @@ def centroids(values: Values, quantised: Coefficients) -> tuple[int, int]:
 
 
 def dequantise(quantised: Coefficients, shifts: tuple[int, int]) -> Values:
-    """Values moved by `shifts` (of magnitude 1, of more; in SHIFT_UNIT) to the centroids of their quantisation cells."""
-    magnitudes = np.abs(quantised)
+    """Values moved by `shifts` (of magnitude 1, of more; in SHIFT_UNIT) to the centroids of their cells."""
     moved = np.array([0, *shifts], dtype=np.float32) * np.float32(SHIFT_UNIT)
+    kernel = shipped_kernel()
+    if kernel is not None:
+        values = np.empty(quantised.shape, dtype=np.float32)
+        native.dequantise(kernel, np.ascontiguousarray(quantised, dtype=np.int32), moved[1:], values)
+        return values
+    magnitudes = np.abs(quantised).view(np.uint32)
     return np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32, copy=False)
 
 
