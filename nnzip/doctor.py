@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 import nnzip
+from nnzip.coder.native.library import chosen_path, compiler_problem
 from nnzip.field import selftest
 from nnzip.field.backend import describe_error, tinycudann_problem, training_backend
 from nnzip.field.device import CPU, cuda_problem
@@ -51,7 +52,8 @@ class SelfTest:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that `examine` found. `*_problem`: why something cannot be used; None: it can. `remedies`: commands."""
+    """All that `examine` found. `*_problem`: why something cannot be used; None: it can. `kernel`:
+    the path of the native kernel that codes, or numpy. `remedies`: commands."""
 
     nnzip: str
     python: str
@@ -63,6 +65,7 @@ class Diagnosis:
     cuda_problem: str | None
     tinycudann_problem: str | None
     nvcc: str | None
+    kernel: str
     cdsapi_installed: bool
     cdsapi_key: str | None
     cores: int
@@ -94,13 +97,17 @@ def examine() -> Diagnosis:
         cuda_problem=no_cuda,
         tinycudann_problem=no_tinycudann,
         nvcc=shutil.which("nvcc"),
+        kernel=chosen_path(),
         cdsapi_installed=find_spec("cdsapi") is not None,
         cdsapi_key=cdsapi_key(),
         cores=os.cpu_count() or 1,
         free_memory_bytes=free_memory(),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
         tests=tuple(_test(device) for device in devices),
-        remedies=tuple(remedies(no_cuda, no_tinycudann, driver, torch.version.cuda, gpus)),
+        remedies=tuple(
+            remedies(no_cuda, no_tinycudann, driver, torch.version.cuda, gpus)
+            + [problem for problem in [compiler_problem()] if problem]
+        ),
     )
 
 

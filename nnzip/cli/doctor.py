@@ -50,6 +50,7 @@ def show(terminal: Terminal, found: Diagnosis) -> None:
         ("GPU", "; ".join(gpus) or f"none that works: {found.cuda_problem}"),
         ("tinycudann", found.tinycudann_problem or "found"),
         ("nvcc", found.nvcc or "none (only needed to install tinycudann)"),
+        ("coding kernel", found.kernel),
         ("Climate Data Store", f"{'cdsapi' if found.cdsapi_installed else 'cdsapi is not installed'}, {cds}"),
         ("free", f"{memory} of memory, {numbers.file_size(found.free_disk_bytes)} of disk here; {found.cores} cores"),
     ]

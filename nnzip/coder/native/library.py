@@ -79,6 +79,16 @@ def paths() -> tuple[str, ...]:
     return () if found is None else tuple(found.nnz_path_name(k).decode() for k in range(found.nnz_paths()))
 
 
+def compiler_problem() -> str | None:
+    """Why numpy does the kernel's work on this machine, and the remedy; None: the kernel does it."""
+    if paths():
+        return None
+    return (
+        "the native kernel was not compiled, and nnzip is about ten times slower without it; install a C compiler "
+        "(Debian, Ubuntu: apt install gcc) and nnzip again: pip install --force-reinstall --no-deps nnzip"
+    )
+
+
 def chosen_path() -> str:
     """The path that this process takes, or `NUMPY`. Raises ValueError when `CHOICE` names none that is there."""
     wanted = os.environ.get(CHOICE)
