@@ -78,7 +78,9 @@ def examine() -> Diagnosis:
         cores=os.cpu_count() or 1,
         free_memory_bytes=free_memory(),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
-        remedies=tuple(remedies(no_cuda, driver, torch_version, torch_cuda)),
+        remedies=tuple(
+            [*filter(None, [library.compiler_problem()]), *remedies(no_cuda, driver, torch_version, torch_cuda)]
+        ),
     )
 
 

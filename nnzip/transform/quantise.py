@@ -17,6 +17,8 @@ from nnzip.coder import entropy
 from nnzip.coder.arrays import Device
 from nnzip.coder.bands import Bands
 from nnzip.coder.contexts import Coefficients
+from nnzip.coder.native import transforms as native
+from nnzip.coder.native.kernel import shipped_kernel
 from nnzip.coder.volumes import Plan, fit_corrections, plan_volume
 
 DEAD_ZONE = 0.54
@@ -66,10 +68,15 @@ def centroids(values: Values, quantised: Coefficients) -> tuple[int, int]:
 
 def dequantise(quantised: Coefficients, shifts: tuple[int, int]) -> Values:
     """Values moved by `shifts` (of magnitude 1, of more; in SHIFT_UNIT) to the centroids of their cells."""
-    magnitudes = np.abs(quantised).view(np.uint32)  # of -2^31 too, which damaged streams hold
     moved = np.array([0, *shifts], dtype=np.float32) * np.float32(SHIFT_UNIT)
-    values: Values = np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32)
-    return values
+    kernel = shipped_kernel()
+    if kernel is not None:
+        values = np.empty(quantised.shape, dtype=np.float32)
+        native.dequantise(kernel, np.ascontiguousarray(quantised, dtype=np.int32), moved[1:], values)
+        return values
+    magnitudes = np.abs(quantised).view(np.uint32)  # of -2^31 too, which damaged streams hold
+    found: Values = np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32)
+    return found
 
 
 def _bits(rest: NDArray[np.integer], tables: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.float32]:
