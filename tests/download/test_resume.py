@@ -103,6 +103,7 @@ def test_a_zarr_store_is_resumed_part_by_part(cds: CdsServer, tmp_path: Path, nn
         assert found.sizes["valid_time"] == 4 * 32
 
 
+WEEKS = ("t2m,tp", "--start", "2019-01-31", "--end", "2019-03-01", "--every", "12h", "--area", "1,-1,-1,1")
 COMPRESS = ("--compress", "--max-error", "t2m=0.1K,tp=0.1mm", "--effort", "fast")
 
 
@@ -111,11 +112,11 @@ def test_months_become_archives_within_their_bounds_also_when_killed(
 ) -> None:
     held: list[int] = []
     cds.before["file"] = lambda _: held.append(sum(1 for _ in tmp_path.rglob("*.nc")))
-    nnzip("download", *MONTHS, *COMPRESS, "-o", tmp_path / "archives")
+    nnzip("download", *WEEKS, *COMPRESS, "-o", tmp_path / "archives")
     assert held == [0, 0, 0]  # the data of one month are gone before the next is fetched
-    names = ["era5_2019-01-30_2019-01-31.nnz", "era5_2019-02.nnz", "era5_2019-03-01_2019-03-02.nnz"]
+    names = ["era5_2019-01-31.nnz", "era5_2019-02.nnz", "era5_2019-03-01.nnz"]
     assert sorted(path.name for path in (tmp_path / "archives").iterdir()) == names
-    nnzip("download", *MONTHS, "-o", tmp_path / "files")
+    nnzip("download", *WEEKS, "-o", tmp_path / "files")
     for name in names:
         nnzip("decompress", tmp_path / "archives" / name, "-o", tmp_path / f"{name}.nc")
     with open_dataset(tmp_path / "*.nnz.nc") as back, open_dataset(tmp_path / "files" / "*.nc") as whole:
@@ -123,11 +124,11 @@ def test_months_become_archives_within_their_bounds_also_when_killed(
         assert float(abs(back.t2m - whole.t2m).max()) <= 0.1
         assert float(abs(back.tp - whole.tp).max()) <= 1e-4
         assert "Copernicus" in back.attrs["attribution"]
-    kill_at(cds, "03", "file", (*MONTHS, *COMPRESS), tmp_path / "killed")
+    kill_at(cds, "03", "file", (*WEEKS, *COMPRESS), tmp_path / "killed")
     asked = len(cds.submitted)
     assert len(list((tmp_path / "killed").glob("*.nnz"))) == 2
     for _ in range(2):
-        nnzip("download", *MONTHS, *COMPRESS, "-o", tmp_path / "killed")
+        nnzip("download", *WEEKS, *COMPRESS, "-o", tmp_path / "killed")
         assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == names
     assert len(cds.submitted) == asked  # found again, then all is there
     for name in names:
@@ -136,7 +137,7 @@ def test_months_become_archives_within_their_bounds_also_when_killed(
             np.testing.assert_array_equal(back.t2m, whole.t2m)
             np.testing.assert_array_equal(back.tp, whole.tp)
     other = ("--compress", "--max-error", "0.2K", "--effort", "fast", "-o", tmp_path / "killed")
-    assert "exists already and holds something else" in nnzip("download", *MONTHS, *other, code=2).stderr
+    assert "exists already and holds something else" in nnzip("download", *WEEKS, *other, code=2).stderr
 
 
 def test_levels_and_surface_in_one_archive(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
