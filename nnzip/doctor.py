@@ -79,7 +79,7 @@ def examine() -> Diagnosis:
         free_memory_bytes=free_memory(),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
         remedies=tuple(
-            [*filter(None, [library.compiler_problem()]), *remedies(no_cuda, driver, torch_version, torch_cuda)]
+            filter(None, [library.compiler_problem(), *remedies(no_cuda, driver, torch_version, torch_cuda)])
         ),
     )
 

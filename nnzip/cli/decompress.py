@@ -68,7 +68,7 @@ def decompress(
                 overwrite=force,
                 device=device.value,
                 preview=preview,
-                jobs=options.jobs_on(jobs, device.value),
+                jobs=jobs,
                 progress=progress,
             )
         size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())

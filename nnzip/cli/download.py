@@ -18,7 +18,7 @@ from nnzip.report import numbers
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnzip.cli.console import ProgressCallback
+    from nnzip.cli.terminal import ProgressCallback
     from nnzip.download.plan import Month
     from nnzip.download.run import Archiving
 
@@ -175,7 +175,7 @@ def _confirm(terminal: Terminal, months: list[Month], *, agreed: bool) -> None:
 
 def _bounds(max_error: str | None, names: list[str]) -> dict[str | None, str]:
     """The bounds as the codec takes them; a mistake in them shows before anything is fetched."""
-    from nnzip.request.tolerance import parse_bounds
+    from nnzip.request.bounds import parse_bounds
 
     bounds = {} if max_error is None else parse_bounds(max_error)
     for name in bounds:

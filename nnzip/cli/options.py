@@ -48,15 +48,10 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output i
 Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and the data asked for.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show other packages' warnings, and tracebacks.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU when there is one.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where contexts are computed; auto is the processor.")]
 Jobs = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs",
-        min=1,
-        help="Processes that work at once, each with the memory of one. (default: one per GPU in use)",
-        metavar="N",
-    ),
+    int,
+    typer.Option("--jobs", min=1, help="How many tiles are worked on at once, each with its memory.", metavar="N"),
 ]
 Variables = Annotated[
     list[str] | None,
@@ -86,15 +81,6 @@ def parse_size(text: str) -> int:
     if match is None or unit is None or float(match[1]) * unit < 1:
         raise UsageError(f"--size {text}: write a size as 500kB, 50MB, 1.5GiB or a number of bytes")
     return int(float(match[1]) * unit)
-
-
-def jobs_on(jobs: int | None, device: str) -> int:
-    """`jobs`, or one; on "cuda" one for every GPU."""
-    if jobs is not None or device != "cuda":
-        return jobs or 1
-    import torch
-
-    return max(torch.cuda.device_count(), 1)
 
 
 def default_output(source: Path, suffix: str) -> Path:

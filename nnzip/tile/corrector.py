@@ -69,7 +69,7 @@ def _beyond_promises(
     """Points beyond the bound alone, and beyond all promises, which may narrow any interval."""
     clipped: Values = np.clip(decoded, *limits)
     guard = np.broadcast_to(guards[:, None, None, None], original.shape)
-    here = np.arange(original.size), original.reshape(-1), clipped.reshape(-1)
+    here: tuple[NDArray[np.int64], Values, Values] = np.arange(original.size), original.ravel(), clipped.ravel()
     plain = Wrong.of(*here, *_limits(Intervals(original, promised.bound, promised.dtype)), guard.ravel())
     allowed = promised.allowed(original, clipped, guards)
     low, high = allowed.beyond(limits)
