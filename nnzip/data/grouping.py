@@ -188,7 +188,7 @@ def read_box(
 ) -> NDArray[np.floating]:
     """Values [channel, time, latitude, longitude] of ranges of one variable's axes; loads only these.
 
-    float64 where xarray gives float64 (packed sources too), else float32; NaN where values are missing, infinities stay.
+    float64 where xarray gives float64 (packed sources too), else float32; NaN where values are missing.
     Raises InputError.
     """
     ranges = zip(group.dims, (times, rows, columns), strict=True)
