@@ -80,9 +80,9 @@ class EventMaps:
 class EventScores:
     """An event as the original and the decoded data tell it, over its times.
 
-    variable, units, level: of the tracked field (level in words, or empty). cell: km from the deepest centre to the next
-    row or column, whichever is farther: the smallest displacement a grid can show. wind, wind_units: source and units
-    of the wind, or empty.
+    variable, units, level: of the tracked field (level in words, or empty). cell: km from the deepest centre to the
+    next row or column, whichever is farther: the smallest displacement a grid can show. wind, wind_units: source and
+    units of the wind, or empty.
     """
 
     name: str
