@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from nnzip.field.probes import record_probes
 
 import nnzip
 from nnzip.data import writing
 from nnzip.errors import InputError, NnzipWarning
-from nnzip.field.probes import record_probes
 from nnzip.plan import budget
 from nnzip.plan.budget import Allowance
 from nnzip.progress import Progress

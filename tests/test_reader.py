@@ -12,15 +12,15 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nnzip.codec import compress
+from nnzip.layers import LayerDecoder
+from nnzip.reader import Archive
 from numpy.typing import NDArray
 
 import nnzip.plan.budget
-from nnzip.codec import compress
 from nnzip.container.manifest import StoredArray
 from nnzip.container.zip import ArchiveReader
 from nnzip.errors import CorruptArchiveError, UsageError
-from nnzip.layers import LayerDecoder
-from nnzip.reader import Archive
 from tests.support.field_examples import smooth
 
 TIMES, ROWS, COLUMNS = 10, 9, 16

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from nnzip.workers import Report, Workers, results_in_order
 
 from nnzip.errors import InputError, NnzipWarning
-from nnzip.workers import Report, Workers, results_in_order
 
 CPU = torch.device("cpu")
 
