@@ -110,6 +110,7 @@ def _jobs(parts: Sequence[Part], goals: TileGoals, device: str) -> Iterator[Job]
                 goals.of_tile(variable, tile),
                 part.layout.dtype,
                 part.periodic(tile),
+                part.cycle(tile),
                 weights[box.slices[2]],
                 tuple(axis.start for axis in box),
                 device,

@@ -36,7 +36,8 @@ class TileHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     `axes`: depths of the wavelet along the four axes, or for the interpolation the order of its three axes. `leading`:
     the axis that leads the volumes, 0 channel or 1 time; the other one numbers them. `shifts`: centroids of magnitude 1
-    and of larger ones, in units of `transform.quantise.SHIFT_UNIT`. `rows`: float32 latitude of the first row and step.
+    and of larger ones, in units of `transform.quantise.SHIFT_UNIT`;
+    of the rest, then of the maps of a cycle. `rows`: float32 latitude of the first row and step.
     """
 
     shape: tuple[Size, Size, Size, Size] = field(name="s")
@@ -45,7 +46,8 @@ class TileHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     step: float = field(name="q", default=1.0)
     axes: tuple[Depth, ...] = field(name="a", default=())
     leading: Annotated[int, Meta(ge=0, le=1)] = field(name="v", default=1)
-    shifts: tuple[int, int] = field(name="h", default=(0, 0))
+    shifts: tuple[int, ...] = field(name="h", default=(0, 0))
+    cycle: bytes = field(name="y", default=b"")  # transform/cycles.py
     means: bytes = field(name="m", default=b"")  # float32 [channel]; empty: 0
     scales: bytes = field(name="g", default=b"")  # float32 [channel]; empty: 1
     rows: bytes = field(name="w", default=b"")
@@ -134,7 +136,8 @@ def _check(header: TileHeader, available: int | None) -> None:
         "its limits are not two finite numbers": limits.size != 2 or not np.isfinite(limits).all(),
         f"its streams are more than the {available} B there": min(header.streams, default=0) < 0
         or (available is not None and sum(header.streams) > available)
-        or len(header.streams) not in (0, PARTS),
+        or len(header.streams) not in (0, PARTS, 2 * PARTS)
+        or (len(header.streams) == 2 * PARTS) != bool(header.cycle),
         "its step is not a positive number": not (np.isfinite(header.step) and header.step > 0),
         "its channels do not add up": len(header.means) not in (0, 4 * channels)
         or len(header.scales) not in (0, 4 * channels)
@@ -148,7 +151,7 @@ def _check(header: TileHeader, available: int | None) -> None:
     numbers = np.concatenate([header.channel_means, header.channel_scales, rows, [header.origin]])
     if not (np.isfinite(numbers).all() and (header.channel_scales > 0).all()):
         raise CorruptArchiveError("a tile is damaged: its means, scales or rows are not finite")
-    if not all(-127 <= shift <= 127 for shift in header.shifts):
+    if len(header.shifts) != (4 if header.cycle else 2) or not all(-127 <= shift <= 127 for shift in header.shifts):
         raise CorruptArchiveError("a tile is damaged: its centroids lie outside their cells")
 
 
