@@ -53,7 +53,6 @@ int open_lattice(Lattice *lattice, const Geometry *geometry)
     if (reserve(&lattice->memory, used * each + SLACK, sizeof(int16_t)) != NNZ_OK ||
         reserve(&lattice->filled, (size_t)geometry->planes, PHASES) != NNZ_OK)
         return NNZ_MEMORY;
-    memset(lattice->memory.at, 0, (used * each + SLACK) * sizeof(int16_t));
     memset(lattice->filled.at, 0, (size_t)geometry->planes * PHASES);
     int16_t *next = lattice->memory.at;
     for (int phase = 0; phase < PHASES; phase++) {
@@ -71,27 +70,29 @@ void close_lattice(Lattice *lattice)
     release(&lattice->filled);
 }
 
-int put_phase(Lattice *lattice, const Geometry *geometry, int phase, const int32_t *values, int64_t row, int64_t plane)
+int put_phase(Lattice *lattice, const Path *path, const Geometry *geometry, int phase, const int32_t *values,
+              int64_t row, int64_t plane)
 {
     const int32_t *count = geometry->count[phase];
+    const int8_t *first = PHASE[phase];
+    int16_t *written = lattice->phase[phase]; /* up to here; padding becomes zero */
     int32_t any = 0;
-    if (!lattice->phase[phase])
+    if (!written)
         return 0;
+    int16_t *end = written + geometry->planes * geometry->plane;
     for (int32_t t = 0; t < count[0]; t++) {
         int32_t here = 0;
         for (int32_t y = 0; y < count[1]; y++) {
-            const int32_t *from = values + (2 * t + PHASE[phase][0]) * plane + (2 * y + PHASE[phase][1]) * row + PHASE[phase][2];
+            const int32_t *from = values + (2 * t + first[0]) * plane + (2 * y + first[1]) * row + first[2];
             int16_t *to = lattice->phase[phase] + (t + 1) * geometry->plane + (y + 1) * geometry->stride + 1;
-            for (int32_t x = 0; x < count[2]; x++) {
-                int32_t value = from[2 * (int64_t)x];
-                value = value < -LARGEST ? -LARGEST : value > LARGEST ? LARGEST : value;
-                here |= value;
-                to[x] = (int16_t)value;
-            }
+            memset(written, 0, (size_t)(to - written) * sizeof *to);
+            here |= path->cap(from, 2, count[2], to);
+            written = to + count[2];
         }
         lattice->occupied[phase][t + 1] = here != 0;
         any |= here;
     }
+    memset(written, 0, (size_t)(end - written) * sizeof *written);
     return any != 0;
 }
 

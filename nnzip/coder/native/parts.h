@@ -142,6 +142,10 @@ struct Path {
     void (*box)(const int16_t *padded, const int32_t *shape, int16_t *sums, int16_t *scratch);
     /* prediction.equations of the samples and the coefficients at their places. */
     void (*equations)(const Samples *samples, const int32_t *values, Equations own);
+    /* `count` coefficients, `step` (1 or 2) apart, within LARGEST; returns 0 where all are. */
+    int32_t (*cap)(const int32_t *values, int64_t step, int64_t count, int16_t *found);
+    /* Their magnitudes. */
+    void (*sizes)(int16_t *values, int64_t count);
     const Transforms *transforms;
 };
 

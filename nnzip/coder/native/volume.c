@@ -179,7 +179,7 @@ static int enter(Volume *volume, int32_t number, const int32_t *values, const in
     if (open_lattice(&volume->reference, &volume->geometry) != NNZ_OK)
         return NNZ_MEMORY;
     for (int phase = 0; phase < PHASES; phase++)
-        volume->referenced |= put_phase(&volume->reference, &volume->geometry, phase,
+        volume->referenced |= put_phase(&volume->reference, volume->model->path, &volume->geometry, phase,
                                         reference + start_of(volume, band), row, plane);
     return NNZ_OK;
 }
@@ -439,7 +439,7 @@ int nnz_plan(Volume *volume, int32_t number, const int32_t *values, const int32_
         if (look(volume, band, phase, apart, &found) != NNZ_OK)
             return NNZ_MEMORY;
         learn(volume, number, phase, values);
-        put_phase(&volume->own, &volume->geometry, phase, values + start, row, plane);
+        put_phase(&volume->own, volume->model->path, &volume->geometry, phase, values + start, row, plane);
     }
     return NNZ_OK;
 }
@@ -504,7 +504,7 @@ int nnz_pop_band(Decoder *decoder, Volume *volume, int32_t number, const uint8_t
             return wrong;
         learn(volume, number, phase, volume->coefficients.at);
         write_phase(volume, phase, start);
-        put_phase(&volume->own, &volume->geometry, phase, start, row_of(volume), plane_of(volume));
+        put_phase(&volume->own, volume->model->path, &volume->geometry, phase, start, row_of(volume), plane_of(volume));
     }
     return NNZ_OK;
 }
