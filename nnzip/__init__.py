@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from nnzip.version import __version__
 
 if TYPE_CHECKING:
-    from nnzip.codec import compress, decompress, open_archive
+    from nnzip.compress import compress
     from nnzip.data.opening import open_dataset
     from nnzip.errors import NnzipError
     from nnzip.evaluate.evaluate import evaluate
     from nnzip.progress import Progress
-    from nnzip.reader import Archive
+    from nnzip.read import Archive, decompress, open_archive, verify
     from nnzip.request.options import Options
     from nnzip.request.promises import (
         BlockExtremes,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from nnzip.request.target import Target
     from nnzip.result import CompressionResult
     from nnzip.sample.sample import make_sample
-    from nnzip.verification import verify
 
 __all__ = [
     "Archive",
@@ -62,7 +61,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Archive": "nnzip.reader",
+    "Archive": "nnzip.read",
     "BlockExtremes": "nnzip.request.promises",
     "CompressionResult": "nnzip.result",
     "ExceedanceSet": "nnzip.request.promises",
@@ -73,14 +72,14 @@ _HOME = {
     "TailTolerance": "nnzip.request.promises",
     "Target": "nnzip.request.target",
     "ThresholdTolerance": "nnzip.request.promises",
-    "compress": "nnzip.codec",
-    "decompress": "nnzip.codec",
+    "compress": "nnzip.compress",
+    "decompress": "nnzip.read",
     "evaluate": "nnzip.evaluate.evaluate",
     "make_sample": "nnzip.sample.sample",
-    "open_archive": "nnzip.codec",
+    "open_archive": "nnzip.read",
     "open_dataset": "nnzip.data.opening",
     "parse_promise": "nnzip.request.promises",
-    "verify": "nnzip.verification",
+    "verify": "nnzip.read",
 }
 
 

@@ -74,6 +74,14 @@ class ArchiveReader:
         except CorruptArchiveError as error:
             raise CorruptArchiveError(f"{self.path}: {error}") from error
 
+    def read_start(self, name: str, count: int) -> bytes:
+        """The first `count` bytes of a member, its checksum not checked: for a preview. Raises CorruptArchiveError."""
+        member = self._members.get(name)
+        if member is None:
+            raise CorruptArchiveError(f'{self.path} has no member "{name}"')
+        start = content_start(member)
+        return self._read_at(start, start + min(count, member.size))
+
     def arrays(self, offset: int, length: int) -> bytes:
         """Bytes [offset, offset + length) of the archive's arrays; the manifest's ranges lie inside."""
         return self._arrays[offset : offset + length]

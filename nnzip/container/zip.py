@@ -19,6 +19,8 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")  # signature, 2 disks, 2 counts, bytes and offset of the directory, bytes of comment
 _END64 = struct.Struct("<4sQ2H2L4Q")  # signature, bytes that follow, 2 versions, 2 disks, 2 counts, bytes, offset
+MEMBER_BYTES = _LOCAL.size + _CENTRAL.size
+"""Of the file for each member, beside its content and twice its name."""
 _LOCATOR64 = struct.Struct("<4sLQL")  # signature, disk, offset of the record above, disks
 _EXTRA64 = struct.Struct("<2HQ")  # tag 1, bytes that follow, offset
 

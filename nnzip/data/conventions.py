@@ -7,7 +7,7 @@ two-dimensional ``lat(y, x)`` of curvilinear grids. Attributes: CF conventions 1
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -207,6 +207,12 @@ def referenced_variables(dataset: xr.Dataset, names: list[str]) -> list[str]:
             text = variable.attrs.get(key, variable.encoding.get(key, ""))
             found.update((word, None) for word in str(text).replace(":", " ").split() if word in dataset.data_vars)
     return [name for name in found if name not in names]
+
+
+def arranged(dataset: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
+    """The data variables `names` in this order, with every coordinate, also those that no variable uses."""
+    chosen = dataset[list(names)]
+    return chosen.assign_coords({name: c for name, c in dataset.coords.items() if name not in chosen.coords})
 
 
 def read_values(array: xr.DataArray | xr.Variable, name: str) -> NDArray[Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from nnzip.data.conventions import arranged
+
 NAME = "expver"
 COMMENT = "final ERA5 (expver 1) where it exists, else ERA5T (expver 5)"
 _FINAL, _PRELIMINARY = 1, 5
@@ -37,11 +39,11 @@ def merge_versions(dataset: xr.Dataset) -> xr.Dataset:
         combined.attrs = {**variable.attrs, NAME: COMMENT}
         combined.encoding = {key: value for key, value in variable.encoding.items() if not _is_shape(key)}
         merged[name] = combined
-    return merged[[str(name) for name in dataset.data_vars]]
+    return arranged(merged, map(str, dataset.data_vars))
 
 
 def _numbers(dataset: xr.Dataset) -> list[int]:
-    """Versions along the dimension as numbers; 0 for what is none."""
+    """expver values as integers; 0 if not numeric."""
     found = []
     for value in np.atleast_1d(dataset[NAME].to_numpy()):
         text = str(value.decode() if isinstance(value, bytes) else value).strip()

@@ -17,6 +17,9 @@ from nnzip.errors import InputError, ResourceError
 
 Format = Literal["netcdf", "grib", "zarr", "zarr-zip", "zip"]
 
+ARCHIVE_MEMBERS = {"nnzip", "manifest.json"}
+"""One of them is in every archive: of format 3, of formats 1 and 2."""
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZARR_FILES = ("zarr.json", ".zmetadata", ".zgroup")
 _GRIB_HEADER_BYTES = 1024
@@ -84,7 +87,7 @@ def _zip_format(path: Path) -> Format:
         raise InputError(f"{path} is a damaged or truncated ZIP file ({error}): copy or download it again") from error
     if any(PurePosixPath(name).name in _ZARR_FILES for name in names):
         return "zarr-zip"
-    if "manifest.json" in names:
+    if ARCHIVE_MEMBERS & set(names):
         raise InputError(f"{path} is an nnzip archive already: to read it use nnzip decompress or nnzip.open_archive")
     if inner_files(names):
         return "zip"

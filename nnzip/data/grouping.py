@@ -1,4 +1,4 @@
-"""Which variables the networks compress, which share one network, and how they lie in one array.
+"""Which variables are compressed, which of them belong together, and how they lie in one array.
 
 A variable is compressible when it is floating (in memory: packed integers that xarray decoded count) and has a
 latitude-like and a longitude-like dimension of at least two points. Compressible variables over the same
@@ -40,7 +40,7 @@ GroupDims = tuple[str | None, str, str]
 
 @dataclass(frozen=True)
 class VariableLayout:
-    """How one compressible variable lies in its source and in the group's array."""
+    """How one compressible variable lies in its source and in the group's array; `dtype` is the archive's output."""
 
     name: str
     dims: tuple[str, ...]
@@ -56,7 +56,7 @@ class VariableLayout:
 
 @dataclass(frozen=True)
 class Group:
-    """Variables that share time, latitude and longitude, and so one network."""
+    """Variables that share time, latitude and longitude."""
 
     time: Axis
     latitude: Axis
@@ -157,9 +157,10 @@ def lossless_reason(dataset: xr.Dataset, name: str, roles: Mapping[str, Role] | 
 def stack(dataset: xr.Dataset, group: Group, time: slice = slice(None)) -> NDArray[np.floating]:
     """Values of `group` as a native [channel, time, latitude, longitude] array; loads only the times in `time`.
 
-    float64 when any variable is float64, else float32. NaN where values are missing; infinities stay.
+    The values that xarray decodes: float64 when any variable is (packed integers often are), else float32. NaN where
+    values are missing; infinities stay.
     """
-    dtype = np.dtype("float64" if any(layout.dtype == "float64" for layout in group.variables) else "float32")
+    dtype = np.result_type("float32", *(dataset[layout.name].dtype for layout in group.variables))
     times = range(group.time.values.size)[time]
     out = np.empty((group.channels, len(times), *group.shape[2:]), dtype)
     first = 0
@@ -187,7 +188,8 @@ def read_box(
 ) -> NDArray[np.floating]:
     """Values [channel, time, latitude, longitude] of ranges of one variable's axes; loads only these.
 
-    In the variable's type; NaN where values are missing, infinities stay. Raises InputError.
+    float64 where xarray gives float64 (packed sources too), else float32; NaN where values are missing, infinities
+    stay. Raises InputError.
     """
     ranges = zip(group.dims, (times, rows, columns), strict=True)
     picked = {dim: slice(axis.start, axis.stop) for dim, axis in ranges if dim is not None}
@@ -199,7 +201,8 @@ def read_box(
     order = [*layout.channel_dims, *(dim for dim in group.dims if dim is not None)]
     values = read_values(dataset[layout.name].transpose(*order).isel(picked), layout.name)
     shaped = values.reshape(-1, len(times), len(rows), len(columns))
-    return shaped[channels.start - first : channels.stop - first].astype(layout.dtype, copy=False)
+    found = shaped[channels.start - first : channels.stop - first]
+    return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
 
 
 def unstack(values: NDArray[np.floating], layout: VariableLayout, group_dims: GroupDims) -> NDArray[np.floating]:

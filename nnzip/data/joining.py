@@ -8,6 +8,7 @@ complete grid are refused with the reason.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from nnzip.data.conventions import format_value
-from nnzip.errors import InputError
+from nnzip.errors import InputError, NnzipWarning
 
 _TIME_PARTS = ("time", "forecast_reference_time", "step", "forecast_period", "leadtime")
 _DERIVED = "valid_time"  # = time + step: a coordinate along them, not a dimension beside them
@@ -51,7 +52,7 @@ def join_files(datasets: Sequence[xr.Dataset], labels: Sequence[str]) -> xr.Data
     except (ValueError, xr.MergeError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise InputError(f"the {len(labels)} files do not fit together: {first_line}") from error
-    joined = joined[[str(name) for name in holders]]  # the order of first appearance
+    joined = joined[list(holders)].assign_coords(_unused_coordinates(datasets, labels))  # in order of first appearance
     joined.attrs = _common_attributes(datasets)
     return joined
 
@@ -78,6 +79,20 @@ def merge_cubes(cubes: Sequence[xr.Dataset], label: str) -> xr.Dataset:
         except (ValueError, xr.MergeError) as error:
             raise InputError(f"the GRIB messages of {label} do not fit together: {error}") from error
     return merged
+
+
+def _unused_coordinates(datasets: Sequence[xr.Dataset], labels: Sequence[str]) -> dict[str, xr.DataArray]:
+    """Coordinates along dimensions that no data variable has; those that differ between files go with a warning."""
+    found: dict[str, xr.DataArray] = {}
+    differing: dict[str, str] = {}
+    for dataset, label in zip(datasets, labels, strict=True):
+        used = {dim for variable in dataset.data_vars.values() for dim in variable.dims}
+        for name, coordinate in dataset.coords.items():
+            if set(coordinate.dims) - used and not _agree(found.setdefault(str(name), coordinate), coordinate):
+                differing.setdefault(str(name), label)
+    for name, label in differing.items():
+        warnings.warn(f"{name} is left out: no variable uses it, and {label} has another", NnzipWarning, stacklevel=2)
+    return {name: coordinate for name, coordinate in found.items() if name not in differing}
 
 
 def _join_same(pieces: list[xr.Dataset], labels: list[str]) -> xr.Dataset:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from nnzip.data.formats import Format, detect_format, zarr_root
 from nnzip.data.joining import join_files, merge_cubes
 from nnzip.data.packing import unpacked_attributes
 from nnzip.data.zipped import unpack
-from nnzip.errors import InputError, UnavailableError
+from nnzip.errors import InputError, NnzipWarning, UnavailableError
 
 _BLOCK_VALUES = 1 << 22  # dask chunk of a large variable, about 16 MiB of float32
 _WILDCARDS = "*?["
@@ -73,6 +73,12 @@ def resolve_paths(paths: PathInput | Sequence[PathInput]) -> list[Path]:
     return list(files)
 
 
+def stored_bytes(paths: PathInput | Sequence[PathInput]) -> int:
+    """Bytes on disk of the files and Zarr stores that `paths` name. Raises InputError as `resolve_paths`."""
+    parts = (part for path in resolve_paths(paths) for part in (path, *path.rglob("*")))
+    return sum(part.stat().st_size for part in parts if part.is_file())
+
+
 def _open_file(path: Path) -> xr.Dataset:
     openers: dict[Format, Callable[[Path], xr.Dataset]] = {
         "netcdf": _open_netcdf,
@@ -85,7 +91,25 @@ def _open_file(path: Path) -> xr.Dataset:
 
 
 def _open_netcdf(path: Path) -> xr.Dataset:
-    return _open_with_xarray(path, path, engine="netcdf4")
+    dataset = _open_with_xarray(path, path, engine="netcdf4")
+    groups = _netcdf_groups(path)
+    if groups:
+        warnings.warn(f"{path}: its groups are left out: {', '.join(groups)}", NnzipWarning, stacklevel=2)
+    return dataset
+
+
+def _netcdf_groups(path: Path) -> list[str]:
+    """Groups with variables below the root, "forecast" or "forecast/surface"."""
+    import netCDF4
+
+    def below(group: netCDF4.Dataset) -> Iterator[str]:
+        for child in group.groups.values():
+            if child.variables:
+                yield child.path.lstrip("/")
+            yield from below(child)
+
+    with netCDF4.Dataset(path) as file:
+        return list(below(file))
 
 
 def _open_zarr(path: Path) -> xr.Dataset:

@@ -33,6 +33,7 @@ from nnzip.data.times import is_time_valued
 from nnzip.errors import CorruptArchiveError, InputError
 
 DTYPE_ATTRIBUTE = "_nnzip_dtype"
+UNLIMITED_ATTRIBUTE = "_nnzip_unlimited"
 OUTPUT_ENCODING = {"_FillValue": np.nan}
 _FILL_KEYS = ("_FillValue", "missing_value")
 _ATTRIBUTE_KINDS = "fiubUSMm"
@@ -71,13 +72,22 @@ def from_raw(
         coords={name: decoded[name] for name in coordinates},
         attrs=attrs_from_json(attrs),
     )
+    unlimited = dataset.attrs.pop(UNLIMITED_ATTRIBUTE, None)
+    if unlimited is not None:
+        dataset.encoding["unlimited_dims"] = list(unlimited)
     for name, variable in decoded.items():  # indexes are rebuilt without the encoding
         dataset[name].encoding = variable.encoding
     return dataset
 
 
+def dataset_attributes(dataset: xr.Dataset) -> dict[str, Any]:
+    """JSON attributes of the dataset itself, with its unlimited dimensions as a reserved one."""
+    unlimited = sorted(str(dim) for dim in dataset.encoding.get("unlimited_dims", ()) if dim in dataset.dims)
+    return attrs_to_json({**dataset.attrs, **({UNLIMITED_ATTRIBUTE: unlimited} if unlimited else {})})
+
+
 def compressed_attributes(variable: xr.Variable) -> dict[str, Any]:
-    """JSON attributes of a variable whose values the network stores: output is unpacked, missing values are NaN."""
+    """JSON attributes of a compressed variable: its output is unpacked, and missing values are NaN."""
     attrs = unpacked_attributes(variable)
     return attrs_to_json({key: value for key, value in attrs.items() if key not in _FILL_KEYS})
 
@@ -86,8 +96,8 @@ def attrs_to_json(attrs: Mapping[Any, Any]) -> dict[str, Any]:
     """Attributes as JSON values that `attrs_from_json` turns back into the same values and types.
 
     str, bool, int, finite float and flat lists of them are themselves; everything else is {"dtype": ..., "value": ...}:
-    a numpy type such as "<f4" with a scalar or flat list (NaN and infinity as "nan", "inf", "-inf"; several dimensions
-    become one), "float" for a non-finite float, "bytes" as Latin-1 text, "json" as a JSON text.
+    a numpy type such as "<f4" with a scalar or flat list (NaN and infinity as "nan", "inf", "-inf"; "shape" beside it
+    for several dimensions), "float" for a non-finite float, "bytes" as Latin-1 text, "json" as a JSON text.
     Raises InputError for a type that has no such form.
     """
     return {str(key): _attribute_to_json(str(key), value) for key, value in attrs.items()}
@@ -257,7 +267,8 @@ def _numpy_to_json(key: str, value: NDArray[Any] | np.generic) -> Any:
     elif array.dtype.kind == "S":
         plain = np.char.decode(plain, "latin-1")
     items = [item if not _is_non_finite(item) else str(item) for item in plain.tolist()]
-    return {"dtype": array.dtype.newbyteorder("=").str, "value": items if array.ndim else items[0]}
+    coded: dict[str, Any] = {"dtype": array.dtype.newbyteorder("=").str, "value": items if array.ndim else items[0]}
+    return {**coded, "shape": list(array.shape)} if array.ndim > 1 else coded
 
 
 def _is_non_finite(item: Any) -> bool:
@@ -283,4 +294,5 @@ def _attribute_from_json(value: Any) -> Any:
     elif kind == "S":
         items = [item.encode("latin-1") for item in items]
     array = np.array(items, dtype=np.int64).view(dtype) if kind in "Mm" else np.array(items, dtype=dtype)
+    array = array.reshape(value.get("shape", array.shape))
     return array if isinstance(content, list | tuple) else array[0]

@@ -1,19 +1,14 @@
 """A dataset to a NetCDF4 file or a Zarr store, whole or not at all.
 
-The file is written beside its place under a temporary name, flushed to the disk and renamed, so that a full disk or an
-interruption neither leaves a half-written file nor damages an existing one. Source encodings are not applied again,
-apart from those of times: packing corrupts values.
+Source encodings are not applied again, apart from those of times and unlimited dimensions: packing corrupts values.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
-import secrets
+import re
 import shutil
-import time
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -25,14 +20,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from nnzip.data.atomic import AtomicOutput
 from nnzip.data.packing import is_packed
 from nnzip.data.times import is_time_valued
-from nnzip.errors import ResourceError, UsageError
+from nnzip.errors import UsageError
 
 _STREAM_BYTES = 1 << 26  # variables larger than this are written in pieces
 _CHUNK_BYTES = 1 << 22
 _COMPRESSION = {"zlib": True, "complevel": 1, "shuffle": True}
-_REMOVALS, _REMOVAL_PAUSE_SECONDS = 40, 0.05  # after a failure zarr's other tasks go on writing for a moment
+_STORE_FILES = {".zgroup", ".zattrs", ".zmetadata"}
+_ARRAY_FILE = re.compile(r"\.zarray|\.zattrs|\d+(\.\d+)*")
 _FILL_KEYS = ("_FillValue", "missing_value")
 _LEAST_COMPRESSED = 256  # values: chunk headers would make smaller variables larger
 
@@ -41,38 +38,42 @@ def write_dataset(dataset: xr.Dataset, path: str | PathLike[str], overwrite: boo
     """Write `dataset` to `path`: .nc or .nc4 is NetCDF4, .zarr a Zarr directory, .zarr.zip or .zip a zipped one.
 
     Floating NetCDF variables are compressed losslessly (zlib 1, shuffle); lazy variables are written piece by piece.
-    Raises UsageError for another suffix or an existing path without `overwrite`, ResourceError when the disk is full,
-    the directory is missing or may not be written to. Then nothing is left behind, and an existing path is as it was.
+    Raises UsageError for another suffix, an existing path without `overwrite`, or a path that may not be replaced;
+    ResourceError when the disk is full or the directory cannot be written. Then an existing path is as it was.
     """
     target = Path(path)
-    writer = writer_of(target)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        _check_place(target, overwrite)
+    with output_for(target, overwrite) as output:
         streamed, is_streamed = _streamed(_encoded(dataset))
-        with _one_piece_at_a_time() if is_streamed else nullcontext(), warnings.catch_warnings():
+        with output.explained(), _one_piece_at_a_time() if is_streamed else nullcontext(), warnings.catch_warnings():
             # xarray warns when it takes finer units than the source had: the times stay exact
             warnings.filterwarnings("ignore", message="Times can't be serialized faithfully")
-            writer(streamed, temporary)
-        _flush(temporary)
-        _put_in_place(temporary, target)
-    except OSError as error:
-        free = _space_left(target) if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise ResourceError(f"cannot write {target}: {error.strerror or error}{free}") from error
-    except RuntimeError as error:  # netCDF-C's own errors; a full disk shows as "NetCDF: HDF error"
-        if not str(error).startswith("NetCDF:"):
-            raise
-        raise ResourceError(f"cannot write {target}: {error}{_space_left(target)}") from error
-    finally:
-        _remove(temporary)
+            try:
+                writer_of(target)(streamed, output.temporary)
+            except RuntimeError as error:  # netCDF-C's own errors; a full disk shows as "NetCDF: HDF error"
+                if not str(error).startswith("NetCDF:"):
+                    raise
+                raise OSError(f"{error} ({_free(target)})") from error
+        output.commit()
     return target
 
 
-def _check_place(target: Path, overwrite: bool) -> None:
-    if target.exists() and not overwrite:
-        raise UsageError(f"{target} exists already: choose another name, or allow overwriting it (-f)")
-    if not target.parent.is_dir():
-        raise ResourceError(f"cannot write {target}: there is no directory {target.parent}")
+def output_for(path: Path, overwrite: bool) -> AtomicOutput:
+    """The place that `write_dataset` would write to; the caller closes it. Raises as `write_dataset` does."""
+    if writer_of(path) is _write_zarr:
+        return AtomicOutput(path, overwrite, replaces=is_written_store, kind="Zarr store that nnzip wrote")
+    return AtomicOutput(path, overwrite)
+
+
+def is_written_store(path: Path) -> bool:
+    """Whether a directory is a Zarr store as `write_dataset` writes it (format 2, one group) and nothing else."""
+    if not (path / ".zgroup").is_file() or not all(e.is_dir() or e.name in _STORE_FILES for e in path.iterdir()):
+        return False
+    arrays = [entry for entry in path.iterdir() if entry.is_dir()]
+    return all(
+        (array / ".zarray").is_file()
+        and all(entry.is_file() and _ARRAY_FILE.fullmatch(entry.name) for entry in array.iterdir())
+        for array in arrays
+    )
 
 
 def writer_of(path: Path) -> Callable[[xr.Dataset, Path], None]:
@@ -121,20 +122,18 @@ def _write_zarr(dataset: xr.Dataset, path: Path) -> None:
 
 def _write_zarr_zip(dataset: xr.Dataset, path: Path) -> None:
     folder = path.with_name(path.name + ".zarr")
-    try:
-        _write_zarr(dataset, folder)
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            for file in sorted(folder.rglob("*")):
-                if file.is_file():
-                    archive.write(file, file.relative_to(folder).as_posix())
-    finally:
-        _remove(folder)
+    _write_zarr(dataset, folder)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder).as_posix())
 
 
 def _encoded(dataset: xr.Dataset) -> xr.Dataset:
     """A shallow copy with encodings of our own choice."""
+    unlimited = [dim for dim in dataset.encoding.get("unlimited_dims", ()) if dim in dataset.dims]
     dataset = dataset.copy()
-    dataset.encoding = {}
+    dataset.encoding = {"unlimited_dims": unlimited} if unlimited else {}
     for name, variable in dataset.variables.items():
         variable.encoding = _encoding(variable, name in dataset.coords, is_index=variable.dims == (name,))
         variable.attrs = {k: v for k, v in variable.attrs.items() if k not in variable.encoding}
@@ -189,45 +188,12 @@ def _netcdf_attribute(value: Any) -> Any:
         return np.int8(value)
     if value is None:
         return ""
+    if isinstance(value, np.ndarray) and value.ndim > 1:
+        return json.dumps(value.tolist())
     if isinstance(value, dict) or (isinstance(value, list | tuple) and any(isinstance(v, dict | list) for v in value)):
         return json.dumps(value)
     return value
 
 
-def _flush(path: Path) -> None:
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    for file in files:
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-
-
-def _put_in_place(temporary: Path, target: Path) -> None:
-    """Rename; a directory cannot be replaced in one step, so the old one steps aside and comes back on failure."""
-    if not target.is_dir():
-        temporary.replace(target)
-        return
-    aside = temporary.with_suffix(".old")
-    target.rename(aside)
-    try:
-        temporary.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if not os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for impossible names)
-        if os.path.lexists(path):
-            path.unlink()
-        return
-    for _ in range(_REMOVALS):
-        shutil.rmtree(path, ignore_errors=True)
-        time.sleep(_REMOVAL_PAUSE_SECONDS)
-        if not path.exists():
-            return
-
-
-def _space_left(path: Path) -> str:
-    free = shutil.disk_usage(path.parent).free
-    return f" ({free / 1e6:.0f} MB are free on that disk)"
+def _free(path: Path) -> str:
+    return f"{shutil.disk_usage(path.parent).free / 1e6:.0f} MB are free on that disk"

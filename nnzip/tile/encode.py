@@ -46,7 +46,9 @@ def encode_tile(
     if isinstance(goal, Size | Rmse):
         double = dtype == "float64"
         if isinstance(goal, Size):
-            return Coded(encode_to_size(values, goal.scaling, goal.bytes, double=double, periodic=periodic, device=device))
+            return Coded(
+                encode_to_size(values, goal.scaling, goal.bytes, double=double, periodic=periodic, device=device)
+            )
         tile = encode_to_rmse(
             values, goal.scaling, goal.rmse, goal.weights, double=double, periodic=periodic, device=device
         )

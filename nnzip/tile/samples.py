@@ -21,7 +21,10 @@ def sample(shape: Shape) -> tuple[slice, ...] | None:
     share = (ENOUGH / (channels * times * rows * columns)) ** 0.5
     sizes = [max(min(size, _SHORTEST), round(size * share)) for size in (rows, columns)]
     enough = max(ENOUGH // (channels * sizes[0] * sizes[1]), min(times, 8))
-    return (slice(None), *(_middle(size, part) for size, part in zip((times, rows, columns), (enough, *sizes), strict=True)))
+    return (
+        slice(None),
+        *(_middle(size, part) for size, part in zip((times, rows, columns), (enough, *sizes), strict=True)),
+    )
 
 
 def outer_limits(values: NDArray[np.floating]) -> NDArray[np.float64]:

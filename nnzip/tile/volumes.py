@@ -93,7 +93,7 @@ def quantise_tile(coefficients: Values, arrangement: Arrangement, device: Device
     for values, reference in zip(volumes, layout.references, strict=True):
         beside = None if reference is None else plans[reference].values
         plans.append(quantise(values, layout.bands, beside, device))
-    shifts = centroids(volumes, np.stack([plan.values for plan in plans]))
+    shifts = centroids(np.asarray(volumes, dtype=np.float32), np.stack([plan.values for plan in plans]))
     return Quantised(arrangement, tuple(plans), shifts)
 
 
@@ -114,7 +114,9 @@ def coarse_inverse(
     rows, columns = (-(-size // (1 << k)) for size, k in zip(arrangement.shape[2:], halved, strict=True))
     depths = (*arrangement.depths[:2], *(d - k for d, k in zip(arrangement.depths[2:], halved, strict=True)))
     coarse = wavelet.inverse(np.ascontiguousarray(values[:, :, :rows, :columns]), depths, arrangement.closed)
-    coarse *= np.float32(2.0 ** (-sum(halved) / 2))  # a low band's mean is the square root of two times the values' mean
+    coarse *= np.float32(
+        2.0 ** (-sum(halved) / 2)
+    )  # a low band's mean is the square root of two times the values' mean
     steps = [1 << (halvings - k) for k in halved]
     return coarse[:, :, :: steps[0], :: steps[1]]
 

@@ -43,11 +43,12 @@ def quantise(values: Values, bands: Bands, reference: Coefficients | None = None
     plan = plan_volume(chosen, bands, reference, device)
     candidates = np.flatnonzero(chosen)
     used = plan.tables(bands, fit_corrections([plan])[0])
-    kept, size, offsets, tables, classes = (
-        array.ravel()[candidates] for array in (chosen, magnitudes, plan.contexts.offsets, used, plan.contexts.classes)
-    )
+    kept, offsets = chosen.ravel()[candidates], plan.contexts.offsets.ravel()[candidates]
+    tables, classes = used.ravel()[candidates], plan.contexts.classes.ravel()[candidates]
+    size = magnitudes.ravel()[candidates]
     smaller = kept - np.sign(kept)
-    saved = _bits(kept - offsets, tables, classes) - _bits(smaller - offsets, tables, classes)
+    saved: Values = _bits(kept - offsets, tables, classes)
+    saved -= _bits(smaller - offsets, tables, classes)
     away = size - np.abs(kept)  # error of keeping m; that of m - 1 is away + 1
     chosen = chosen.copy()
     chosen.ravel()[candidates] = np.where(2 * away + 1 < LAGRANGIAN * saved, smaller, kept)
@@ -73,8 +74,9 @@ def dequantise(quantised: Coefficients, shifts: tuple[int, int]) -> Values:
         values = np.empty(quantised.shape, dtype=np.float32)
         native.dequantise(kernel, np.ascontiguousarray(quantised, dtype=np.int32), moved[1:], values)
         return values
-    magnitudes = np.abs(quantised).view(np.uint32)
-    return np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32, copy=False)
+    magnitudes = np.abs(quantised).view(np.uint32)  # of -2^31 too, which damaged streams hold
+    found: Values = np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32)
+    return found
 
 
 def _bits(rest: NDArray[np.integer], tables: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -78,6 +78,16 @@ class Stretch:
             inside = 2 * beyond / (1 + np.sqrt(1 + curvature * np.minimum(beyond, joint)))
             values[places] = sign * (from_there + np.where(beyond < joint, inside, over + (beyond - joint) / slope))
 
+    def within(self, channels: slice, rows: range, last_row: int) -> Stretch:
+        """The stretch of some channels and rows, of which `last_row` was the last; knots are spread over these rows."""
+        sides, profile = self.sides[channels], self.profile[channels]
+        knots = profile.shape[-1]
+        if knots:
+            rows_of_knots = np.linspace(0, last_row, knots)
+            places = np.linspace(rows.start, rows.stop - 1, knots)
+            profile = np.array([[np.interp(places, rows_of_knots, line) for line in pair] for pair in profile])
+        return Stretch(sides, _stored(profile))
+
     def _sides(self, channel: int, rows: Numbers, last_row: int) -> Iterator[tuple[int, Numbers, Numbers, float]]:
         """(sign, start, width, slope) of the sides that change something; start and width [lat, 1]."""
         centre, spread = np.zeros(rows.size), np.ones(rows.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnzip.data.grouping import lossless_reason, plan_groups, stack, unstack
+from nnzip.data.grouping import lossless_reason, plan_groups, read_box, stack, unstack
+from nnzip.data.opening import open_dataset
 from nnzip.errors import InputError, UsageError
 
 LAT, LON = np.linspace(60, 50, 5), np.linspace(-10, 10, 7)
@@ -65,6 +67,26 @@ def test_unstack_inverts_stack(order: list[str], present: set[str], seed: int) -
     array = stack(dataset, group)
     assert array.shape == group.shape
     np.testing.assert_array_equal(unstack(array, group.variables[0], group.dims), values)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    order=st.permutations(["time", "level", "number", "y", "x"]),
+    present=st.sets(st.sampled_from(["time", "level", "number"])),
+    data=st.data(),
+)
+def test_a_box_is_a_part_of_the_whole(order: list[str], present: set[str], data: st.DataObject) -> None:
+    sizes = {"time": 3, "level": 2, "number": 4, "y": 5, "x": 6}
+    dims = tuple(dim for dim in order if dim in present | {"y", "x"})
+    values = np.random.default_rng(0).normal(size=[sizes[dim] for dim in dims]).astype("f4")
+    dataset = xr.Dataset({"v": (dims, values)})
+    (group,), _ = plan_groups(dataset)
+    ends = [sorted(data.draw(st.sets(st.integers(0, size), min_size=2, max_size=2))) for size in group.shape]
+    channels, times, rows, columns = (range(start, stop) for start, stop in ends)
+    found = read_box(dataset, group, group.variables[0], channels, times, rows, columns)
+    assert found.dtype == np.float32
+    whole = stack(dataset, group)
+    np.testing.assert_array_equal(found, whole[tuple(slice(start, stop) for start, stop in ends)])
 
 
 def test_missing_values_and_infinities_stay() -> None:
@@ -180,3 +202,16 @@ def test_repeated_coordinate_is_refused() -> None:
     dataset = make({"t": (("time", "latitude", "longitude"), "f4")}).isel(time=[0, 1, 1, 2])
     with pytest.raises(InputError, match=r"'time' holds 2020-01-01T06:00 twice \(positions 1 and 2\): remove"):
         plan_groups(dataset)
+
+
+def test_packed_values_are_the_float64_that_xarray_decodes(tmp_path: Path) -> None:
+    pressure = np.linspace(99_000, 104_000, 24).reshape(2, 3, 4)
+    dataset = xr.Dataset({"sp": (("time", "latitude", "longitude"), pressure, {"units": "Pa"})})
+    packing = {"dtype": "i2", "scale_factor": 0.05, "add_offset": 101_325.0, "_FillValue": -32768}
+    dataset.to_netcdf(tmp_path / "a.nc", engine="netcdf4", encoding={"sp": packing})
+    with open_dataset(tmp_path / "a.nc") as opened:
+        group = plan_groups(opened)[0][0]
+        values = stack(opened, group)
+        assert values.dtype == opened.sp.dtype == np.float64
+        np.testing.assert_array_equal(values[0], opened.sp)
+        assert group.variables[0].dtype == "float32"

@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 from nnzip.data.grouping import plan_groups, stack
-from nnzip.data.opening import open_dataset, resolve_paths
+from nnzip.data.opening import open_dataset, resolve_paths, stored_bytes
 from nnzip.data.writing import write_dataset
-from nnzip.errors import InputError, UnavailableError
+from nnzip.errors import InputError, NnzipWarning, UnavailableError
 
 LAT, LON = np.array([50.0, 40.0, 30.0], "f4"), np.array([0.0, 10.0, 20.0, 30.0], "f4")
 
@@ -83,6 +83,38 @@ def test_durations_in_seconds_and_undecodable_times_stay_numbers(tmp_path: Path)
         assert opened.t2m.dtype == np.float32
         assert opened.time.dtype == np.int64
         assert not plan_groups(opened)[0][0].time.geographic
+
+
+def test_groups_beside_root_variables_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    import netCDF4
+
+    weather().to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    with netCDF4.Dataset(tmp_path / "a.nc", "a") as file:
+        for name in ("forecast", "raw/station"):
+            group = file.createGroup(name)
+            group.createDimension("n", 2)
+            group.createVariable("v", "f4", ("n",))
+    with pytest.warns(NnzipWarning, match=r"a\.nc: its groups are left out: forecast, raw/station"):
+        opened = open_dataset(tmp_path / "a.nc")
+    opened.close()
+
+
+def test_several_files_keep_coordinates_that_no_variable_uses(tmp_path: Path) -> None:
+    whole = weather(days=4).assign_coords(unused=("station", ["here", "there"]))
+    for number in (0, 2):
+        whole.isel(time=slice(number, number + 2)).to_netcdf(tmp_path / f"part{number}.nc", engine="netcdf4")
+    with open_dataset(tmp_path / "part*.nc") as opened:
+        assert opened.unused.values.tolist() == ["here", "there"]
+
+
+def test_bytes_on_disk_of_files_and_stores(tmp_path: Path) -> None:
+    for name in ("a.nc", "b.nc"):
+        weather().to_netcdf(tmp_path / name, engine="netcdf4")
+    weather().to_zarr(tmp_path / "c.zarr", zarr_format=2)
+    sizes = [(tmp_path / name).stat().st_size for name in ("a.nc", "b.nc")]
+    assert stored_bytes(tmp_path / "?.nc") == sum(sizes)
+    files = [file for file in (tmp_path / "c.zarr").rglob("*") if file.is_file()]
+    assert stored_bytes([tmp_path / "c.zarr"]) == sum(file.stat().st_size for file in files)
 
 
 def test_several_files_are_joined_and_lazy(tmp_path: Path) -> None:

@@ -180,9 +180,10 @@ def test_attributes_with_nan_and_text_arrays() -> None:
     attrs["e"] = np.array(["2020-01-01"], "M8[D]")
     attrs["f"] = [np.float32(1.5), 2.0]
     attrs["g"] = np.array(["a", "b"], object)
+    attrs["h"] = np.array([[1, 2, 3], [4, 5, 6]], "i2")
     back = attrs_from_json(json.loads(json.dumps(attrs_to_json(attrs), allow_nan=False)))
     assert math.isnan(back["a"])
-    for key in "bcde":
+    for key in "bcdeh":
         np.testing.assert_array_equal(back[key], attrs[key])
         assert back[key].dtype == attrs[key].dtype
     np.testing.assert_array_equal(back["f"], [1.5, 2.0])
@@ -209,6 +210,8 @@ def test_unstorable_attributes(value: object) -> None:
         {"dtype": "<U999999999", "value": "a"},
         {"dtype": "no such type", "value": 1},
         {"dtype": "|i1", "value": 1000},
+        {"dtype": "|i1", "value": [1, 2], "shape": [3, 1]},
+        {"dtype": "|i1", "value": [1, 2], "shape": "2"},
     ],
 )
 def test_forged_attributes(value: Any) -> None:

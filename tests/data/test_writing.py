@@ -129,7 +129,7 @@ def test_dask_datasets(tmp_path: Path) -> None:
 def test_existing_output(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     write_dataset(weather(2), path)
-    with pytest.raises(UsageError, match=r"exists already: choose another name, or allow overwriting it \(-f\)"):
+    with pytest.raises(UsageError, match=r"exists: choose another output path, or overwrite it with -f"):
         write_dataset(weather(4), path)
     assert open_dataset(path).load().sizes["time"] == 2
     write_dataset(weather(4), path, overwrite=True)
@@ -142,6 +142,29 @@ def test_overwriting_the_file_that_is_read(tmp_path: Path) -> None:
     with open_dataset(path) as lazy:
         write_dataset(lazy, path, overwrite=True)
     xr.testing.assert_equal(open_dataset(path).load(), weather())
+
+
+@pytest.mark.parametrize("foreign", ["notes.txt", "t2m/notes.txt", "other/.zgroup"])
+def test_directories_that_are_no_store_of_ours_are_never_replaced(tmp_path: Path, foreign: str) -> None:
+    path = write_dataset(weather(), tmp_path / "a.zarr")
+    (path / foreign).parent.mkdir(exist_ok=True)
+    (path / foreign).write_text("precious")
+    (tmp_path / "d.nc").mkdir()
+    (tmp_path / "empty.zarr").mkdir()
+    for name, kind in (("a.zarr", "Zarr store"), ("empty.zarr", "Zarr store"), ("d.nc", "regular file")):
+        with pytest.raises(UsageError, match=f"{name} exists and is no {kind}"):
+            write_dataset(weather(), tmp_path / name, overwrite=True)
+    assert (path / foreign).read_text() == "precious"
+
+
+def test_unlimited_dimensions_and_attributes_of_two_dimensions_are_kept(tmp_path: Path) -> None:
+    dataset = weather()
+    dataset.encoding = {"unlimited_dims": {"time", "gone"}}
+    dataset.attrs["corners"] = np.array([[1, 2], [3, 4]])
+    write_dataset(dataset, tmp_path / "a.nc")
+    with netCDF4.Dataset(tmp_path / "a.nc") as file:
+        assert [name for name, dim in file.dimensions.items() if dim.isunlimited()] == ["time"]
+        assert file.corners == "[[1, 2], [3, 4]]"
 
 
 @pytest.mark.parametrize("name", ["a", "a.txt", "a.nnz", "a.grib"])
@@ -187,7 +210,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, suffix: str) -> None:
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match=r"there is no directory .*missing"):
+    with pytest.raises(ResourceError, match=r"the directory .*missing does not exist: create it first"):
         write_dataset(weather(), tmp_path / "missing" / "a.nc")
     for suffix in SUFFIXES:
         with pytest.raises(ResourceError, match=r"cannot write /proc/nnzip"):
