@@ -134,6 +134,17 @@ static int64_t start_of(const Volume *volume, const Band *band)
     return band->start[0] * plane_of(volume) + band->start[1] * row_of(volume) + band->start[2];
 }
 
+int find_band(const Volume *volume, int32_t number, int32_t *size, int64_t *start, int64_t *row, int64_t *plane)
+{
+    if (number < 0 || number >= volume->count)
+        return NNZ_ARGUMENT;
+    memcpy(size, volume->bands[number].size, sizeof volume->bands[number].size);
+    *start = start_of(volume, &volume->bands[number]);
+    *row = row_of(volume);
+    *plane = plane_of(volume);
+    return NNZ_OK;
+}
+
 static void hand_on(Volume *volume, int32_t number)
 {
     const Band *band = &volume->bands[number];
