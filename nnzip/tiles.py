@@ -30,8 +30,8 @@ Positions = NDArray[np.float64]
 class Tiles:
     """Decodes tiles of the archive `reader`, each with `halvings` of its rows and columns (0: everything).
 
-    Safe to use from several threads, which decode at once, and after a fork; pickles by the archive's path. `ahead`: so many further
-    tiles are decoded by threads while one is used.
+    Safe to use from several threads, which decode at once, and after a fork; pickles by the archive's path. `ahead`: so
+    many further tiles are decoded by threads while one is used.
     """
 
     def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, ahead: int = 0) -> None:
