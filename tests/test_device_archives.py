@@ -23,7 +23,7 @@ def sample() -> xr.Dataset:
 
 @pytest.fixture
 def code_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """"cuda" stands for torch on the processor."""
+    """ "cuda" stands for torch on the processor."""
 
     def resolve(name: str) -> torch.device | None:
         return CODE_OF_A_GPU if name == "cuda" else None

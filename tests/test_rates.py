@@ -1,12 +1,13 @@
 """What archives cost: bytes at a bound and errors at a size, kept in rates.json; and what users expect of sizes.
 
-    python -m tests.test_rates      renews rates.json, where a change is meant
+python -m tests.test_rates      renews rates.json, where a change is meant
 """
 
 from __future__ import annotations
 
 import json
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_a_looser_bound_never_takes_more_bytes(name: str) -> None:
         len(encode_tile(values, BoxPromised(share * spread, (2e-6 * spread,), "float32"), "float32").data)
         for share in np.geomspace(2e-4, 0.6, 12)
     ]
-    for tighter, looser in zip(sizes, sizes[1:], strict=False):
+    for tighter, looser in pairwise(sizes):
         assert looser <= 1.01 * tighter + 20
 
 
