@@ -397,9 +397,9 @@ def test_a_preview_of_some_percent_is_read_from_some_percent_of_the_file(tmp_pat
         read = 0
         original = archive.reader.read_start
 
-        def counted(member: str, count: int) -> bytes:
+        def counted(name: str, count: int) -> bytes:
             nonlocal read
-            found = original(member, count)
+            found = original(name, count)
             read += len(found)
             return found
 
