@@ -19,6 +19,7 @@ from nnzip.errors import InputError
 from nnzip.plan import goals
 from nnzip.plan.cutting import Box, Limits, Shape, Sizes, cut, slabs, tile_box, tile_count
 from nnzip.tile.samples import sample
+from nnzip.tile.scaling import require_float32
 from nnzip.tile.ways import ways
 from nnzip.transform.cycles import FEWEST_TIMES, Cycle
 from nnzip.transform.fill import fill_missing
@@ -155,6 +156,8 @@ def survey(part: Part, *, with_rates: bool) -> Survey:
             raise InputError(_infinities(part, values, part.box(number)))
         low = np.minimum(low, np.where(missing, np.inf, values).min(axis=(1, 2, 3)))
         high = np.maximum(high, np.where(missing, -np.inf, values).max(axis=(1, 2, 3)))
+        if with_rates:
+            require_float32(low, high)
         moments.add(values, ~missing)
         digest.update(np.ascontiguousarray(values).data)
         tiles[number] = _survey_tile(part, number, values, missing, with_rates)
@@ -197,10 +200,11 @@ class _Moments:
         count = known.sum(axis=(1, 2, 3)).astype(np.float64)
         mean = values.sum(axis=(1, 2, 3), dtype=np.float64, where=known) / np.maximum(count, 1)
         away = np.where(known, values - mean[:, None, None, None], 0)
-        squares = np.square(away, dtype=np.float64).sum(axis=(1, 2, 3))
         total = np.maximum(self._count + count, 1)
         step = mean - self.mean
-        self._squares += squares + step**2 * self._count * count / total
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32, which `tile.scaling` refuses
+            squares = np.square(away, dtype=np.float64).sum(axis=(1, 2, 3))
+            self._squares += squares + step**2 * self._count * count / total
         self.mean = self.mean + step * count / total
         self._count += count
 

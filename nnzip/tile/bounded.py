@@ -181,7 +181,7 @@ def _encode(tile: BoundedTile, choice: Choice) -> Coded:
 def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     way = choice.way or next(ways(tile.shape))
     arrangement = way.arrangement(tile.shape, periodic=tile.periodic)
-    step = choice.multiple * tile.promised.bound
+    step = float(choice.multiple * tile.promised.bound)
     means = np.array([channel.mean(dtype=np.float64) for channel in tile.filled]).astype("<f4").tobytes()
     head = _head(tile, kinds.WAVELET, step=step, means=means)
     units = np.empty(tile.shape, dtype=np.float32)
@@ -200,7 +200,7 @@ def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
     """None where no step keeps the bound (values too large for their integers)."""
     largest = float(np.abs(tile.limits).max())
     spacing = float(np.spacing(np.array(largest + tile.promised.bound, dtype=tile.promised.dtype)))
-    step = 2 * (tile.promised.bound - spacing / 2)
+    step = float(2 * (tile.promised.bound - spacing / 2))
     if not step > 0 or largest / step >= _LARGEST_INTEGER:
         return None
     integers = np.rint(tile.filled / np.float64(step)).astype(np.int64)
