@@ -17,7 +17,7 @@ from nnzip.field import selftest
 from nnzip.field.backend import describe_error, tinycudann_problem, training_backend
 from nnzip.field.device import CPU, cuda_problem
 from nnzip.field.payload import read_field
-from nnzip.promise import GUARD
+from nnzip.plan.goals import GUARD
 
 _GRID = (8, 24, 48)  # of the self-test: times, rows, columns
 _TORCH_INDEX = "https://download.pytorch.org/whl"

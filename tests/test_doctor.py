@@ -15,7 +15,7 @@ from nnzip.doctor import Gpu, cdsapi_key, driver_version, free_memory, remedies
 from nnzip.errors import ResourceError
 from nnzip.field import network, selftest
 from nnzip.field.device import CPU
-from nnzip.promise import GUARD
+from nnzip.plan.goals import GUARD
 from tests.conftest import Nnzip
 
 H200 = Gpu("NVIDIA H200", 150 * 10**9, 149 * 10**9, "9.0")

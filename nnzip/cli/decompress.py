@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
-from nnzip.cli.formatting import seconds_text
+from nnzip.cli.outputs import check_dataset
+from nnzip.cli.terminal import session
+from nnzip.data.formats import refuse_data
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -34,7 +35,7 @@ def decompress(
         options.Layer, typer.Option(help="all layers, or the field alone: a fast preview without the bound.")
     ] = options.Layer.ALL,
     device: options.DeviceOption = options.Device.AUTO,
-    jobs: options.Jobs = None,
+    jobs: options.Jobs = 1,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -47,6 +48,8 @@ def decompress(
         if grid is not None and like is not None:
             raise UsageError("--grid and --like both name a grid: give one of them")
         path = output or options.default_output(archive, ".nc")
+        refuse_data(archive)
+        check_dataset(path, inputs=[archive, *([] if like is None else [like])], overwrite=force)
         from time import perf_counter
 
         from nnzip.codec import decompress as run
@@ -64,8 +67,8 @@ def decompress(
                 overwrite=force,
                 device=device.value,
                 layer=layer.value,
-                jobs=options.jobs_on(jobs, device.value),
+                jobs=jobs,
                 progress=progress,
             )
         size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())
-        terminal.message(f"{path}: {numbers.file_size(size)} in {seconds_text(perf_counter() - start)}")
+        terminal.message(f"{path}: {numbers.file_size(size)} in {numbers.duration(perf_counter() - start)}")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nnzip.cli import options
-from nnzip.cli.console import Terminal, session
+from nnzip.cli.terminal import Terminal, session
 from nnzip.errors import UnavailableError, VerificationError
 from nnzip.report import numbers
 

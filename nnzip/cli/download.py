@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import EXIT_INTERRUPTED, Terminal, session
+from nnzip.cli.terminal import EXIT_INTERRUPTED, Terminal, session
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnzip.cli.console import ProgressCallback
+    from nnzip.cli.terminal import ProgressCallback
     from nnzip.download.plan import Month
     from nnzip.download.run import Archiving
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
 from nnzip.cli.info import layer_bytes
+from nnzip.cli.outputs import REPORT, check_file
+from nnzip.cli.terminal import session
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnzip.cli.console import Terminal
+    from nnzip.cli.terminal import Terminal
     from nnzip.container.manifest import Manifest
     from nnzip.evaluate.events import Event
     from nnzip.evaluate.extremes.scores import ExtremeScores
@@ -66,8 +67,8 @@ def evaluate(
         if len(decoded) > MOST:
             raise UsageError(f"{len(decoded)} files to compare are too many to tell apart: give at most {MOST}")
         if report is not None:
-            options.require_writable(report, overwrite=force)
-        from nnzip.data.opening import open_dataset
+            check_file(report, REPORT, inputs=[original, *decoded], overwrite=force)
+        from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.evaluate.events import parse_event
         from nnzip.evaluate.scorecard import broken
 
@@ -77,13 +78,14 @@ def evaluate(
 
             require_scores()
         first = files.enter_context(open_dataset(original))
+        stored = stored_bytes(original)
         details: dict[str, Any] = {"Files": {"original": original}}
         compared = []
         with terminal.progress() as progress:
             share = 1 / (len(decoded) + (report is not None))
             for number, (path, label) in enumerate(zip(decoded, labels(decoded), strict=True)):
                 fraction = terminal.part_of(progress, "evaluating", (number * share, (number + 1) * share))
-                opened = _Opened.of(path, label, device.value, files)
+                opened = _Opened.of(path, label, device.value, stored, files)
                 details["Files"][label if len(decoded) > 1 else "decoded"] = path
                 details |= opened.details if len(decoded) == 1 else {label: _flat(opened.details)}
                 compared.append(_compare(first, opened, names, events, extremes, fraction))
@@ -115,8 +117,8 @@ class _Opened:
     details: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, path: Path, name: str, device: str, files: ExitStack) -> _Opened:
-        """Opened for as long as `files` is."""
+    def of(cls, path: Path, name: str, device: str, stored: int, files: ExitStack) -> _Opened:
+        """Opened for as long as `files` is. stored: bytes of the original's files."""
         from nnzip.codec import open_archive
         from nnzip.data.opening import open_dataset
 
@@ -124,7 +126,8 @@ class _Opened:
             return cls(name, files.enter_context(open_dataset(path)), None, {}, {})
         archive = files.enter_context(open_archive(path, device=device))
         manifest = archive.manifest
-        return cls(name, archive.dataset(), manifest, archive_sizes(path, manifest), archive_details(manifest))
+        sizes = {**archive_sizes(path, manifest), "stored_bytes": stored}
+        return cls(name, archive.dataset(), manifest, sizes, archive_details(manifest))
 
 
 def _compare(

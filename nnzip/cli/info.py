@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import Terminal, session
-from nnzip.cli.formatting import PROMISE_COLUMNS, extent_text, promise_row, promise_sizes
+from nnzip.cli.terminal import Terminal, session
+from nnzip.data.formats import refuse_data
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
     from nnzip.container.manifest import Manifest, RawVariable
 
 LAYERS = ("field", "detail", "corrections")
+TIME_UNITS = re.compile(r"(days|hours|minutes|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:]{5,8})?)")
+STANDARD_CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
 
 
@@ -29,6 +33,7 @@ def info(
     with session(quiet=quiet, verbose=verbose) as terminal:
         from nnzip.container.zip import ArchiveReader
 
+        refuse_data(archive)
         with ArchiveReader(archive) as reader:
             content = describe(archive, reader.manifest, reader.sizes())
         if json:
@@ -148,8 +153,12 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
         ],
         right=(4, 5, 6, 7),
     )
-    _show_promises(terminal, content["variables"])
     terminal.data("")
+    promised = {name: entry for name, entry in content["variables"].items() if entry["promises"]}
+    if promised:
+        kept = [promise for entry in promised.values() for promise in entry["promises"]]
+        terminal.promises(kept, {name: entry["promise_bytes"] for name, entry in promised.items()})
+        terminal.data("")
     terminal.table(
         ("lossless", "units", "shape", "type", "extent"),
         [
@@ -174,13 +183,19 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
     terminal.data(f"\nconfiguration: {settings or 'none recorded'}")
 
 
-def _show_promises(terminal: Terminal, variables: dict[str, dict[str, Any]]) -> None:
-    """What is promised beyond the bounds, as checked when the archive was written, and what that takes."""
-    rows = [promise_row(kept) for entry in variables.values() for kept in entry["promises"]]
-    if rows:
-        terminal.data("")
-        terminal.table(PROMISE_COLUMNS, rows, right=(1, 2, 3))
-        terminal.data(promise_sizes({name: e["promise_bytes"] for name, e in variables.items() if e["promises"]}))
+def extent_text(extent: list[float] | None, units: str | None, calendar: str | None = None) -> str:
+    """[90.0, -90.0] -> "90 to -90"; CF times of the standard calendar, such as "hours since 1900-01-01", as dates."""
+    if extent is None:
+        return "-"
+    match = TIME_UNITS.match(units or "")
+    texts = [f"{value:g}" for value in extent]
+    if match and (calendar or "standard") in STANDARD_CALENDARS:
+        start = datetime.fromisoformat(match[2])
+        try:
+            texts = [f"{start + timedelta(**{match[1]: float(value)}):%Y-%m-%d %H:%M}" for value in extent]
+        except OverflowError:
+            return "-"
+    return " to ".join(texts)
 
 
 def _columns(name: str, entry: dict[str, Any]) -> tuple[str, str, str, str]:

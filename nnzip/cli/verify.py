@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
-from nnzip.cli.formatting import seconds_text
+from nnzip.cli.terminal import session
+from nnzip.data.formats import refuse_data
 from nnzip.report import numbers
 
 
@@ -23,6 +23,7 @@ def verify(
 ) -> None:
     """Check an archive: every checksum, every layer, every decoded value."""
     with session(quiet=quiet, verbose=verbose) as terminal:
+        refuse_data(archive)
         from nnzip.verification import verify as run
 
         with terminal.progress() as progress:
@@ -32,7 +33,7 @@ def verify(
             return
         terminal.data(
             f"{result.path}: sound. {result.members} members ({numbers.file_size(result.bytes)}) have the right "
-            f"checksum and decode, in {seconds_text(result.seconds)}"
+            f"checksum and decode, in {numbers.duration(result.seconds)}"
         )
         rows = [
             (name, numbers.count(values), numbers.count(result.missing[name])) for name, values in result.values.items()

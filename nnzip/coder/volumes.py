@@ -14,7 +14,7 @@ for each phase the magnitudes, and the signs of those that are not zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,16 +96,15 @@ def plan_volume(values: Coefficients, bands: Bands, reference: Coefficients | No
     counts = count_symbols(values, contexts, bands)
     silent, bits = _fit_silent(counts.silent, occupied(values, bands))
     bits += float(counts.signs @ (entropy.sign_lengths() - 1))
-    if counts.large[0]:
-        bits += _further_bits(values, contexts)
-    return Plan(values, contexts, counts.heard, silent, bits)
+    plan = Plan(values, contexts, counts.heard, silent, bits)
+    return replace(plan, bits=bits + _further_bits(plan, bands)) if counts.large[0] else plan
 
 
-def _further_bits(values: Coefficients, contexts: Contexts) -> float:
+def _further_bits(plan: Plan, bands: Bands) -> float:
     """Bits of the coefficients beyond LARGEST that their counts leave out."""
-    rest = values.astype(np.int64) - contexts.offsets
+    rest = plan.values.astype(np.int64) - plan.contexts.offsets
     far = np.abs(rest) > LARGEST
-    kinds = np.maximum(contexts.tables[far], 1)
+    kinds = plan.tables(bands, _NONE)[far]
     return entropy.estimate_bits(rest[far], kinds) - float(entropy.code_lengths()[kinds, LARGEST].sum())
 
 

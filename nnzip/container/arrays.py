@@ -3,7 +3,7 @@
 | coding | content |
 |---|---|
 | step | values (a, b, c): (a + i b) / c |
-| span | values (a, b): a + i ((b - a) / (n - 1)) |
+| span | values (a, b): a + i ((b - a) / (n - 1)), the last one b |
 | sum | values (a, b, z): a, then each element plus b is the next one; the last one is z where it is given |
 | list | values: one for each element, or one for all |
 | plain | the bytes in C order |
@@ -126,13 +126,15 @@ def _candidates(flat: NDArray[Any]) -> Iterator[tuple[str, tuple[float, ...]]]:
     first, last, second = (_decimals(flat[index]) for index in (0, -1, min(1, flat.size - 1)))
     for a in first:
         yield "step", (a,)
-        for b in dict.fromkeys([*(b - a for b in second), *((b - a) / steps for b in last)]):
-            for step in _roundings(b):
-                yield from (("step", (a, step)), ("sum", (a, step)))
-                if flat.size > 3:
-                    yield "sum", (a, step, last[0])
+        apart = [*(b - a for b in second), *((b - a) / steps for b in last)]
+        yield from (("step", (a, step)) for b in apart for step in _roundings(b))
         yield from (("span", (a, b)) for b in last)
-        for divisor in (*_POWERS_OF_TEN, *(round(1 / abs(b - a)) for b in second if 1e-6 < abs(b - a) < 1)):
+        for step in dict.fromkeys([*(step for b in apart for step in _roundings(b)), *apart]):
+            yield from (("step", (a, step)), ("sum", (a, step)))
+            if flat.size > 3:
+                yield "sum", (a, step, last[0])
+        fractions = [round(1 / abs(b - a)) for b in second if 1e-6 < abs(b - a) < 1]  # cells of 1/12 degree, say
+        for divisor in (*_POWERS_OF_TEN, *fractions, *(2 * n for n in fractions)):
             if abs(a) * divisor < _EXACT and abs(second[0]) * divisor < _EXACT:
                 yield "step", (round(a * divisor), round((second[0] - a) * divisor), divisor)
 
@@ -144,8 +146,7 @@ def _decimals(value: Any) -> list[float]:
 
 
 def _roundings(step: float) -> list[float]:
-    rounded = [float(f"{step:.{digits}g}") for digits in (1, 2, 3, 4, 5, 6, 8, 10, 12)] if math.isfinite(step) else []
-    return list(dict.fromkeys(value for value in [*rounded, step] if math.isfinite(value)))
+    return [float(f"{step:.{digits}g}") for digits in (1, 2, 3, 4, 5, 6, 8, 10, 12)] if math.isfinite(step) else []
 
 
 def _brief(value: float) -> float:
@@ -182,6 +183,8 @@ def _formula(
             out += a
             if coding == "step":
                 out /= c
+            elif 1 < stop == count:
+                out[-1] = b
         return out.astype(dtype, copy=False)
 
 
@@ -240,14 +243,17 @@ def _list_bytes(values: Values) -> int:
 def _from_list(spec: StoredArray, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     if len(spec.values) not in (1, count) or count * dtype.itemsize > MAX_FORMULA_VALUES * 8:
         raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} has {len(spec.values)} values for {count}")
-    if dtype.kind == "U" and not all(
-        isinstance(value, str) and 4 * len(value) <= dtype.itemsize for value in spec.values
-    ):
+    if dtype.kind == "U":
+        fits = all(isinstance(value, str) and 4 * len(value) <= dtype.itemsize for value in spec.values)
+    else:
+        fits = all(isinstance(value, int | float if dtype.kind == "f" else int) for value in spec.values)
+    if not fits:
         raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} holds other values")
     try:
-        out = np.empty(count, dtype)
-        out[...] = np.array(spec.values, dtype=dtype)
-    except (ValueError, TypeError, OverflowError) as error:
+        with np.errstate(over="ignore"):
+            out = np.empty(count, dtype)
+            out[...] = np.array(spec.values, dtype=dtype)
+    except OverflowError as error:
         raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} holds other values: {error}") from error
     return out
 

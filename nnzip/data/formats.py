@@ -48,7 +48,9 @@ def detect_format(path: Path) -> Format:
 
 
 def refuse_data(path: Path) -> None:
-    """Raise InputError where `path` holds NetCDF, Zarr or GRIB data, and an archive is expected."""
+    """Raise InputError where an archive is expected and `path` holds NetCDF, Zarr or GRIB data, or nothing at all."""
+    if not path.exists():
+        raise InputError(f"no such file: {path}")
     try:
         found = detect_format(path)
     except (InputError, ResourceError):

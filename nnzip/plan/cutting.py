@@ -19,7 +19,8 @@ TILE_VALUES = 1 << 22
 SLAB_VALUES = 1 << 26
 """Values that are read at once."""
 
-_LONGEST_TIME = 256  # of a tile: what a single map decodes
+_MAP_VALUES = 1 << 26  # that reading a single map may decode: limits the time steps of a tile
+_ALIGNED = 8  # rows and columns
 _WEIGHTS = (4.0, 12.0, 1.5, 1.5)  # of a cut through the channels, times, rows, columns, per length of the axis
 
 Shape = tuple[int, int, int, int]
@@ -61,16 +62,22 @@ def whole(shape: Shape) -> Box:
 def cut(shape: Shape, limits: Limits = (None, None, None, None)) -> Sizes:
     """Lengths of the pieces of each axis: the fewest cuts that leave tiles of at most TILE_VALUES.
 
-    A cut costs 12 per time step of the record, 4 per channel, 1.5 per row or column; a time piece has at most 256
-    steps where `limits` says nothing else.
+    A cut costs 12 per time step of the record, 4 per channel, 1.5 per row or column. Where `limits` says nothing, a time
+    piece is so long that reading a map decodes at most 2^26 values of a channel. Rows and columns are cut at multiples
+    of 8, so that previews of tiles join.
     """
+    longest_time = max(_MAP_VALUES // (shape[2] * shape[3]), 1)
     longest = [
-        min(size, limit or (_LONGEST_TIME if axis == 1 else size))
+        min(size, limit or (longest_time if axis == 1 else size))
         for axis, (size, limit) in enumerate(zip(shape, limits, strict=True))
     ]
     if list(shape) == longest and prod(shape) <= 2 * TILE_VALUES:
         return tuple((size,) for size in shape)
-    return tuple(_pieces(size, count) for size, count in zip(shape, _counts(shape, longest), strict=True))
+    counts = _counts(shape, longest)
+    return tuple(
+        _pieces(size, count, most, _ALIGNED if axis > 1 else 1)
+        for axis, (size, count, most) in enumerate(zip(shape, counts, longest, strict=True))
+    )
 
 
 def axis_limits(
@@ -179,8 +186,13 @@ def _numbers(
     ]
 
 
-def _pieces(size: int, count: int) -> tuple[int, ...]:
-    ends = [piece * size // count for piece in range(count + 1)]
+def _pieces(size: int, count: int, longest: int, multiple: int) -> tuple[int, ...]:
+    """About equal pieces, all but the last multiples of `multiple` where `longest` allows it."""
+    if multiple > longest:
+        ends = [piece * size // count for piece in range(count + 1)]
+    else:
+        length = min(-(-size // (count * multiple)), longest // multiple) * multiple
+        ends = [*range(0, size, length), size]
     return tuple(stop - start for start, stop in pairwise(ends))
 
 

@@ -30,7 +30,8 @@ def summary(evaluation: Evaluation) -> str:
         return f"{source}; no compressed file given, so no ratio"
     size = numbers.file_size(evaluation.file_bytes)
     ratio, bits = numbers.number(evaluation.ratio), numbers.number(evaluation.bits_per_value)
-    return f"{source} in a file of {size}: ratio {ratio}, {bits} bits per value"
+    on_disk = numbers.stored_ratio(evaluation.stored_ratio)
+    return f"{source} in a file of {size}: ratio {ratio}, {bits} bits per value{on_disk and f'; {on_disk}'}"
 
 
 def errors_table(evaluation: Evaluation) -> Table:

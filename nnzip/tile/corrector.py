@@ -70,7 +70,7 @@ def _beyond_promises(
     guard = np.broadcast_to(guards[:, None, None, None], original.shape)
     here = np.arange(original.size), original.ravel(), clipped.ravel()
     plain = Wrong.of(*here, *_limits(Intervals(original, promised.bound, promised.dtype)), guard.ravel())
-    allowed = promised.allowed(original, clipped, guard)
+    allowed = promised.allowed(original, clipped, guards)
     low, high = allowed.beyond(limits)
     clamped = (decoded <= limits[0] - guard) | (decoded >= limits[1] + guard)
     return plain, Wrong.of(*here, low.ravel(), high.ravel(), np.where(clamped, 0.0, guard).ravel())

@@ -16,6 +16,7 @@ from nnzip.tile.corrections import apply_corrections
 from nnzip.tile.exact import decode_exact
 from nnzip.tile.header import Shape, Tile, TileHeader, row_weights, unpack
 from nnzip.tile.volumes import Arrangement, coarse_inverse, interpolated, interpolation_layout, inverse
+from nnzip.transform.lattice import read_lattice
 from nnzip.transform.stretch import read_stretches
 
 Values = NDArray[np.float64]
@@ -34,6 +35,9 @@ def decode_tile(data: bytes, shape: Shape, device: Device = None) -> NDArray[np.
     low, high = tile.header.smallest_largest
     np.clip(values, low, high, out=values)
     apply_corrections(tile.corrections, values, device)
+    lattice = read_lattice(tile.header.lattice, shape[0], shape[1])
+    if lattice is not None:
+        lattice.snap(values)
     return np.clip(values, low, high, out=values).astype(tile.header.dtype)
 
 

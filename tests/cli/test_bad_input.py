@@ -319,7 +319,8 @@ def test_zip_that_is_no_archive(tmp_path: Path, nnzip: Nnzip) -> None:
 
 def test_dataset_where_an_archive_is_expected(weather: Path, nnzip: Nnzip) -> None:
     for command in ("info", "verify", "decompress"):
-        nnzip(command, weather, code=4)
+        stderr = nnzip(command, weather, code=3).stderr
+        assert "weather.nc is no nnzip archive but a NetCDF file: compress it first" in stderr
 
 
 def rewritten(archive: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:

@@ -67,6 +67,8 @@ NNZ_API Decoder *nnz_decoder_new(const Model *model, const uint8_t *bytes, int64
 NNZ_API void nnz_decoder_free(Decoder *decoder);
 NNZ_API int nnz_pop(Decoder *decoder, const uint8_t *tables, int64_t count, int both_signs, int64_t *symbols);
 NNZ_API int nnz_pop_signs(Decoder *decoder, const uint8_t *classes, int64_t count, uint8_t *positive);
+/* Symbols read so far, signs not counted. */
+NNZ_API int64_t nnz_decoder_read(const Decoder *decoder);
 /* 1 when everything was read and the coder is back in its first state. */
 NNZ_API int nnz_decoder_finished(const Decoder *decoder);
 

@@ -40,6 +40,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "nnz_decoder_free": (None, (_POINTER,)),
     "nnz_pop": (_INT, (_POINTER, _POINTER, _INT64, _INT, _POINTER)),
     "nnz_pop_signs": (_INT, (_POINTER, _POINTER, _INT64, _POINTER)),
+    "nnz_decoder_read": (_INT64, (_POINTER,)),
     "nnz_decoder_finished": (_INT, (_POINTER,)),
     "nnz_volume_new": (_POINTER, (_POINTER, _POINTER, _POINTER, _INT32, _INT)),
     "nnz_volume_free": (None, (_POINTER,)),

@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,26 @@ class Terminal:
         for row in rows:
             table.add_row(*row)
         (self.message if aside else self.data)(table)
+
+    def promises(self, kept: Sequence[Mapping[str, Any]], sizes: Mapping[str, int], *, aside: bool = False) -> None:
+        """Promises beyond the bounds as they were kept, and the bytes they took of each variable; sets and maxima have
+        no tolerance.
+        """
+        rows = [
+            (
+                each["promise"],
+                numbers.count(each["points"]),
+                numbers.count(each["violations"]),
+                f"{100 * each['tightest']:.1f} %" if each["tightest"] else "-",
+            )
+            for each in kept
+        ]
+        if rows:
+            self.table(
+                ("promise", "points", "violations", "largest error / tolerance"), rows, right=(1, 2, 3), aside=aside
+            )
+            taken = ", ".join(f"{name} {numbers.file_size(size)}" for name, size in sizes.items())
+            (self.message if aside else self.data)(f"corrections for promises: {taken}")
 
     def json(self, content: object) -> None:
         """Write a result to stdout as JSON (strict: NaN and infinity become null)."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from nnzip.cli.console import Terminal, session
+from nnzip.cli.terminal import Terminal, session
 from nnzip.errors import (
     CorruptArchiveError,
     InputError,
@@ -131,7 +131,7 @@ def test_no_progress_bar_where_nobody_watches() -> None:
 
 
 WATCHED = """
-from nnzip.cli.console import session
+from nnzip.cli.terminal import session
 from nnzip.progress import Progress
 with session() as terminal, terminal.progress() as progress:
     progress(Progress("fitting", 0.42, 0.00135, {"t2m": (0.6543, "K"), "u10": (0.2129, "m s**-1")}))
@@ -159,7 +159,7 @@ SLEEPER = """
 import sys, time
 from pathlib import Path
 import typer
-from nnzip.cli.console import session
+from nnzip.cli.terminal import session
 app = typer.Typer()
 @app.command()
 def work(path: Path) -> None:
@@ -192,7 +192,7 @@ def test_signals_let_the_command_clean_up(tmp_path: Path, number: signal.Signals
 
 FLOOD = """
 import typer
-from nnzip.cli.console import session
+from nnzip.cli.terminal import session
 app = typer.Typer()
 @app.command()
 def work() -> None:
