@@ -65,6 +65,17 @@ def _with_missing_points() -> xr.Dataset:
     return dataset.assign_coords(height=2.0, station=("latitude", [f"row {k}" for k in range(20)]))
 
 
+def _packed() -> xr.Dataset:
+    """Steps of 1/64 in t; in z each map has an origin, and every second one steps of 1/32."""
+    dataset = _dataset((4, 16, 24), 0.1)
+    step = np.ldexp(1 / 64, np.arange(4) % 2)[:, None, None]
+    origin = 0.0031 * np.arange(4)[:, None, None]
+    values = dataset["t"].values.astype(np.float64)
+    dataset["t"].values[:] = np.rint(64 * values) / 64
+    dataset["z"] = dataset["t"].dims, (np.rint((values - origin) / step) * step + origin).astype(np.float32)
+    return dataset
+
+
 def cases() -> dict[str, Case]:
     """Data and options of every archive, by name."""
     ratio = Options(
@@ -80,11 +91,12 @@ def cases() -> dict[str, Case]:
         "interpolation": (_dataset((8, 24, 30), 2.0), _bounded("0.3")),
         "exact": (_dataset((3, 12, 16), 0.2), Options(Target(lossless=True))),
         "constant": (constant, _bounded("0.2")),
+        "lattices": (_packed(), _bounded("0.035")),
         "levels": (_dataset((2, 16, 20, 24), 0.02), _bounded("0.05")),
         "members": (_dataset((4, 3, 20, 24), 0.1), _bounded("0.2")),
         "tiles": (
             _with_missing_points(),
-            _bounded("0.2", "extremes t=p95:0.05", time=3, latitude=16, longitude=16),
+            _bounded("0.2", "extremes t=p95:0.05", time=3, latitude=16),
         ),
     }
 

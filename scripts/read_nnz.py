@@ -108,15 +108,16 @@ def listed_values(coding: str, values: list[Any], count: int, kind: str) -> Any:
     if coding == "sum":
         sums = list(accumulate([a, *[b] * (count - 1)]))
         return [*sums[:-1], c if len(values) == 3 else sums[-1]]
-    step = (b - a) / max(count - 1, 1) if coding == "span" else b
-    return (a + np.arange(count) * step) / c
+    if coding == "span":
+        return [*(a + i * ((b - a) / (count - 1)) for i in range(count - 1)), b if count > 1 else a]
+    return (a + np.arange(count) * b) / c
 
 
 # --- Tiles ------------------------------------------------------------------------------------------------------------
 
 CONSTANT, WAVELET, INTERPOLATION, EXACT = range(4)
 DEFAULTS: Json = {"c": WAVELET, "q": 1.0, "a": [], "v": 1, "h": [0, 0], "m": b"", "g": b"", "w": b"", "t": []}
-DEFAULTS |= {"o": 0.0, "d": False, "p": False, "n": []}
+DEFAULTS |= {"k": b"", "o": 0.0, "d": False, "p": False, "n": []}
 
 
 def decode_tile(data: bytes, shape: Sizes, network: Network, halvings: int = 0) -> Array:
@@ -146,7 +147,20 @@ def decode_tile(data: bytes, shape: Sizes, network: Network, halvings: int = 0) 
     values = np.ascontiguousarray(np.clip(values, low, high))
     while rest and not halvings:
         rest = correct(rest, values, network)
+    if head["k"] and not halvings:
+        step, origin = lattice(head["k"], shape)
+        values = np.rint((values - origin) / step) * step + origin
     return np.clip(values, low, high).astype(dtype)
+
+
+def lattice(data: bytes, shape: Sizes) -> Array:
+    """Steps and origins, each [channel, time, 1, 1] or the same for all."""
+    first = floats(data[:8], "<f8")
+    if len(data) == 16:
+        return floats(data, "<f8")
+    octets = np.frombuffer(zlib.decompressobj(-15).decompress(data[8:]), np.uint8).reshape(3, *shape[:2], 1, 1)
+    steps = np.ldexp(first, octets[0].view(np.int8).astype(int))
+    return np.array([steps, (octets[1] + 256.0 * octets[2]) / 65536 * steps])
 
 
 def floats(data: bytes, kind: str = "<f4") -> Array:
@@ -237,25 +251,37 @@ def shrink(values: Array, parameters: Array, places: Array, rows: int) -> None:
 # --- Interpolation ----------------------------------------------------------------------------------------------------
 
 
-def interpolation_values(head: Json, streams: list[bytes], network: Network) -> Array:
-    """Values before limits and corrections, float64."""
-    count, shape = head["s"][1 - head["v"]], (head["s"][head["v"]], *head["s"][2:])
-    require(sorted(head["a"]) == [0, 1, 2], "no order of three axes")
+def splits(shape: Sizes, order: Sizes) -> list[tuple[int, Sizes]]:
+    """Axis, and box before the split, from fine to coarse."""
     steps, box = [], list(shape)
     while max(box) >= 4:
-        for axis in head["a"]:
+        for axis in order:
             if box[axis] >= 4:
                 steps.append((axis, tuple(box)))
                 box[axis] = -(-box[axis] // 2)
-    bands, last = [Subband(tuple((0, n) for n in box))], dict[int, Box]()
+    return steps
+
+
+def split_subbands(shape: Sizes, order: Sizes) -> list[Subband]:
+    """Subbands in coding order."""
+    steps, last = splits(shape, order), dict[int, Box]()
+    coarsest = [-(-n // 2 ** sum(axis == a for axis, _ in steps)) for a, n in enumerate(shape)]
+    bands = [Subband(tuple((0, n) for n in coarsest))]
     for number, (axis, sizes) in reversed(list(enumerate(steps))):
         edges = tuple((-(-n // 2) if a == axis else 0, n) for a, n in enumerate(sizes))
         before = sum(1 for other, _ in steps[:number] if other == axis)
         bands.append(Subband(edges, ((axis, last[axis]),) if axis in last else (), 3 - min(before, 3)))
         last[axis] = edges
-    bands.sort(key=lambda band: band.part)
+    return sorted(bands, key=lambda band: band.part)
+
+
+def interpolation_values(head: Json, streams: list[bytes], network: Network) -> Array:
+    """Values before limits and corrections, float64."""
+    count, shape = head["s"][1 - head["v"]], (head["s"][head["v"]], *head["s"][2:])
+    require(sorted(head["a"]) == [0, 1, 2], "no order of three axes")
+    bands = split_subbands(shape, head["a"])
     volumes = read_volumes(streams, shape, bands, [None, *range(count - 1)], network)
-    for volume, (axis, sizes) in product(volumes, reversed(steps)):
+    for volume, (axis, sizes) in product(volumes, reversed(splits(shape, head["a"]))):
         part = np.moveaxis(volume[tuple(map(slice, sizes))], axis, 0)
         m = -(-sizes[axis] // 2)
         even, odd = part[:m].copy(), part[m:].copy()

@@ -48,13 +48,15 @@ class Lattice:
 
     def pack(self) -> bytes:
         """Little-endian: float64 step and origin of all maps; or the float64 step of the first one, and deflated the
-        binary exponents int8 [map] of all, relative to it, and the origins uint16 [map] in 2^-16 steps, rows of bytes."""
+        binary exponents int8 [map] of all, relative to it, and the origins uint16 [map] in 2^-16 steps, rows of bytes;
+        a byte more where these would look like the former."""
         if self.steps.size == 1:
             return np.array([self.steps.flat[0], self.origins.flat[0]], dtype="<f8").tobytes()
         exponents = np.rint(np.log2(self.steps / self.steps.flat[0])).astype(np.int8)
         phases = np.rint(self.origins / self.steps * _PHASES).astype("<u2")
         content = exponents.tobytes() + phases.ravel().view(np.uint8).reshape(-1, 2).T.tobytes()
-        return np.array([self.steps.flat[0]], dtype="<f8").tobytes() + zlib.compress(content, 9, wbits=-15)
+        packed = np.array([self.steps.flat[0]], dtype="<f8").tobytes() + zlib.compress(content, 9, wbits=-15)
+        return packed + b"\0" if len(packed) == _SINGLE else packed
 
 
 def read_lattice(data: bytes, channels: int, times: int) -> Lattice | None:
