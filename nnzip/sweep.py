@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nnzip.codec import compress
+from nnzip.compress import compress
 from nnzip.data.conventions import blocks, read_values
 from nnzip.errors import UsageError
 from nnzip.progress import Progress, ProgressCallback
+from nnzip.request.options import Options
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult
 
@@ -112,6 +113,7 @@ def sweep(
     cannot meet becomes a note. Raises UsageError where none can be met, and whatever `compress` raises otherwise. The
     archives lie in a temporary directory, one at a time.
     """
+    names = None if variables is None else tuple(variables)
     points: list[Point] = []
     notes: dict[str, None] = {}
     ranges: dict[str, float] = {}
@@ -123,10 +125,7 @@ def sweep(
                 result = compress(
                     dataset,
                     Path(directory) / "sweep.nnz",
-                    goal.target(),
-                    variables=variables,
-                    effort=effort,
-                    seed=seed,
+                    Options(goal.target(), names, effort=effort, seed=seed),
                     device=device,
                     overwrite=True,
                     progress=_part(progress, number, len(goals)),
@@ -218,6 +217,4 @@ def _part(progress: ProgressCallback | None, number: int, count: int) -> Progres
     """A callback for one compression out of `count`, which fills its part of the bar."""
     if progress is None:
         return None
-    return lambda moment: progress(
-        Progress(f"{number + 1} of {count}", (number + moment.fraction) / count, moment.loss, moment.errors)
-    )
+    return lambda moment: progress(Progress(f"{number + 1} of {count}", (number + moment.fraction) / count))

@@ -86,12 +86,10 @@ def stored_array(spec: Json, shape: Sizes, arrays: bytes) -> Array:
     if coding in ("step", "span", "sum", "list"):
         return np.array(listed_values(coding, spec.get("values", []), count, dtype.kind), dtype).reshape(shape)
     data = arrays[spec.get("offset", 0) :][: spec.get("length", 0)]
-    require(coding in ("plain", "shuffle", "delta", "delta2"), f"coding {coding} is unknown")
-    kind = np.dtype(f"<u{4 if dtype.kind == 'U' else dtype.itemsize}") if coding[:5] == "delta" else dtype
-    if coding != "plain":
-        octets = np.frombuffer(zlib.decompress(data, -15), np.uint8)
-        data = octets.reshape(kind.itemsize, -1).T.tobytes()
-    for _ in range({"delta": 1, "delta2": 2}.get(coding, 0)):
+    require(coding in ("shuffle", "delta", "delta2"), f"coding {coding} is unknown")
+    kind = np.dtype(f"<u{4 if dtype.kind == 'U' else dtype.itemsize}") if coding != "shuffle" else dtype
+    data = np.frombuffer(zlib.decompress(data, -15), np.uint8).reshape(kind.itemsize, -1).T.tobytes()
+    for _ in range(("shuffle", "delta", "delta2").index(coding)):
         data = np.cumsum(np.frombuffer(data, kind), dtype=kind).tobytes()
     return np.frombuffer(data, dtype).reshape(shape)
 

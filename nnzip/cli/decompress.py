@@ -10,7 +10,6 @@ import typer
 from nnzip.cli import options
 from nnzip.cli.outputs import check_dataset
 from nnzip.cli.terminal import session
-from nnzip.data.formats import refuse_data
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -31,11 +30,11 @@ def decompress(
         float | None, typer.Option(help="Evaluate on a regular grid of this spacing.", metavar="DEGREES")
     ] = None,
     like: Annotated[Path | None, typer.Option(help="Evaluate on the grid of this file.")] = None,
-    layer: Annotated[
-        options.Layer, typer.Option(help="all layers, or the field alone: a fast preview without the bound.")
-    ] = options.Layer.ALL,
+    preview: Annotated[
+        int, typer.Option(help="Only every 2nd, 4th or 8th row and column, smoothed; no bound holds.", metavar="N")
+    ] = 1,
     device: options.DeviceOption = options.Device.AUTO,
-    jobs: options.Jobs = 1,
+    jobs: options.Jobs = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -48,11 +47,13 @@ def decompress(
         if grid is not None and like is not None:
             raise UsageError("--grid and --like both name a grid: give one of them")
         path = output or options.default_output(archive, ".nc")
-        refuse_data(archive)
+        from nnzip.container.reader import ArchiveReader
+
+        ArchiveReader(archive).close()  # is it one? only then does its name count
         check_dataset(path, inputs=[archive, *([] if like is None else [like])], overwrite=force)
         from time import perf_counter
 
-        from nnzip.codec import decompress as run
+        from nnzip.read import decompress as run
 
         start = perf_counter()
         with terminal.progress() as progress:
@@ -66,7 +67,7 @@ def decompress(
                 like=like,
                 overwrite=force,
                 device=device.value,
-                layer=layer.value,
+                preview=preview,
                 jobs=jobs,
                 progress=progress,
             )

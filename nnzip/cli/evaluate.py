@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.info import layer_bytes
+from nnzip.cli.info import part_bytes
 from nnzip.cli.outputs import REPORT, check_file
 from nnzip.cli.terminal import session
+from nnzip.data.formats import ARCHIVE_MEMBERS
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
@@ -119,8 +120,8 @@ class _Opened:
     @classmethod
     def of(cls, path: Path, name: str, device: str, stored: int, files: ExitStack) -> _Opened:
         """Opened for as long as `files` is. stored: bytes of the original's files."""
-        from nnzip.codec import open_archive
         from nnzip.data.opening import open_dataset
+        from nnzip.read import open_archive
 
         if not is_archive(path):
             return cls(name, files.enter_context(open_dataset(path)), None, {}, {})
@@ -212,20 +213,16 @@ def is_archive(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as file:
-        return "manifest.json" in file.namelist()
+        return bool(ARCHIVE_MEMBERS & set(file.namelist()))
 
 
 def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
-    """What the metrics need to know of bytes: the file's, the source's as float32, and each layer's."""
-    from nnzip.container.zip import ArchiveReader
+    """What the metrics need to know of bytes: the file's, the source's as float32, and each part's."""
+    from nnzip.container.reader import ArchiveReader
 
     with ArchiveReader(path) as reader:
-        layers = layer_bytes(manifest, reader.sizes(), path.stat().st_size)
-    return {
-        "file_bytes": path.stat().st_size,
-        "source_bytes": manifest.source.bytes,
-        "layers": {name: count for name, count in layers.items() if count},
-    }
+        parts = part_bytes(manifest, reader.sizes(), reader.file_bytes)
+        return {"file_bytes": reader.file_bytes, "source_bytes": manifest.source.bytes, "parts": parts}
 
 
 def archive_details(manifest: Manifest) -> dict[str, dict[str, Any]]:

@@ -29,13 +29,6 @@ class Effort(StrEnum):
     BEST = "best"
 
 
-class Layer(StrEnum):
-    """Which layers are decoded."""
-
-    ALL = "all"
-    FIELD = "field"
-
-
 class Mode(StrEnum):
     """Whether tiles may stand on a base they share."""
 
@@ -55,9 +48,10 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output i
 Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and the data asked for.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show other packages' warnings, and tracebacks.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU when there is one.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where contexts are computed; auto is the processor.")]
 Jobs = Annotated[
-    int, typer.Option("--jobs", min=1, help="Processes that work at once, each with the memory of one.", metavar="N")
+    int,
+    typer.Option("--jobs", min=1, help="How many tiles are worked on at once, each with its memory.", metavar="N"),
 ]
 Variables = Annotated[
     list[str] | None,

@@ -24,8 +24,6 @@ from nnzip.report import numbers
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.progress import Progress as ProgressBar
-    from rich.progress import TaskID
 
     from nnzip.progress import Progress
 
@@ -34,7 +32,6 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 EXIT_TERMINATED = 143  # 128 + SIGTERM
 PIPED_WIDTH = 200  # columns of a table that is written to a file or a pipe, where nothing may be cut off
-ERRORS_SHOWN = 3  # variables whose current error fits beside the progress bar
 
 # Errors of the operating system that are a limit of this machine and no bug, wherever they come up.
 RESOURCE_ERRNOS = {
@@ -144,13 +141,12 @@ class Terminal:
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[state]}"),
             console=self.stderr,
             transient=True,
         )
         with bar:
-            task = bar.add_task("starting", total=1.0, state="")
-            yield lambda progress: _update(bar, task, progress)
+            task = bar.add_task("starting", total=1.0)
+            yield lambda progress: bar.update(task, completed=progress.fraction, description=progress.stage)
 
     @staticmethod
     def part_of(
@@ -162,16 +158,7 @@ class Terminal:
         from nnzip.progress import Progress
 
         start, stop = share
-        return lambda fraction: progress(Progress(stage, start + (stop - start) * fraction, None, {}))
-
-
-def _update(bar: ProgressBar, task: TaskID, progress: Progress) -> None:
-    parts = [] if progress.loss is None else [f"loss {progress.loss:.3g}"]
-    errors = list(progress.errors.items())[:ERRORS_SHOWN]
-    parts += [f"{name} {numbers.quantity(error, units)}" for name, (error, units) in errors]
-    if len(progress.errors) > ERRORS_SHOWN:
-        parts.append("...")
-    bar.update(task, completed=progress.fraction, description=progress.stage, state="  ".join(parts))
+        return lambda fraction: progress(Progress(stage, start + (stop - start) * fraction))
 
 
 def _finite(content: object) -> object:

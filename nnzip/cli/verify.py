@@ -1,4 +1,4 @@
-"""`nnzip verify`: checksums, and that every layer decodes to what the archive promises."""
+"""`nnzip verify`: checksums, and that every tile decodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import typer
 
 from nnzip.cli import options
 from nnzip.cli.terminal import session
-from nnzip.data.formats import refuse_data
 from nnzip.report import numbers
 
 
@@ -21,10 +20,9 @@ def verify(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Check an archive: every checksum, every layer, every decoded value."""
+    """Check an archive: every checksum, every tile, every decoded value."""
     with session(quiet=quiet, verbose=verbose) as terminal:
-        refuse_data(archive)
-        from nnzip.verification import verify as run
+        from nnzip.read import verify as run
 
         with terminal.progress() as progress:
             result = run(archive, device=device.value, progress=progress)

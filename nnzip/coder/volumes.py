@@ -3,8 +3,8 @@
 A tile has one or several *volumes*, int32 arrays [axis, latitude, longitude] with the same subbands (bands.py); each
 may name an earlier volume as its reference. Part k holds, volume after volume, the subbands of that part in their
 order, each in eight parity phases. The context model (`context_model`) gives for every coefficient an offset that is
-taken off, a probability table for the magnitude of the rest and a class for its sign. Where all surroundings are zero the
-coefficient is *silent*: the model is not asked, and a table of the subband serves.
+taken off, a probability table for the magnitude of the rest and a class for its sign. Where all surroundings are zero
+the coefficient is *silent*: the model is not asked, and a table of the subband serves.
 
 Stream of part 0: whether tables are corrected, then the corrections. Of every part: for every volume and subband a flag
 (0 empty, 1 not); if it is not empty the two tables of its silent coefficients (of the first phase, of later ones), then

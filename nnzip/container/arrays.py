@@ -6,7 +6,6 @@
 | span | values (a, b): a + i ((b - a) / (n - 1)), the last one b |
 | sum | values (a, b, z): a, then each element plus b is the next one; the last one is z where it is given |
 | list | values: one for each element, or one for all |
-| plain | the bytes in C order |
 | shuffle | deflate of the bytes with equal significance side by side |
 | delta, delta2 | the same for first or second differences of the bit patterns, modulo 2**bits |
 
@@ -31,7 +30,7 @@ from nnzip.container.manifest import StoredArray
 from nnzip.errors import CorruptArchiveError
 
 _FORMULAS = {"step": (1, 3), "span": (2, 2), "sum": (2, 3)}  # fewest and most numbers
-_LAYOUTS = ("plain", "shuffle", "delta", "delta2")
+_LAYOUTS = ("shuffle", "delta", "delta2")
 _LIST_VALUES = 256  # longer lists are never smaller than a layout
 _RANGE_BYTES = 10  # of a manifest that says where a layout is
 _SAMPLE_BYTES = 1 << 18  # the layout of larger arrays is chosen on this much of them
@@ -73,7 +72,7 @@ def encode_array(values: NDArray[Any]) -> tuple[StoredArray, bytes]:
     if array.dtype.kind not in "fiuU" or (array.dtype.itemsize > 8 and array.dtype.kind != "U"):
         raise TypeError(f"arrays of dtype {array.dtype} cannot be stored losslessly")
     flat = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).reshape(-1)
-    spec = StoredArray(dtype=array.dtype.str[1:], coding="plain")
+    spec = StoredArray(dtype=array.dtype.str[1:])
     formula = _find_formula(flat)
     if formula is not None:
         return replace(spec, coding=formula[0], values=formula[1]), b""
@@ -267,8 +266,6 @@ def _pattern(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _pack(flat: NDArray[Any], coding: str) -> bytes:
-    if coding == "plain":
-        return flat.tobytes()
     data = flat
     if coding != "shuffle":
         data = np.frombuffer(flat.tobytes(), _pattern(flat.dtype))
@@ -280,13 +277,9 @@ def _pack(flat: NDArray[Any], coding: str) -> bytes:
 
 def _unpack(payload: bytes, coding: str, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     size = count * dtype.itemsize
-    if coding == "plain" and len(payload) != size:
-        raise CorruptArchiveError(f"a stored array has {len(payload)} bytes; its shape and dtype need {size}")
-    data = payload if coding == "plain" else inflate(payload, size)
+    data = inflate(payload, size)
     if not size:
         return np.zeros(count, dtype)
-    if coding == "plain":
-        return np.frombuffer(data, dtype).copy()
     pattern = _pattern(dtype)
     width = dtype.itemsize if coding == "shuffle" else pattern.itemsize
     octets = np.frombuffer(data, dtype=np.uint8).reshape(width, -1).T.tobytes()

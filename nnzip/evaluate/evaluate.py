@@ -35,7 +35,7 @@ def evaluate(
     file_bytes: int | None = None,
     source_bytes: int | None = None,
     stored_bytes: int | None = None,
-    layers: Mapping[str, int] | None = None,
+    parts: Mapping[str, int] | None = None,
     structure: bool = True,
     progress: Callable[[float], None] | None = None,
 ) -> Evaluation:
@@ -44,7 +44,7 @@ def evaluate(
     variables: which to score; None scores every floating variable with a horizontal grid that both sides hold.
     file_bytes: size of the compressed file; without it there is no ratio and there are no bits per value.
     source_bytes: float32 bytes of everything in that file; None counts the gridded float variables that both sides
-    hold. stored_bytes (of the original's files) and layers (bytes of the file by layer) are passed on. structure: also
+    hold. stored_bytes (of the original's files) and parts (bytes of the file by part) are passed on. structure: also
     spectrum, gradients, autocorrelation and DSSIM, on a sample of fields. progress: called with the finished fraction.
 
     Raises UsageError for unknown variables; InputError, naming both, when a variable is missing, grids or coordinates
@@ -73,8 +73,8 @@ def evaluate(
     notes = [_nothing_finite(original, decoded, name, statistics[name]) for name in names if name not in scored]
     if variables is None:
         notes += [f"{name} is not in {label(decoded, 'the decoded dataset')}" for name in _left_out(original, decoded)]
-    by_layer = dict(layers) if layers else None
-    return Evaluation(tuple(scores), source_bytes, file_bytes, by_layer, tuple(notes), stored_bytes)
+    by_part = dict(parts) if parts else None
+    return Evaluation(tuple(scores), source_bytes, file_bytes, by_part, tuple(notes), stored_bytes)
 
 
 def block_slices(sizes: Sequence[int], budget: int) -> Iterator[Block]:

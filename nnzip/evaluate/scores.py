@@ -60,14 +60,14 @@ class Evaluation:
     """Scores of every variable, and the sizes they were bought with.
 
     source_bytes: float32 bytes of everything in the compressed file; file_bytes: the file, None when only decoded data
-    were given. layers: bytes of the file by layer. notes: variables that could not be scored, and why. stored_bytes:
+    were given. parts: bytes of the file by part. notes: variables that could not be scored, and why. stored_bytes:
     the original's files, None when not given.
     """
 
     variables: tuple[VariableScores, ...]
     source_bytes: int
     file_bytes: int | None
-    layers: dict[str, int] | None
+    parts: dict[str, int] | None
     notes: tuple[str, ...]
     stored_bytes: int | None = None
 

@@ -62,9 +62,9 @@ def whole(shape: Shape) -> Box:
 def cut(shape: Shape, limits: Limits = (None, None, None, None)) -> Sizes:
     """Lengths of the pieces of each axis: the fewest cuts that leave tiles of at most TILE_VALUES.
 
-    A cut costs 12 per time step of the record, 4 per channel, 1.5 per row or column. Where `limits` says nothing, a time
-    piece is so long that reading a map decodes at most 2^26 values of a channel. Rows and columns are cut at multiples
-    of 8, so that previews of tiles join.
+    A cut costs 12 per time step of the record, 4 per channel, 1.5 per row or column. Where `limits` says nothing, a
+    time piece is so long that reading a map decodes at most 2^26 values of a channel. Rows and columns are cut at
+    multiples of 8, where `limits` allows that, so that previews of tiles join.
     """
     longest_time = max(_MAP_VALUES // (shape[2] * shape[3]), 1)
     longest = [
@@ -73,11 +73,9 @@ def cut(shape: Shape, limits: Limits = (None, None, None, None)) -> Sizes:
     ]
     if list(shape) == longest and prod(shape) <= 2 * TILE_VALUES:
         return tuple((size,) for size in shape)
-    counts = _counts(shape, longest)
-    return tuple(
-        _pieces(size, count, most, _ALIGNED if axis > 1 else 1)
-        for axis, (size, count, most) in enumerate(zip(shape, counts, longest, strict=True))
-    )
+    multiples = [_ALIGNED if axis > 1 and most >= _ALIGNED else 1 for axis, most in enumerate(longest)]
+    lengths = _lengths(shape, longest, multiples)
+    return tuple(_pieces(size, length, step) for size, length, step in zip(shape, lengths, multiples, strict=True))
 
 
 def axis_limits(
@@ -186,50 +184,40 @@ def _numbers(
     ]
 
 
-def _pieces(size: int, count: int, longest: int, multiple: int) -> tuple[int, ...]:
-    """About equal pieces, all but the last multiples of `multiple` where `longest` allows it."""
-    if multiple > longest:
-        ends = [piece * size // count for piece in range(count + 1)]
-    else:
-        length = min(-(-size // (count * multiple)), longest // multiple) * multiple
-        ends = [*range(0, size, length), size]
+def _pieces(size: int, length: int, multiple: int) -> tuple[int, ...]:
+    """Pieces of at most `length`: about equal ones, or all but the last of this very length where multiples count."""
+    count = -(-size // length)
+    ends = [*range(0, size, length), size] if multiple > 1 else [piece * size // count for piece in range(count + 1)]
     return tuple(stop - start for start, stop in pairwise(ends))
 
 
-def _counts(shape: Shape, longest: Sequence[int]) -> tuple[int, ...]:
-    """Pieces of each axis with the smallest cost: the columns are cut as far as the other axes ask for."""
-    best, found = inf, tuple(shape)
-    channels, times, rows = (
-        list(_possible(size, most, weight))
-        for size, most, weight in zip(shape[:3], longest[:3], _WEIGHTS[:3], strict=True)
-    )
-    width, weight = shape[3], _WEIGHTS[3]
-    for channel_count, channel, channel_cost in channels:
+def _lengths(shape: Shape, longest: Sequence[int], multiples: Sequence[int]) -> tuple[int, ...]:
+    """Longest piece of each axis at the smallest cost: the columns are cut as far as the other axes ask for."""
+    best, found = inf, (1, 1, 1, 1)
+    channels, times, rows = (list(_possible(shape[axis], longest[axis], multiples[axis], axis)) for axis in range(3))
+    width, multiple = shape[3], multiples[3]
+    for channel, channel_cost in channels:
         if channel_cost >= best:
             break
-        for time_count, time, time_cost in times:
+        for time, time_cost in times:
             if channel_cost + time_cost >= best:
                 break
-            for row_count, row, row_cost in rows:
-                cost = channel_cost + time_cost + row_cost
-                if cost >= best:
+            for row, row_cost in rows:
+                if channel_cost + time_cost + row_cost >= best:
                     break
-                column = min(TILE_VALUES // (channel * time * row), longest[3])
-                if not column:
-                    continue
-                column_count = -(-width // column)
-                cost += weight * (column_count - 1) / width
+                room = min(TILE_VALUES // (channel * time * row), longest[3])
+                column, column_cost = next(_possible(width, room, multiple, 3), (0, inf))
+                cost = channel_cost + time_cost + row_cost + column_cost
                 if cost < best:
-                    best, found = cost, (channel_count, time_count, row_count, column_count)
+                    best, found = cost, (channel, time, row, column)
     return found
 
 
-def _possible(size: int, longest: int, weight: float) -> Iterator[tuple[int, int, float]]:
-    """Ways to cut an axis, the fewest pieces first: their number, the longest piece, the cost."""
-    count = -(-size // longest)
-    while True:
-        length = -(-size // count)
-        yield count, length, weight * (count - 1) / size
-        if length == 1:
-            return
-        count = -(-size // (length - 1))
+def _possible(size: int, longest: int, multiple: int, axis: int) -> Iterator[tuple[int, float]]:
+    """Ways to cut an axis into pieces of at most `longest`, the fewest first: the longest piece, the cost."""
+    most = longest if longest >= size else longest // multiple * multiple
+    while most:
+        count = -(-size // most)
+        length = min(-(-size // (count * multiple)) * multiple, size)
+        yield length, _WEIGHTS[axis] * (count - 1) / size
+        most = (length - 1) // multiple * multiple

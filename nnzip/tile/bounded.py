@@ -163,7 +163,7 @@ def _encode(tile: BoundedTile, choice: Choice) -> Coded:
 def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     way = choice.way or next(ways(tile.shape))
     arrangement = way.arrangement(tile.shape, periodic=tile.periodic)
-    step = float(np.float32(choice.multiple * tile.promised.bound))
+    step = choice.multiple * tile.promised.bound
     means = np.array([channel.mean(dtype=np.float64) for channel in tile.filled]).astype("<f4").tobytes()
     axes = arrangement.depths
     head = _head(tile, kinds.WAVELET, step=step, axes=axes, leading=arrangement.leading, means=means)

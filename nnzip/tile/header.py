@@ -1,7 +1,7 @@
 """The header of a tile: what its streams mean.
 
-Layout (docs/format.md, "Tile"): length of the header (uint16, little-endian), the header (a MessagePack map with keys of
-one letter, defaults left out), the streams, and last the corrections.
+Layout (docs/format.md, "Tile"): length of the header (uint16, little-endian), the header (a MessagePack map with keys
+of one letter, defaults left out), the streams, and last the corrections.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def row_weights(rows: bytes, count: int) -> NDArray[np.float64]:
         return np.ones(count)
     first, step = np.frombuffer(rows, dtype="<f4").astype(np.float64)
     latitudes = np.clip(first + step * np.arange(count), -90, 90)
-    return np.maximum(np.sqrt(np.cos(np.deg2rad(latitudes))), SMALLEST_ROW_WEIGHT)
+    weights: NDArray[np.float64] = np.maximum(np.sqrt(np.cos(np.deg2rad(latitudes))), SMALLEST_ROW_WEIGHT)
+    return weights
 
 
 def _numbers(packed: bytes, count: int, default: float) -> NDArray[np.float64]:
@@ -130,10 +131,13 @@ def _check(header: TileHeader, available: int | None) -> None:
     problems = {
         f"its coding {header.coding} is not known": header.coding not in range(4),
         f"its shape {header.shape} has more than {LARGEST_TILE} values": prod(header.shape) > LARGEST_TILE,
-        "its limits are not two finite numbers": limits.size != 2 or not np.isfinite(limits).all(),
+        "its limits are not two finite numbers, the smaller first": limits.size != 2
+        or not np.isfinite(limits).all()
+        or limits[0] > limits[1],
         f"its streams are more than the {available} B there": min(header.streams, default=0) < 0
-        or (available is not None and sum(header.streams) > available)
-        or len(header.streams) not in (0, PARTS),
+        or (available is not None and sum(header.streams) > available),
+        f"it has {len(header.streams)} streams": len(header.streams)
+        != (PARTS if header.coding in (WAVELET, INTERPOLATION) else 0),
         "its step is not a positive number": not (np.isfinite(header.step) and header.step > 0),
         "its channels do not add up": len(header.means) not in (0, 4 * channels)
         or len(header.scales) not in (0, 4 * channels)

@@ -48,8 +48,8 @@ class Lattice:
 
     def pack(self) -> bytes:
         """Little-endian: float64 step and origin of all maps; or the float64 step of the first one, and deflated the
-        binary exponents int8 [map] of all, relative to it, and the origins uint16 [map] in 2^-16 steps, rows of bytes;
-        a byte more where these would look like the former."""
+        binary exponents int8 [map] of all, relative to it, and the origins uint16 [map] in 2^-16 steps, first all low
+        bytes; and a byte 0 where that would be as long as the former."""
         if self.steps.size == 1:
             return np.array([self.steps.flat[0], self.origins.flat[0]], dtype="<f8").tobytes()
         exponents = np.rint(np.log2(self.steps / self.steps.flat[0])).astype(np.int8)
@@ -95,7 +95,7 @@ def find_lattice(values: Values, bound: float) -> Lattice | None:
     if single is not None and np.isfinite(single[0]) and _helps(np.array([single[0]]), bound):
         found = Lattice(np.full((1, 1), single[0]), np.full((1, 1), single[1]))
         return found if _fits(found, values) else None
-    first = next((found for plane in values[0] if (found := _of_map(plane)) is None or np.isfinite(found[0])), None)
+    first = next((each for plane in values[0] if (each := _of_map(plane)) is None or np.isfinite(each[0])), None)
     if first is None or not _helps(np.array([first[0]]), bound):
         return None
     maps = [_of_map(plane) for channel in values for plane in channel]
@@ -122,7 +122,7 @@ def _helps(steps: Numbers, bound: float) -> bool:
 
 def _fits(lattice: Lattice, values: Values) -> bool:
     """Whether all values lie on the lattice, as exactly as their type and `pack` can say."""
-    snapped = values.astype(np.float64)
+    snapped: Numbers = values.astype(np.float64)
     lattice.snap(snapped)
     known = np.isfinite(values)
     away = np.abs(np.where(known, snapped - values, 0.0)).max(axis=(2, 3))
@@ -167,7 +167,7 @@ def _common_divisor(gaps: Numbers, precision: float) -> float:
 
 
 def _precision(values: Values) -> float:
-    """Spacing of the numbers around the largest of the values; float64 values that are float32 numbers count as such."""
+    """Spacing of the numbers around the largest of the values; float64 values may be float32 numbers."""
     if not values.size:
         return 0.0
     largest = np.abs(values).max()

@@ -132,10 +132,18 @@ def test_decompress_like_another_file(archive: Path, tmp_path: Path, nnzip: Nnzi
 
 def test_info_shows_and_tells_in_json(archive: Path, nnzip: Nnzip) -> None:
     shown = nnzip("info", archive).stdout
-    for text in ("t2m", "RMSE", "m s⁻¹", "2016-10-01 00:00 to 2016-10-01 15:00", "90 to -90", "field", "effort fast"):
+    for text in (
+        "t2m",
+        "RMSE",
+        "m s⁻¹",
+        "2016-10-01 00:00 to 2016-10-01 15:00",
+        "90 to -90",
+        "attributes",
+        "effort fast",
+    ):
         assert text in shown
     content = json.loads(nnzip("info", archive, "--json").stdout)
-    assert content["bytes"] == archive.stat().st_size == sum(content["layers"].values())
+    assert content["bytes"] == archive.stat().st_size == sum(content["parts"].values())
     assert content["ratio"] == pytest.approx(RATIO, rel=0.03)
     assert content["variables"]["z"]["shape"] == [6, 2, 25, 48]
     assert content["coordinates"]["latitude"]["extent"] == [90, -90]

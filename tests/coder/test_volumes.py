@@ -215,7 +215,7 @@ def test_trailing_bytes_exchanged_streams_and_a_wrong_shape_are_errors() -> None
     with pytest.raises(CorruptArchiveError):
         decode(DAMAGED[::-1], DAMAGED_VALUES, DAMAGED_BANDS)
     with pytest.raises(CorruptArchiveError):
-        decode(DAMAGED, np.zeros((4, 20, 21)), wavelet_bands((4, 20, 21), (0, 1, 1)))
+        decode(DAMAGED, np.zeros((4, 20, 21), dtype=np.int32), wavelet_bands((4, 20, 21), (0, 1, 1)))
 
 
 def test_damage_takes_no_more_memory_than_the_volume() -> None:

@@ -24,13 +24,6 @@ from nnzip.errors import CorruptArchiveError, InputError, ResourceError, UsageEr
 from tests.support.archive_examples import TILES, example_manifest, write_example
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "example.nnz"
-    write_example(path)
-    return path
-
-
 def test_round_trip(archive: Path) -> None:
     with ArchiveReader(archive) as reader:
         assert reader.manifest == example_manifest(ArrayStore())

@@ -134,7 +134,6 @@ def test_a_store_appends() -> None:
         StoredArray("f8", "list", (0,)),
         StoredArray("U999999", "list", ("a",)),
         StoredArray("f8", "delta"),
-        StoredArray("f8", "plain"),
         StoredArray("U999999", "shuffle"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from nnzip.container.arrays import ArrayStore
 from nnzip.container.checks import check_manifest
-from nnzip.container.deflate import deflate, inflate_first, manifest_dictionary
+from nnzip.container.deflate import inflate_first, manifest_dictionary
 from nnzip.container.manifest import (
     AchievedErrors,
     CompressedVariable,
@@ -22,7 +22,7 @@ from nnzip.container.manifest import (
 )
 from nnzip.container.packing import pack, unpack
 from nnzip.errors import CorruptArchiveError, InputError, NewerFormatError
-from tests.support.archive_examples import TILES, example_manifest
+from tests.support.archive_examples import TILES, example_manifest, packed
 
 FILE_BYTES = 5000
 
@@ -34,10 +34,6 @@ def example(**changes: Any) -> Manifest:
 def text_of(manifest: Manifest) -> bytes:
     """The JSON in a packed manifest."""
     return inflate_first(pack(manifest, b"")[1:], 1 << 20, manifest_dictionary())[0]
-
-
-def packed(text: bytes, arrays: bytes = b"") -> bytes:
-    return b"\3" + deflate(text, manifest_dictionary()) + arrays
 
 
 def read(data: bytes) -> Manifest:
@@ -118,6 +114,13 @@ def test_mask_numbers() -> None:
     assert manifest.mask_number(CompressedVariable(dims), 7) == 0
 
 
+def test_typed_attributes_may_have_several_dimensions() -> None:
+    matrix = {"dtype": "<f4", "value": [1, 0, 0, 1], "shape": [2, 2]}
+    check_manifest(example(attrs={"matrix": matrix}), 1000, ["nnzip", *TILES], FILE_BYTES)
+    with pytest.raises(CorruptArchiveError, match=r'"matrix" has keys.*size'):
+        check_manifest(example(attrs={"matrix": {**matrix, "size": 4}}), 1000, ["nnzip", *TILES], FILE_BYTES)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_non_finite_numbers_cannot_be_written(value: float) -> None:
     with pytest.raises(InputError, match=r"'x' is (nan|inf)"):
@@ -184,10 +187,10 @@ def test_not_a_packed_manifest(data: bytes) -> None:
         ("lossless.sst", {"data": {"dtype": "f4", "values": [1]}}, '"sst" is declared twice'),
         ("coordinates.lat.dims", ["lon"], 'name of the dimension "lat"'),
         ("coordinates.lat.data.dtype", "object", "dtype"),
-        ("coordinates.time.data", {"dtype": "f8", "coding": "plain", "offset": 190, "length": 20}, "which have 200"),
+        ("coordinates.time.data", {"dtype": "f8", "coding": "shuffle", "offset": 190, "length": 20}, "which have 200"),
         (
             "coordinates.time.data",
-            {"dtype": "f8", "coding": "plain", "offset": 5, "length": 48},
+            {"dtype": "f8", "coding": "shuffle", "offset": 5, "length": 48},
             r"begins at byte 5 of the arrays, where masks\[0\] has not ended",
         ),
         ("coordinates.time.data.length", 1 << 39, "of the arrays"),

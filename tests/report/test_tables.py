@@ -20,8 +20,8 @@ def _evaluation(names: dict[str, str], file_bytes: int | None = 4000) -> Evaluat
     decoded = original + 1e-7 * rng.normal(size=(3, 14, 20))
     first = next(iter(names))
     original[first][0, 0, 0] = np.nan
-    layers = {"field": 3000, "rest": 1000} if file_bytes else None
-    return evaluate(original, decoded, file_bytes=file_bytes, stored_bytes=9000, layers=layers)
+    parts = {"field": 3000, "rest": 1000} if file_bytes else None
+    return evaluate(original, decoded, file_bytes=file_bytes, stored_bytes=9000, parts=parts)
 
 
 def _text(evaluation: Evaluation) -> str:

@@ -142,7 +142,6 @@ RANDOM = np.random.default_rng(0)
         (np.array([1000, 925, 850, 700, 500], np.float32), "list"),
         (np.array(["0001"] * 9), "list"),
         (np.array(2.5), "step"),
-        (RANDOM.integers(0, 256, 40).astype(np.uint8), "plain"),
         (RANDOM.integers(0, 1000, 100).astype(np.int32) * 7, "shuffle"),
         (np.cumsum(RANDOM.integers(0, 9, 300)), "delta"),
         ((np.arange(300) ** 2 + RANDOM.integers(0, 2, 300)).astype(np.int32), "delta2"),

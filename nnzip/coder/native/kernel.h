@@ -103,4 +103,19 @@ NNZ_API int nnz_push_band(Encoder *encoder, Volume *volume, int32_t band, const 
 NNZ_API int nnz_pop_band(Decoder *decoder, Volume *volume, int32_t band, const uint8_t *corrections,
                          const uint8_t *silent, const int32_t *reference, int32_t *values);
 
+/* --- transforms: nnzip/transform ------------------------------------------------------------------------------- */
+
+enum { NNZ_DIMENSIONS = 4 };
+
+/* In place: wavelet.forward or inverse of float32 values [shape], to a depth along each axis; `closed`: which axes close
+ * on themselves. An axis or low band that is split has at least two values. */
+NNZ_API int nnz_wavelet(const Model *model, float *values, const int64_t *shape, const int32_t *depths,
+                        const int32_t *closed, int inverse);
+/* quantise.dequantise; `one` and `more`: shifts in quantisation steps. */
+NNZ_API void nnz_dequantise(const Model *model, const int32_t *quantised, int64_t count, float one, float more,
+                            float *values);
+/* In place: interpolation.forward or inverse of int64 values [shape] by its steps, int32 [count, 1 + NNZ_DIMENSIONS]: the
+ * axis that is split and the box it is split in, from fine to coarse. */
+NNZ_API int nnz_interpolation(int64_t *values, const int64_t *shape, const int32_t *steps, int32_t count, int inverse);
+
 #endif
