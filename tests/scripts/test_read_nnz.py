@@ -30,13 +30,16 @@ from nnzip.container.arrays import ArrayStore
 from nnzip.container.deflate import manifest_dictionary
 from nnzip.errors import UsageError
 from nnzip.tile.corrections import Wrong, encode_corrections
-from nnzip.tile.header import CONSTANT, EXACT, INTERPOLATION, WAVELET
+from nnzip.tile.decode import decode_tile
+from nnzip.tile.encode import Size, encode_tile
+from nnzip.tile.header import CONSTANT, EXACT, INTERPOLATION, WAVELET, Shape
 from nnzip.transform.wavelet import max_depth
 from tests.support.archive_examples import encode_mask
 from tests.support.coefficient_examples import encode
+from tests.support.tile_examples import KINDS, SHAPES, bounded, scaling, values_of
 
 ROOT = Path(nnzip.__file__).parents[1]
-DOCUMENT = (ROOT / "docs" / "format.md").read_text()
+DOCUMENT = " ".join((ROOT / "docs" / "format.md").read_text().split())
 NETWORK = read_nnz_volumes.load_network(WEIGHTS_FILE)
 CASES = make_golden.cases()
 
@@ -124,6 +127,20 @@ def test_the_script_writes_arrays_and_imports_nothing_of_nnzip(tmp_path: Path) -
         np.testing.assert_array_equal(written["t"], dataset["t"])
     code = "import sys, read_nnz; assert not [name for name in sys.modules if name.startswith('nnzip')]"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=script.parent)
+
+
+@given(st.sampled_from(KINDS), SHAPES, st.sampled_from(("float32", "float64")), st.integers(0, 9), st.data())
+@settings(max_examples=25, deadline=None)
+def test_tiles_of_any_values(kind: str, shape: Shape, dtype: str, seed: int, data: st.DataObject) -> None:
+    values = values_of(kind, shape, dtype, seed)
+    sizes = Size(data.draw(st.integers(0, 2000)), scaling(values))
+    goal = data.draw(st.sampled_from((bounded(values, 0.2), bounded(values, 0.001), sizes)))
+    tile = encode_tile(values, goal, dtype, periodic=data.draw(st.booleans())).data
+    expected = decode_tile(tile, shape)
+    found = read_nnz.decode_tile(tile, shape, NETWORK)
+    spread = float(expected.max()) - float(expected.min())
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * spread)
+    assert found.dtype == expected.dtype
 
 
 # --- stored arrays ----------------------------------------------------------------------------------------------------
