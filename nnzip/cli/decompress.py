@@ -34,7 +34,7 @@ def decompress(
         int, typer.Option(help="Only every 2nd, 4th or 8th row and column, smoothed; no bound holds.", metavar="N")
     ] = 1,
     device: options.DeviceOption = options.Device.AUTO,
-    jobs: options.Jobs = None,
+    jobs: options.Jobs = 1,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
