@@ -2,8 +2,9 @@
 
     python scripts/read_nnz.py archive.nnz [--out values.npz] [--preview 4]
 
-It proves the document and the codec, and is slow: about a minute per million values. The two data files of the format,
-the manifests' dictionary and the context network, come from the installed nnzip, or from its folder by --package.
+It proves the document and the codec, and is slow: up to some minutes per million values. It needs msgspec for
+MessagePack, and numcodecs for exact tiles. The two data files of the format, the manifests' dictionary and the context
+network, come from the installed nnzip, or from its folder by --package.
 """
 
 from __future__ import annotations
@@ -132,8 +133,12 @@ def decode_tile(data: bytes, shape: Sizes, network: Network, halvings: int = 0) 
     if head["c"] == EXACT:
         sizes = struct.unpack_from("<L4xL", rest, 4)
         require(sizes == (prod(shape) * dtype.itemsize, len(rest)), "exact values of another size")
-        from numcodecs import Blosc  # type: ignore[import-untyped]
-
+        try:
+            from numcodecs import Blosc
+        except ImportError:
+            raise SystemExit(
+                "exact tiles are read by numcodecs, which is not installed: pip install numcodecs"
+            ) from None
         return np.frombuffer(Blosc().decode(rest), dtype).reshape(shape)[:, :, ::every, ::every]
     if head["c"] == WAVELET:
         values = wavelet_values(head, streams, network, halvings)

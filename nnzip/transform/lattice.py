@@ -35,11 +35,12 @@ class Lattice:
     def snap(self, values: Numbers) -> None:
         """Move `values` [channel, time, lat, lon] to the nearest lattice points, in place."""
         steps, origins = self.steps[:, :, None, None], self.origins[:, :, None, None]
-        values -= origins
-        values /= steps
-        np.rint(values, out=values)
-        values *= steps
-        values += origins
+        with np.errstate(over="ignore"):  # a damaged lattice
+            values -= origins
+            values /= steps
+            np.rint(values, out=values)
+            values *= steps
+            values += origins
 
     def allowed(self, bound: float, precision: float) -> Numbers:
         """Largest error of every map before `snap` that keeps `bound` after it; `precision` of the values."""
@@ -71,13 +72,15 @@ def read_lattice(data: bytes, channels: int, times: int) -> Lattice | None:
         try:
             content = inflater.decompress(data[8:], 3 * count + 1)
             base = np.frombuffer(data[:8], dtype="<f8")[0]
-        except (zlib.error, IndexError) as error:
+        except (zlib.error, ValueError, IndexError) as error:
             raise CorruptArchiveError(f"a tile's lattice cannot be read: {error}") from error
         if len(content) != 3 * count:
             raise CorruptArchiveError(f"a tile's lattice has {len(content)} B instead of {3 * count}")
-        step = np.ldexp(base, np.frombuffer(content[:count], dtype=np.int8).astype(np.int64)).reshape(channels, times)
+        exponents = np.frombuffer(content[:count], dtype=np.int8).reshape(channels, times)
         phases = np.frombuffer(content[count:], dtype=np.uint8).reshape(2, count).T.copy().view("<u2")
-        origin = phases.reshape(channels, times) / _PHASES * step
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
+            step = np.ldexp(base, exponents.astype(np.int64))
+            origin = phases.reshape(channels, times) / _PHASES * step
     step, origin = step.astype(np.float64), origin.astype(np.float64)
     if not (np.isfinite(step).all() and np.isfinite(origin).all() and (step > 0).all()):
         raise CorruptArchiveError("a tile's lattice is not made of positive steps")
