@@ -133,11 +133,12 @@ def _check(header: TileHeader, available: int | None) -> None:
     problems = {
         f"its coding {header.coding} is not known": header.coding not in range(4),
         f"its shape {header.shape} has more than {LARGEST_TILE} values": prod(header.shape) > LARGEST_TILE,
-        "its limits are not two finite numbers": limits.size != 2 or not np.isfinite(limits).all(),
+        "its limits are not two finite numbers, the smaller first": limits.size != 2
+        or not np.isfinite(limits).all()
+        or limits[0] > limits[1],
         f"its streams are more than the {available} B there": min(header.streams, default=0) < 0
-        or (available is not None and sum(header.streams) > available)
-        or len(header.streams) not in (0, PARTS, 2 * PARTS)
-        or (len(header.streams) == 2 * PARTS) != bool(header.cycle),
+        or (available is not None and sum(header.streams) > available),
+        f"it has {len(header.streams)} streams": len(header.streams) != _stream_count(header),
         "its step is not a positive number": not (np.isfinite(header.step) and header.step > 0),
         "its channels do not add up": len(header.means) not in (0, 4 * channels)
         or len(header.scales) not in (0, 4 * channels)
@@ -153,6 +154,12 @@ def _check(header: TileHeader, available: int | None) -> None:
         raise CorruptArchiveError("a tile is damaged: its means, scales or rows are not finite")
     if len(header.shifts) != (4 if header.cycle else 2) or not all(-127 <= shift <= 127 for shift in header.shifts):
         raise CorruptArchiveError("a tile is damaged: its centroids lie outside their cells")
+
+
+def _stream_count(header: TileHeader) -> int:
+    if header.coding not in (WAVELET, INTERPOLATION):
+        return 0
+    return 2 * PARTS if header.cycle else PARTS
 
 
 def _check_axes(header: TileHeader) -> None:
