@@ -183,7 +183,9 @@ def test_static_fields_are_one_file_without_times() -> None:
     ]  # fmt: skip
     request = request_of(months[0].parts[0])
     assert request["variable"] == ["land_sea_mask", "geopotential"]
-    assert (request["day"], request["time"]) == (["01"], ["00:00"])
+    assert (request["year"], request["day"], request["time"]) == (["2000"], ["01"], ["00:00"])
+    other = make_plan(parse_selection(["lsm,zs"], "1990-05-05", "1990-05-06"), "cds")[0].parts[0]
+    assert other.identity == months[0].parts[0].identity  # whatever the days, one file
     (month,) = make_plan(parse_selection(["lsm"], "2019-01-01", "2019-03-31"), "arco")
     assert [part.name for part in month.parts] == ["era5_static"]
 
