@@ -87,7 +87,7 @@ def compress(
     ArchiveReader(path).close()  # everything a reader checks when it opens the file
     notes = [*_notes(dataset, lossless, size, limit)]
     for name, found in findings.items():
-        notes += goals.notes(name, dataset[name], found.kept)
+        notes += goals.notes(name, dataset[name], found.errors, found.kept)
     sizes = source_bytes(parts), size
     return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
 
