@@ -11,6 +11,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from nnzip.coder.native.library import compiler_problem
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
@@ -110,6 +111,7 @@ def _jobs(parts: Sequence[Part], goals: TileGoals, device: str) -> Iterator[Job]
                 goals.of_tile(variable, tile),
                 part.layout.dtype,
                 part.periodic(tile),
+                part.cycle(tile),
                 weights[box.slices[2]],
                 tuple(axis.start for axis in box),
                 device,
@@ -121,3 +123,6 @@ def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) 
         yield f"{name} is kept losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}"
     if size < limit * (1 - RATIO_TOLERANCE):
         yield f"the data need only {size} B of the {limit} B asked for"
+    without_kernel = compiler_problem()
+    if without_kernel:
+        yield without_kernel

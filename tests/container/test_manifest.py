@@ -114,6 +114,13 @@ def test_mask_numbers() -> None:
     assert manifest.mask_number(CompressedVariable(dims), 7) == 0
 
 
+def test_typed_attributes_may_have_several_dimensions() -> None:
+    matrix = {"dtype": "<f4", "value": [1, 0, 0, 1], "shape": [2, 2]}
+    check_manifest(example(attrs={"matrix": matrix}), 1000, ["nnzip", *TILES], FILE_BYTES)
+    with pytest.raises(CorruptArchiveError, match=r'"matrix" has keys.*size'):
+        check_manifest(example(attrs={"matrix": {**matrix, "size": 4}}), 1000, ["nnzip", *TILES], FILE_BYTES)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_non_finite_numbers_cannot_be_written(value: float) -> None:
     with pytest.raises(InputError, match=r"'x' is (nan|inf)"):
