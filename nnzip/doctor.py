@@ -97,7 +97,7 @@ def remedies(no_cuda: str | None, driver: str | None, torch: str | None, torch_c
     if not no_cuda or driver is None:
         return []
     if torch is None:
-        return ["a GPU needs torch: pip install torch"]
+        return ["a GPU needs torch: pip install 'nnzip[gpu]'"]
     if torch_cuda is None:
         return ["torch was built without CUDA, the one on PyPI has it: pip install --force-reinstall torch"]
     older = "cu126" if torch_cuda.startswith("13") else "cu118"
@@ -151,7 +151,7 @@ def _torch() -> tuple[str | None, str | None, str | None]:
     try:
         found = version("torch")
     except PackageNotFoundError:
-        return None, None, "torch is not installed"
+        return None, None, cuda_problem()
     import torch
 
     return found, torch.version.cuda, cuda_problem()
