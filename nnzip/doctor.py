@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from nnzip.coder.devices import cuda_problem
@@ -47,7 +46,6 @@ class Diagnosis:
     driver: str | None
     gpus: tuple[Gpu, ...]
     cuda_problem: str | None
-    cdsapi_installed: bool
     cdsapi_key: str | None
     cores: int
     free_memory_bytes: int | None
@@ -73,7 +71,6 @@ def examine() -> Diagnosis:
         driver=driver,
         gpus=gpus,
         cuda_problem=no_cuda,
-        cdsapi_installed=find_spec("cdsapi") is not None,
         cdsapi_key=cdsapi_key(),
         cores=os.cpu_count() or 1,
         free_memory_bytes=free_memory(),
