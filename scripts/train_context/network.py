@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from train_context.samples import Samples
 
 from nnzip.coder.context import CONSTANTS, ROWS
 from nnzip.coder.context_network import HIDDEN, OUTPUTS
+from nnzip.coder.context_weights import stored_network
 from nnzip.coder.entropy import SIGN_CLASSES, TABLES, rest_lengths
 from nnzip.coder.phases import PHASES
 
@@ -27,42 +28,6 @@ TABLE_SCALE, SIGN_SCALE = 8, 4
 BATCH, LEARNING_RATE = 16_384, 4e-3
 
 _BIAS_UNITS = (UNIT * INPUT_UNIT, UNIT * UNIT, UNIT * UNIT)
-_LARGEST_REST = 30_000
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Inputs [n, ROWS + CONSTANTS], the rest of each coefficient in the direction of its prediction [n], its phase [n],
-    how many coefficients each stands for [n], and the bits of all of them as coded now."""
-
-    inputs: NDArray[np.uint8]
-    rest: NDArray[np.int16]
-    phases: NDArray[np.uint8]
-    counts: NDArray[np.float32]
-    bits: float
-
-    @classmethod
-    def of(cls, inputs: NDArray[np.uint8], rest: NDArray[np.int64], phase: int, bits: float) -> Samples:
-        """Each stands for itself."""
-        capped = np.clip(rest, -_LARGEST_REST, _LARGEST_REST).astype(np.int16)
-        return cls(inputs, capped, np.full(rest.size, phase, np.uint8), np.ones(rest.size, np.float32), bits)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Samples]) -> Samples:
-        """All of them."""
-        return cls(
-            np.concatenate([part.inputs for part in parts]),
-            np.concatenate([part.rest for part in parts]),
-            np.concatenate([part.phases for part in parts]),
-            np.concatenate([part.counts for part in parts]),
-            sum(part.bits for part in parts),
-        )
-
-    def thinned(self, most: int, rng: np.random.Generator) -> Samples:
-        """At most so many, chosen at random, which stand for the others too."""
-        taken = np.sort(rng.permutation(self.rest.size)[:most])
-        counts = self.counts[taken] * np.float32(self.rest.size / max(taken.size, 1))
-        return Samples(self.inputs[taken], self.rest[taken], self.phases[taken], counts, self.bits)
 
 
 class TrainedNetwork(nn.Module):
@@ -91,6 +56,18 @@ class TrainedNetwork(nn.Module):
         middle = SIGN_CLASSES // 2
         return (table * TABLE_SCALE - 0.5).clamp(1, TABLES - 1), (sign * SIGN_SCALE - 0.5).clamp(-middle, middle)
 
+    @classmethod
+    def shipped(cls) -> TrainedNetwork:
+        """The network of the package."""
+        network = cls()
+        with torch.no_grad():
+            for given, values, units in zip(
+                stored_network(), (network.weights, network.biases), ((UNIT,) * 3, _BIAS_UNITS), strict=True
+            ):
+                for integers, parameter, unit in zip(given, values, units, strict=True):
+                    parameter.copy_(torch.from_numpy(integers * np.float32(unit)))
+        return network
+
     def arrays(self) -> dict[str, Any]:
         """What `context_network` loads."""
         found: dict[str, Any] = {}
@@ -102,14 +79,14 @@ class TrainedNetwork(nn.Module):
 
 
 def train(samples: Sequence[Samples], steps: int) -> TrainedNetwork:
-    """Adam with one cycle of the learning rate; each set of samples weighs as much as any other."""
+    """Adam with one cycle of the learning rate, for the weighted bits of all samples. Seeded."""
     torch.manual_seed(0)
     joined = Samples.joined(samples)
     order = np.argsort(joined.phases, kind="stable")
-    inputs, rest = torch.from_numpy(joined.inputs[order]), torch.from_numpy(joined.rest[order].astype(np.float32))
-    weights = np.concatenate([part.counts / part.bits for part in samples])[order]
-    weights /= weights.mean()
-    edges = torch.from_numpy(np.searchsorted(joined.phases[order], np.arange(len(PHASES) + 1)))
+    joined = joined.part(order)
+    inputs, rest = torch.from_numpy(joined.inputs), torch.from_numpy(joined.rest.astype(np.float32))
+    weights = joined.weights / joined.weights.mean()
+    edges = torch.from_numpy(np.searchsorted(joined.phases, np.arange(len(PHASES) + 1)))
     drawn = torch.from_numpy(np.cumsum(np.sqrt(weights.astype(np.float64))))  # draw by the root, weigh by the rest
     importance = torch.from_numpy(np.sqrt(weights))
     network = TrainedNetwork()
@@ -129,7 +106,7 @@ def train(samples: Sequence[Samples], steps: int) -> TrainedNetwork:
         schedule.step()
         mean = loss.item() if mean is None else 0.99 * mean + 0.01 * loss.item()
         if step % 500 == 499:
-            print(f"step {step + 1}: {mean:.4f} bits per symbol", file=sys.stderr)
+            print(f"step {step + 1}: {mean:.4f} bits per symbol", file=sys.stderr, flush=True)
     return network
 
 
@@ -146,17 +123,18 @@ def bits(tables: Tensor, classes: Tensor, rest: Tensor) -> Tensor:
 
 
 def size_of(network: TrainedNetwork, samples: Samples) -> float:
-    """Bits of all symbols the network is asked about, under the tables and classes that it names."""
+    """Weighted bits of all symbols the network is asked about, under the tables and classes that it names."""
     order = np.argsort(samples.phases, kind="stable")
-    cuts = np.searchsorted(samples.phases[order], np.arange(len(PHASES) + 1))
-    inputs = torch.from_numpy(samples.inputs[order]).float() * INPUT_UNIT
+    samples = samples.part(order)
+    cuts = np.searchsorted(samples.phases, np.arange(len(PHASES) + 1))
+    inputs = torch.from_numpy(samples.inputs).float() * INPUT_UNIT
     with torch.no_grad():
         tables, classes = network([inputs[a:b] for a, b in pairwise(cuts)])
-    rest, counts = samples.rest[order].astype(np.int64), samples.counts[order]
+    rest = samples.rest.astype(np.int64)
     magnitudes, signs = rest_lengths()
     named = classes.round().numpy().astype(np.int64) * np.sign(rest) + SIGN_CLASSES // 2
     found = magnitudes[tables.round().numpy().astype(np.int64), np.minimum(np.abs(rest), magnitudes.shape[1] - 1)]
-    return float(((found + np.where(rest == 0, 0, signs[named])) * counts).sum())
+    return float(((found + np.where(rest == 0, 0, signs[named])) * samples.weights).sum())
 
 
 def _activation(values: Tensor) -> Tensor:
