@@ -1,4 +1,4 @@
-"""What this machine has for nnzip, what is missing and how to get it, and whether its devices compute right."""
+"""What this machine has for nnzip, what is missing and how to get it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
+from nnzip.coder.devices import cuda_problem
+from nnzip.coder.native import library
+from nnzip.version import __version__
 
-import nnzip
-from nnzip.field import selftest
-from nnzip.field.backend import describe_error, tinycudann_problem, training_backend
-from nnzip.field.device import CPU, cuda_problem
-from nnzip.field.payload import read_field
-from nnzip.promise import GUARD
-
-_GRID = (8, 24, 48)  # of the self-test: times, rows, columns
 _TORCH_INDEX = "https://download.pytorch.org/whl"
-_TINYCUDANN = "git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch"
 
 
 @dataclass(frozen=True)
@@ -35,98 +29,83 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class SelfTest:
-    """What a device did: points decoded and samples trained per second, drift from float64 as a share of the range.
-
-    `problem`: why it may not be used; None: it may.
-    """
-
-    device: str
-    backend: str
-    decoded_per_second: float
-    trained_per_second: float
-    drift: float
-    problem: str | None
-
-
-@dataclass(frozen=True)
 class Diagnosis:
-    """All that `examine` found. `*_problem`: why something cannot be used; None: it can. `remedies`: commands."""
+    """Findings of `examine`. `kernel`: the path of the coder's kernel, or "numpy"; `kernels`: those to choose from.
+
+    `torch`: its version, None without it. `*_problem`: why something cannot be used; None: it can. `remedies`:
+    sentences with commands.
+    """
 
     nnzip: str
     python: str
     system: str
-    torch: str
+    kernel: str | None
+    kernels: tuple[str, ...]
+    kernel_problem: str | None
+    torch: str | None
     torch_cuda: str | None
     driver: str | None
     gpus: tuple[Gpu, ...]
     cuda_problem: str | None
-    tinycudann_problem: str | None
-    nvcc: str | None
     cdsapi_installed: bool
     cdsapi_key: str | None
     cores: int
     free_memory_bytes: int | None
     free_disk_bytes: int
-    tests: tuple[SelfTest, ...]
     remedies: tuple[str, ...]
-
-    @property
-    def failed(self) -> tuple[SelfTest, ...]:
-        """Self-tests that a device did not pass."""
-        return tuple(test for test in self.tests if test.problem is not None)
 
 
 def examine() -> Diagnosis:
-    """Look at everything and test every kind of device. Takes some seconds; needs no network and never raises."""
-    no_cuda, no_tinycudann = cuda_problem(), tinycudann_problem()
-    gpus = () if no_cuda else tuple(_gpu(index) for index in range(torch.cuda.device_count()))
+    """Look at everything. Takes some seconds; needs no network and never raises."""
+    kernel, kernel_problem = coder_kernel()
+    torch_version, torch_cuda, no_cuda = _torch()
+    gpus = () if no_cuda else _gpus()
     driver = driver_version()
-    devices = [CPU] if no_cuda else [CPU, torch.device("cuda")]
     return Diagnosis(
-        nnzip=nnzip.__version__,
+        nnzip=__version__,
         python=platform.python_version(),
         system=platform.platform(),
-        torch=torch.__version__,
-        torch_cuda=torch.version.cuda,
+        kernel=kernel,
+        kernels=(library.NUMPY, *library.paths()),
+        kernel_problem=kernel_problem,
+        torch=torch_version,
+        torch_cuda=torch_cuda,
         driver=driver,
         gpus=gpus,
         cuda_problem=no_cuda,
-        tinycudann_problem=no_tinycudann,
-        nvcc=shutil.which("nvcc"),
         cdsapi_installed=find_spec("cdsapi") is not None,
         cdsapi_key=cdsapi_key(),
         cores=os.cpu_count() or 1,
         free_memory_bytes=free_memory(),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
-        tests=tuple(_test(device) for device in devices),
-        remedies=tuple(remedies(no_cuda, no_tinycudann, driver, torch.version.cuda, gpus)),
+        remedies=tuple(
+            filter(None, [library.compiler_problem(), *remedies(no_cuda, driver, torch_version, torch_cuda)])
+        ),
     )
 
 
-def remedies(
-    no_cuda: str | None, no_tinycudann: str | None, driver: str | None, torch_cuda: str | None, gpus: tuple[Gpu, ...]
-) -> list[str]:
+def coder_kernel() -> tuple[str | None, str | None]:
+    """The path that codes on the processor ("avx2", "numpy"), and why there is none."""
+    try:
+        return library.chosen_path(), None
+    except ValueError as error:
+        return None, str(error)
+
+
+def remedies(no_cuda: str | None, driver: str | None, torch: str | None, torch_cuda: str | None) -> list[str]:
     """What to do, in sentences with commands; nothing for a machine without an NVIDIA driver, which needs nothing."""
-    found = []
-    if no_cuda and driver is not None:
-        if torch_cuda is None:
-            found.append("torch was built without CUDA, the one on PyPI has it: pip install --force-reinstall torch")
-        else:
-            older = "cu126" if torch_cuda.startswith("13") else "cu118"
-            found.append(
-                f"torch needs a driver for CUDA {torch_cuda}; this one is {driver}. Update it "
-                "(https://www.nvidia.com/drivers), or take a torch for an older CUDA: "
-                f"pip install --force-reinstall torch --index-url {_TORCH_INDEX}/{older}"
-            )
-    if gpus and no_tinycudann:
-        architectures = ";".join(sorted({gpu.capability.replace(".", "") for gpu in gpus}))
-        found.append(
-            f"training is faster with tiny-cuda-nn; it is compiled here, with nvcc of CUDA {torch_cuda} and a C++ "
-            "compiler: pip install ninja wheel 'setuptools<81' && "
-            f"TCNN_CUDA_ARCHITECTURES='{architectures}' pip install --no-build-isolation {_TINYCUDANN!r}"
-        )
-    return found
+    if not no_cuda or driver is None:
+        return []
+    if torch is None:
+        return ["a GPU needs torch: pip install torch"]
+    if torch_cuda is None:
+        return ["torch was built without CUDA, the one on PyPI has it: pip install --force-reinstall torch"]
+    older = "cu126" if torch_cuda.startswith("13") else "cu118"
+    return [
+        f"torch needs a driver for CUDA {torch_cuda}; this one is {driver}. Update it "
+        "(https://www.nvidia.com/drivers), or take a torch for an older CUDA: "
+        f"pip install --force-reinstall torch --index-url {_TORCH_INDEX}/{older}"
+    ]
 
 
 def driver_version() -> str | None:
@@ -167,21 +146,23 @@ def free_memory() -> int | None:
     return 1024 * int(available[0]) if available else None
 
 
-def _gpu(index: int) -> Gpu:
-    properties = torch.cuda.get_device_properties(index)
-    free, total = torch.cuda.mem_get_info(index)
-    return Gpu(properties.name, total, free, f"{properties.major}.{properties.minor}")
-
-
-def _test(device: torch.device) -> SelfTest:
-    """Whatever goes wrong on a device is its problem, not ours."""
+def _torch() -> tuple[str | None, str | None, str | None]:
+    """Version of torch, of the CUDA it was built for, and why no GPU can be used."""
     try:
-        each = selftest.example(*_GRID)
-        found = selftest.drift_of(each, device)
-        backend = training_backend(selftest.training_shapes(each), device)
-        field = selftest.untrained_network(each, read_field(each.payload, each.grid, each.channels, device))
-        decoded, trained = selftest.decoding_rate(field), selftest.training_rate(each, device, backend, steps=20)
-    except Exception as error:
-        return SelfTest(device.type, "torch", 0.0, 0.0, float("inf"), describe_error(error))
-    wrong = None if found <= GUARD else f"it drifts by {found:.2g} of the range; bounds leave {GUARD:.2g}"
-    return SelfTest(device.type, backend.name, decoded, trained, found, wrong)
+        found = version("torch")
+    except PackageNotFoundError:
+        return None, None, "torch is not installed"
+    import torch
+
+    return found, torch.version.cuda, cuda_problem()
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    import torch
+
+    found = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        free, total = torch.cuda.mem_get_info(index)
+        found.append(Gpu(properties.name, total, free, f"{properties.major}.{properties.minor}"))
+    return tuple(found)

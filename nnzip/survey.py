@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -205,6 +205,6 @@ def _infinities(part: Part, values: NDArray[np.floating], box: Box) -> str:
     )
 
 
-def source_bytes(parts: list[Part]) -> int:
+def source_bytes(parts: Sequence[Part]) -> int:
     """Bytes of the compressed variables as float32."""
     return 4 * sum(prod(part.shape) for part in parts)

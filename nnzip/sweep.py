@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nnzip.codec import compress
+from nnzip.compress import compress
 from nnzip.data.conventions import blocks, read_values
 from nnzip.errors import UsageError
 from nnzip.progress import Progress, ProgressCallback
+from nnzip.request.options import Options
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult
 
@@ -78,7 +79,8 @@ class Knee:
 class Sweep:
     """Points in the order of their targets; a knee for bounds and one for ratios, where there is one.
 
-    `ranges`: largest minus smallest value per variable, in its units; `source_bytes`: all values as float32.
+    `ranges`: largest minus smallest value per variable, in its units; `source_bytes`: all values as float32;
+    `stored_bytes`: the source's files, where known.
     """
 
     points: tuple[Point, ...]
@@ -86,6 +88,11 @@ class Sweep:
     ranges: dict[str, float]
     source_bytes: int
     notes: tuple[str, ...]
+    stored_bytes: int | None = None
+
+    def stored_ratio(self, point: Point) -> float | None:
+        """The source's files over the archive."""
+        return self.stored_bytes / point.file_bytes if self.stored_bytes else None
 
 
 def sweep(
@@ -96,14 +103,17 @@ def sweep(
     effort: str = "fast",
     seed: int = 0,
     device: str = "auto",
+    stored_bytes: int | None = None,
     progress: ProgressCallback | None = None,
     found: Callable[[Point], None] | None = None,
 ) -> Sweep:
     """Compress `dataset` to every goal, one after the other, and keep only the numbers.
 
-    `found` is called with each new point. A goal that these data cannot meet becomes a note. Raises UsageError where
-    none can be met, and whatever `compress` raises otherwise. The archives lie in a temporary directory, one at a time.
+    `stored_bytes` (of the source's files) is passed on; `found` is called with each new point. A goal that these data
+    cannot meet becomes a note. Raises UsageError where none can be met, and whatever `compress` raises otherwise. The
+    archives lie in a temporary directory, one at a time.
     """
+    names = None if variables is None else tuple(variables)
     points: list[Point] = []
     notes: dict[str, None] = {}
     ranges: dict[str, float] = {}
@@ -115,10 +125,7 @@ def sweep(
                 result = compress(
                     dataset,
                     Path(directory) / "sweep.nnz",
-                    goal.target(),
-                    variables=variables,
-                    effort=effort,
-                    seed=seed,
+                    Options(goal.target(), names, effort=effort, seed=seed),
                     device=device,
                     overwrite=True,
                     progress=_part(progress, number, len(goals)),
@@ -135,7 +142,7 @@ def sweep(
                 found(points[-1])
     if refusal is not None and not points:
         raise refusal
-    return Sweep(tuple(points), find_knees(points), ranges, source_bytes, tuple(notes))
+    return Sweep(tuple(points), find_knees(points), ranges, source_bytes, tuple(notes), stored_bytes)
 
 
 def curves(points: Sequence[Point]) -> list[list[int]]:
@@ -210,6 +217,4 @@ def _part(progress: ProgressCallback | None, number: int, count: int) -> Progres
     """A callback for one compression out of `count`, which fills its part of the bar."""
     if progress is None:
         return None
-    return lambda moment: progress(
-        Progress(f"{number + 1} of {count}", (number + moment.fraction) / count, moment.loss, moment.errors)
-    )
+    return lambda moment: progress(Progress(f"{number + 1} of {count}", (number + moment.fraction) / count))

@@ -156,8 +156,8 @@ class Tiles:
         for lengths in (rows, columns):
             if any(length % every for length in lengths[:-1]):
                 raise UsageError(
-                    f"there is no preview at 1/{every} of the resolution: tiles are cut every {lengths[0]} points, which "
-                    f"{every} does not divide; choose a smaller one, or decompress everything"
+                    f"there is no preview at 1/{every} of the resolution: tiles are cut every {lengths[0]} points, "
+                    f"which {every} does not divide; choose a smaller one, or decompress everything"
                 )
         return channels, times, _halved(rows, every), _halved(columns, every)
 

@@ -34,7 +34,7 @@ from nnzip.field import network, selftest
 from nnzip.field.backend import TinyCudaBackend, TorchBackend, tinycudann_problem, training_backend, weights_from_flat
 from nnzip.field.device import CPU, resolve_device
 from nnzip.field.model import LEVELS, Field, Scaling, network_inputs
-from nnzip.promise import GUARD
+from nnzip.plan.goals import GUARD
 from nnzip.transform import wavelet
 
 VARIABLES = ["t2m", "msl", "u10", "v10"]

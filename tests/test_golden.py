@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnzip
-from nnzip.promise import GUARD
+from nnzip.plan.goals import GUARD
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.nnz"))
 

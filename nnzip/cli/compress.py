@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import Terminal, session
-from nnzip.cli.formatting import PROMISE_COLUMNS, promise_row, promise_sizes, seconds_text
+from nnzip.cli.outputs import ARCHIVE, check_file
+from nnzip.cli.terminal import Terminal, session
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnzip.data.grouping import VariableLayout
-    from nnzip.request.promises import Request
+    from nnzip.request.options import Options
+    from nnzip.request.promises import Promise
     from nnzip.request.target import Target
+    from nnzip.request.units import Label
     from nnzip.result import CompressionResult
 
 
@@ -53,16 +55,14 @@ def compress(
     size: Annotated[
         str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
     ] = None,
-    mode: Annotated[
-        options.Mode, typer.Option(help="Which layers to write: all that the target needs, or the field alone.")
-    ] = options.Mode.ALL,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every value exactly.")] = False,
     extremes: Annotated[
         list[str] | None,
         typer.Option(
-            help="Smaller errors in the tails. With a bound, a share of it beyond percentiles of each cell: p99:0.1 "
-            "(below p1 and above p99), '>p99:0.1', t2m=p5,p95:0.2, 't2m>305K:0.1'. With --ratio or --size, a share of "
-            "the other values' error beyond percentiles of each variable: p99:0.1, '>p99:0.1', p99.9:0.05:local "
-            "(extreme for its latitude). Repeatable.",
+            help="Smaller errors in the tails, by a share (0.2): p99:0.1 (below p1 and above p99), '>p99', "
+            "t2m=p5,p95:0.2. With a bound, a share of it beyond percentiles of each cell, or beyond a value: "
+            "'t2m>305K:0.1'. With --ratio or --size, a share of the others' error beyond percentiles of each variable, "
+            "or of its values at that latitude: p99.9:0.05:local. Repeatable.",
             metavar="TAILS:SHARE",
         ),
     ] = None,
@@ -91,97 +91,118 @@ def compress(
             metavar="PLACE:FACTOR",
         ),
     ] = None,
-    no_field: Annotated[
-        bool, typer.Option("--no-field", help="Leave the preview field out of a bounded archive.")
-    ] = False,
     variables: options.Variables = None,
-    effort: Annotated[options.Effort, typer.Option(help="How long to train.")] = options.Effort.NORMAL,
-    time_budget: Annotated[
-        str | None, typer.Option(help="Stop training after this long, as 90s, 5min or 1h.", metavar="DURATION")
+    tile: Annotated[
+        str | None,
+        typer.Option(
+            help="Largest lengths of a tile, the unit that is read at once: time=48,latitude=240,longitude=240. "
+            "(default: from the shape)",
+            metavar="LENGTHS",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the training; equal seeds give equal archives.")] = 0,
+    mode: Annotated[
+        options.Mode, typer.Option(help="Whether tiles may stand on a base they share: auto where that pays.")
+    ] = options.Mode.AUTO,
+    effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal archives.")] = 0,
     device: options.DeviceOption = options.Device.AUTO,
-    jobs: options.Jobs = None,
+    jobs: options.Jobs = 1,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Compress a dataset: within an error bound at every point, or to a given ratio or size."""
+    """Compress a dataset: within an error bound at every point, exactly, or to a given ratio or size."""
     with session(quiet=quiet, verbose=verbose) as terminal:
+        from nnzip.request.options import Options, parse_tile
+
         names = options.parse_variables(variables)
-        seconds = None if time_budget is None else options.parse_duration(time_budget)
-        size_bytes = None if size is None else options.parse_size(size)
-        targets = {"--max-error": max_error, "--rmse": rmse, "--psnr": psnr, "--ratio": ratio, "--size": size}
-        given = [option for option, wanted in targets.items() if wanted is not None]
-        if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} are different targets: give one of them")
-        bounded = given in ([], ["--max-error"])
-        if no_field and not bounded:
-            raise UsageError(f"--no-field goes with an error bound: with {given[0]} an archive is nothing but a field")
-        if mode is options.Mode.FIELD and bounded:
-            raise UsageError(
-                "a field alone holds no error bound: give --mode field a --ratio, --size, --rmse or --psnr"
-            )
-        promises = parse_promises(
-            {
-                "extremes": extremes if bounded else None,
-                "preserve": preserve,
-                "preserve-maxima": preserve_maxima,
-                "preserve-minima": preserve_minima,
-                "region": region,
-            }
+        asked = Options(
+            target=parse_target(max_error, rmse, psnr, ratio, size, lossless=lossless),
+            variables=None if names is None else tuple(names),
+            promises=parse_promises(
+                {
+                    "extremes": extremes,
+                    "preserve": preserve,
+                    "preserve-maxima": preserve_maxima,
+                    "preserve-minima": preserve_minima,
+                    "region": region,
+                }
+            ),
+            effort=effort.value,
+            seed=seed,
+            tile={} if tile is None else parse_tile(tile),
+            mode=mode.value,
         )
         path = _output(sources, output)
-        options.require_writable(path, overwrite=force)
-        from nnzip.codec import compress as run
-        from nnzip.data.opening import open_dataset
-        from nnzip.request.bounds import parse_bounds
-        from nnzip.request.extremes import parse_extremes
-        from nnzip.request.target import Target
+        check_file(path, ARCHIVE, inputs=sources, overwrite=force)
+        from nnzip.compress import compress as run
+        from nnzip.data.opening import open_dataset, stored_bytes
 
-        tails = [] if bounded else [parse_extremes(text) for text in extremes or ()]
-        bounds = parse_bounds(max_error or "") if bounded else None
-        target = Target(ratio, size_bytes, bounds, None if rmse is None else parse_bounds(rmse, "RMSE"), psnr)
+        stored = stored_bytes(sources)
         with open_dataset(sources) as dataset:
-            for line in describe_plan(dataset, names, target):
+            for line in describe_plan(dataset, asked):
                 terminal.message(line)
-            for request in promises:
-                terminal.message(f"promise: {request}")
             with terminal.progress() as progress:
                 result = run(
                     dataset,
                     path,
-                    target,
-                    variables=names,
-                    effort=effort.value,
-                    time_budget=seconds,
-                    seed=seed,
+                    asked,
                     device=device.value,
-                    with_field=not no_field,
-                    promises=promises,
-                    extremes=tails,
+                    jobs=jobs,
                     overwrite=force,
-                    jobs=options.jobs_on(jobs, device.value),
                     progress=progress,
                 )
         for note in result.notes:
             terminal.message(f"note: {note}")
         if json:
-            terminal.json(asdict(result))
+            terminal.json({**asdict(result), "stored_bytes": stored, "stored_ratio": stored / result.file_bytes})
         else:
-            terminal.message(summary(result))
+            terminal.message(summary(result, stored))
             show_errors(terminal, result)
-            show_promises(terminal, result)
+            kept = [asdict(promise) for promises in result.promises.values() for promise in promises]
+            terminal.promises(kept, result.promise_bytes, aside=True)
 
 
-def parse_promises(options: Mapping[str, Sequence[str] | None]) -> list[Request]:
+def parse_target(
+    max_error: str | None,
+    rmse: str | None,
+    psnr: float | None,
+    ratio: float | None,
+    size: str | None,
+    *,
+    lossless: bool,
+) -> Target:
+    """The target from the texts of its options; the community's tolerances without any. Raises UsageError."""
+    from nnzip.request.bounds import parse_bounds
+    from nnzip.request.target import Target
+
+    options_given = {
+        "--max-error": max_error is not None,
+        "--rmse": rmse is not None,
+        "--psnr": psnr is not None,
+        "--ratio": ratio is not None,
+        "--size": size is not None,
+        "--lossless": lossless,
+    }
+    given = [option for option, is_given in options_given.items() if is_given]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} are different targets: give one of them")
+    return Target(
+        ratio=ratio,
+        size_bytes=None if size is None else options.parse_size(size),
+        max_error=parse_bounds(max_error or "") if given in ([], ["--max-error"]) else None,
+        rmse=None if rmse is None else parse_bounds(rmse, "RMSE"),
+        psnr=psnr,
+        lossless=lossless,
+    )
+
+
+def parse_promises(texts: Mapping[str, Sequence[str] | None]) -> tuple[Promise, ...]:
     """Promises from the texts of each option. Raises UsageError."""
-    if not any(options.values()):
-        return []
     from nnzip.request.promises import parse_promise
 
-    return [parse_promise(f"{option} {text}") for option, texts in options.items() for text in texts or ()]
+    return tuple(parse_promise(f"{option} {text}") for option, some in texts.items() for text in some or ())
 
 
 def _output(sources: list[str], output: Path | None) -> Path:
@@ -192,11 +213,13 @@ def _output(sources: list[str], output: Path | None) -> Path:
     return options.default_output(Path(sources[0]), ".nnz")
 
 
-def describe_plan(dataset: xr.Dataset, names: list[str] | None, target: Target) -> list[str]:
-    """What is about to happen, one line each: groups with their shapes, what is kept losslessly and why, the target."""
+def describe_plan(dataset: xr.Dataset, asked: Options) -> list[str]:
+    """What is about to happen, one line each: variables with their shapes, what is kept losslessly and why, the target,
+    promises."""
     from nnzip.data.grouping import lossless_reason, plan_groups
+    from nnzip.promises.resolve import label_of
 
-    groups, lossless = plan_groups(dataset, names)
+    groups, lossless = plan_groups(dataset, asked.variables)
     lines = []
     for group in groups:
         dims = [dim for dim in group.dims if dim is not None]
@@ -204,12 +227,8 @@ def describe_plan(dataset: xr.Dataset, names: list[str] | None, target: Target) 
         lines.append(f"compressing {members} on {numbers.shape({dim: dataset.sizes[dim] for dim in dims})}")
     for name in lossless:
         lines.append(f"keeping {name} losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}")
-    if target.max_error is None:
-        return [*lines, f"target: {target_text(target)}"]
-    from nnzip.request.bounds import describe_wanted
-
-    names = [layout.name for group in groups for layout in group.variables]
-    return [*lines, f"largest error at any point: {', '.join(describe_wanted(dataset, names, target.max_error))}"]
+    labels = [label_of(dataset[layout.name]) for group in groups for layout in group.variables]
+    return [*lines, target_text(asked.target, labels), *(f"promise: {promise}" for promise in asked.promises)]
 
 
 def _member(dataset: xr.Dataset, layout: VariableLayout) -> str:
@@ -220,22 +239,27 @@ def _member(dataset: xr.Dataset, layout: VariableLayout) -> str:
     return f"{layout.name} [{details}]" if details else layout.name
 
 
-def target_text(target: Target) -> str:
-    """ "ratio 300", "50 MB", "PSNR 60 dB" or "RMSE t2m 0.05K"."""
-    if target.ratio is not None:
-        return f"ratio {target.ratio:g}"
-    if target.size_bytes is not None:
-        return numbers.file_size(target.size_bytes)
+def target_text(target: Target, labels: Sequence[Label]) -> str:
+    """ "target: ratio 300", "target: RMSE t2m 0.05K" or "largest error at any point: t2m 0.05 K"."""
+    if target.max_error is not None:
+        from nnzip.request.bounds import describe_bounds
+
+        return f"largest error at any point: {', '.join(describe_bounds(labels, target.max_error))}"
+    if target.rmse is not None:
+        return "target: RMSE " + ", ".join(f"{name or 'all'} {value}" for name, value in target.rmse.items())
     if target.psnr is not None:
-        return f"PSNR {target.psnr:g} dB"
-    return "RMSE " + ", ".join(f"{name or 'all'} {value}" for name, value in (target.rmse or {}).items())
+        return f"target: PSNR {target.psnr:g} dB"
+    if target.ratio is not None:
+        return f"target: ratio {target.ratio:g}"
+    return "target: every value exactly" if target.lossless else f"target: {numbers.file_size(target.size_bytes or 0)}"
 
 
-def summary(result: CompressionResult) -> str:
-    """One line: file, size, ratio, time."""
+def summary(result: CompressionResult, stored: int) -> str:
+    """One line: file, size, ratios to float32 and to the `stored` bytes of the source's files, time."""
     return (
         f"{result.path}: {numbers.file_size(result.file_bytes)}, {numbers.number(result.ratio, 4)} times smaller than "
-        f"{numbers.file_size(result.source_bytes)} of float32, in {seconds_text(result.seconds)}"
+        f"{numbers.file_size(result.source_bytes)} of float32 and {numbers.number(stored / result.file_bytes)} times "
+        f"smaller than the {numbers.file_size(stored)} on disk, in {numbers.duration(result.seconds)}"
     )
 
 
@@ -246,12 +270,3 @@ def show_errors(terminal: Terminal, result: CompressionResult) -> None:
         for name, errors in result.errors.items()
     ]
     terminal.table(("variable", "RMSE", "max error", "bias"), rows, right=(1, 2, 3), aside=True)
-
-
-def show_promises(terminal: Terminal, result: CompressionResult) -> None:
-    """What was promised beyond the bounds, as checked on the decoded values, and what that took."""
-    if not result.promises:
-        return
-    rows = [promise_row(asdict(kept)) for promises in result.promises.values() for kept in promises]
-    terminal.table(PROMISE_COLUMNS, rows, right=(1, 2, 3), aside=True)
-    terminal.message(promise_sizes(result.promise_bytes))

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
-from nnzip.cli.formatting import seconds_text
+from nnzip.cli.outputs import check_dataset
+from nnzip.cli.terminal import session
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
@@ -30,11 +30,11 @@ def decompress(
         float | None, typer.Option(help="Evaluate on a regular grid of this spacing.", metavar="DEGREES")
     ] = None,
     like: Annotated[Path | None, typer.Option(help="Evaluate on the grid of this file.")] = None,
-    layer: Annotated[
-        options.Layer, typer.Option(help="all layers, or the field alone: a fast preview without the bound.")
-    ] = options.Layer.ALL,
+    preview: Annotated[
+        int, typer.Option(help="Only every 2nd, 4th or 8th row and column, smoothed; no bound holds.", metavar="N")
+    ] = 1,
     device: options.DeviceOption = options.Device.AUTO,
-    jobs: options.Jobs = None,
+    jobs: options.Jobs = 1,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -47,9 +47,13 @@ def decompress(
         if grid is not None and like is not None:
             raise UsageError("--grid and --like both name a grid: give one of them")
         path = output or options.default_output(archive, ".nc")
+        from nnzip.container.reader import ArchiveReader
+
+        ArchiveReader(archive).close()  # is it one? only then does its name count
+        check_dataset(path, inputs=[archive, *([] if like is None else [like])], overwrite=force)
         from time import perf_counter
 
-        from nnzip.codec import decompress as run
+        from nnzip.read import decompress as run
 
         start = perf_counter()
         with terminal.progress() as progress:
@@ -63,9 +67,9 @@ def decompress(
                 like=like,
                 overwrite=force,
                 device=device.value,
-                layer=layer.value,
-                jobs=options.jobs_on(jobs, device.value),
+                preview=preview,
+                jobs=jobs,
                 progress=progress,
             )
         size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())
-        terminal.message(f"{path}: {numbers.file_size(size)} in {seconds_text(perf_counter() - start)}")
+        terminal.message(f"{path}: {numbers.file_size(size)} in {numbers.duration(perf_counter() - start)}")

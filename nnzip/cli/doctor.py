@@ -1,4 +1,4 @@
-"""`nnzip doctor`: what this machine has, what is missing and how to get it, and a self-test of its devices."""
+"""`nnzip doctor`: what this machine has, what is missing and how to get it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nnzip.cli import options
-from nnzip.cli.console import Terminal, session
-from nnzip.errors import UnavailableError, VerificationError
+from nnzip.cli.terminal import Terminal, session
+from nnzip.errors import UnavailableError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def doctor(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Show what this machine has for nnzip (GPU, driver, packages, keys), and test its devices."""
+    """Show what this machine has for nnzip (coder, GPU, driver, packages, keys), and whether its GPU computes right."""
     with session(quiet=quiet, verbose=verbose) as terminal:
         from nnzip.doctor import examine
 
@@ -28,9 +28,8 @@ def doctor(
             terminal.json(asdict(found))
         else:
             show(terminal, found)
-        for test in found.failed:
-            kind = VerificationError if test.drift < float("inf") else UnavailableError
-            raise kind(f"the self-test failed on {test.device}: {test.problem}")
+        if found.kernel_problem is not None:
+            raise UnavailableError(found.kernel_problem)
 
 
 def show(terminal: Terminal, found: Diagnosis) -> None:
@@ -42,33 +41,17 @@ def show(terminal: Terminal, found: Diagnosis) -> None:
         for gpu in found.gpus
     ]
     cds = found.cdsapi_key or "no key (https://cds.climate.copernicus.eu/how-to-api)"
+    cuda = "without CUDA" if found.torch_cuda is None else f"CUDA {found.torch_cuda}"
     rows = [
         ("nnzip", found.nnzip),
         ("Python", f"{found.python} on {found.system}"),
-        ("torch", f"{found.torch}, {'without CUDA' if found.torch_cuda is None else f'CUDA {found.torch_cuda}'}"),
+        ("coder", f"{found.kernel or found.kernel_problem} (of {', '.join(found.kernels)})"),
+        ("torch", f"{found.torch}, {cuda}" if found.torch else "not installed (only needed for a GPU)"),
         ("NVIDIA driver", found.driver or "none"),
         ("GPU", "; ".join(gpus) or f"none that works: {found.cuda_problem}"),
-        ("tinycudann", found.tinycudann_problem or "found"),
-        ("nvcc", found.nvcc or "none (only needed to install tinycudann)"),
         ("Climate Data Store", f"{'cdsapi' if found.cdsapi_installed else 'cdsapi is not installed'}, {cds}"),
         ("free", f"{memory} of memory, {numbers.file_size(found.free_disk_bytes)} of disk here; {found.cores} cores"),
     ]
     terminal.table(("what", "found"), rows)
-    terminal.data("")
-    terminal.table(
-        ("self-test", "trains with", "samples/s", "decodes points/s", "drift of the range", "result"),
-        [
-            (
-                test.device,
-                test.backend,
-                numbers.number(test.trained_per_second),
-                numbers.number(test.decoded_per_second),
-                numbers.number(test.drift),
-                test.problem or "passed",
-            )
-            for test in found.tests
-        ],
-        right=(2, 3, 4),
-    )
     for remedy in found.remedies:
         terminal.data(f"\n{remedy}")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import EXIT_INTERRUPTED, Terminal, session
+from nnzip.cli.download_reports import DownloadWatcher, show_list, show_plan, summary
+from nnzip.cli.terminal import EXIT_INTERRUPTED, Terminal, session
 from nnzip.errors import UsageError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnzip.cli.console import ProgressCallback
+    from nnzip.cli.terminal import ProgressCallback
     from nnzip.download.plan import Month
     from nnzip.download.run import Archiving
 
@@ -45,8 +47,8 @@ def download(
             metavar="VARIABLES", help="t2m,msl,z500,u@850,500: short, long or standard names; levels in hPa."
         ),
     ] = None,
-    start: Annotated[str | None, typer.Option(metavar="DATE", help="First day, as 2016-10-01.")] = None,
-    end: Annotated[str | None, typer.Option(metavar="DATE", help="Last day, included.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="DATE", help="First day or hour: 2016-10-01[T06].")] = None,
+    end: Annotated[str | None, typer.Option(metavar="DATE", help="Last day or hour, included.")] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Directory for monthly files, or one .zarr or .nc. (default: era5)"),
@@ -54,13 +56,33 @@ def download(
     source: Annotated[
         SourceChoice, typer.Option(help="auto: cds with a key for it, else the first open mirror that has all.")
     ] = SourceChoice.AUTO,
-    every: Annotated[str, typer.Option(metavar="HOURS", help="1h, 3h, 6h, ...: hours of the day from 00 UTC.")] = "1h",
+    dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="era5, era5-land, era5-monthly, era5-daily-mean, era5-ensemble, ...")
+    ] = "era5",
+    every: Annotated[
+        str | None, typer.Option(metavar="HOURS", help="1h, 3h, 6h, ...: hours of the day from 00 UTC. (default: all)")
+    ] = None,
+    hours: Annotated[str | None, typer.Option(metavar="LIST", help="Only these hours of the day: 0,6,15.")] = None,
     area: Annotated[
         str | None, typer.Option(metavar="N,W,S,E", help="Only this box in degrees. (default: the globe)")
+    ] = None,
+    point: Annotated[
+        str | None, typer.Option(metavar="LAT,LON", help="Only the grid point nearest to this place: 51.5,-0.1.")
+    ] = None,
+    grid: Annotated[
+        float | None, typer.Option(metavar="DEGREES", help="A coarser grid. (default: the dataset's, 0.25)")
     ] = None,
     data_format: Annotated[
         FormatChoice, typer.Option("--format", help="What the Climate Data Store sends; the files are NetCDF.")
     ] = FormatChoice.NETCDF,
+    queue: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Requests in the Climate Data Store's queue at a time.")
+    ] = 2,
+    parallel: Annotated[int, typer.Option(min=1, metavar="N", help="Chunks of a mirror read at a time.")] = 4,
+    allow_gaps: Annotated[
+        bool,
+        typer.Option("--allow-gaps", help="Keep the rest where a source lacks data; the files say what is missing."),
+    ] = False,
     compress: Annotated[
         bool, typer.Option("--compress", help="Compress every month into an archive as soon as it has come.")
     ] = False,
@@ -69,10 +91,14 @@ def download(
         typer.Option(metavar="BOUNDS", help="With --compress: t2m=0.1K,msl=50Pa, 0.1% of the range, or one for all."),
     ] = None,
     effort: Annotated[options.Effort, typer.Option(help="With --compress: how long to train.")] = options.Effort.NORMAL,
-    show_list: Annotated[bool, typer.Option("--list", help="Show the known variables, and nothing else.")] = False,
+    show_names: Annotated[
+        bool,
+        typer.Option("--list", help="Show the known variables (with VARIABLES: those like them), and nothing else."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show requests, sizes and licence, and nothing else.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before much travels.")] = False,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -80,8 +106,8 @@ def download(
 ) -> None:
     """Download ERA5; run the same command again to go on after an interruption."""
     with session(quiet=quiet, verbose=verbose) as terminal:
-        if show_list:
-            _show_list(terminal, as_json=json)
+        if show_names:
+            show_list(terminal, variables or [], as_json=json)
             return
         if not variables or start is None or end is None:
             raise UsageError(
@@ -91,30 +117,36 @@ def download(
         if not compress and max_error is not None:
             raise UsageError("--max-error goes with --compress")
         from nnzip.download.choice import choose_source
+        from nnzip.download.parsing import parse_selection, snapped_note
         from nnzip.download.plan import make_plan, plan_notes
-        from nnzip.download.selection import parse_selection
 
-        selection = parse_selection(variables, start, end, every, area)
+        selection = parse_selection(
+            variables, start, end, every=every, hours=hours, area=area, point=point, grid=grid, dataset=dataset
+        )
         chosen = choose_source(selection, source.value)
         months = make_plan(selection, chosen)
-        for note in plan_notes(selection):
-            terminal.message(f"note: {note}")
+        for note in (snapped_note(area, point, selection), *plan_notes(selection, chosen)):
+            if note:
+                terminal.message(f"note: {note}")
         if dry_run:
-            _show_plan(terminal, months, data_format.value, as_json=json)
+            show_plan(terminal, months, data_format.value, as_json=json)
             return
+        from nnzip.download.fetcher import Manner
+        from nnzip.download.output import output_at
         from nnzip.download.run import download as run
-        from nnzip.download.run import output_at
 
         place = output_at(output or Path("era5"))
         if compress and place.is_file:
             raise UsageError("--compress writes an archive per month: name a directory with -o")
         bounds = _bounds(max_error, [field.variable.short_name for field in selection.fields])
-        terminal.message(_summary(months))
+        terminal.message(summary(months))
+        _confirm(terminal, months, agreed=yes)
         try:
             with terminal.progress() as progress:
-                watcher = _Watcher(terminal, progress)
+                watcher = DownloadWatcher(terminal, progress)
                 archiving = _archiving(bounds, max_error, effort, progress, watcher) if compress else None
-                files = run(months, place, watcher, data_format=data_format.value, archiving=archiving, overwrite=force)
+                manner = Manner(data_format.value, queue, parallel, allow_gaps)
+                files = run(months, place, watcher, manner=manner, archiving=archiving, overwrite=force)
         except KeyboardInterrupt as error:
             terminal.error(
                 "interrupted; what has arrived is kept, and requests stay in the queue: the same command goes on from "
@@ -127,20 +159,18 @@ def download(
             terminal.message(f"complete: {len(files)} file{'s' if len(files) > 1 else ''} in {place.target}")
 
 
-class _Watcher:
-    """Shows a download on the terminal."""
+def _confirm(terminal: Terminal, months: list[Month], *, agreed: bool) -> None:
+    """Ask before much travels; without a terminal to ask on, refuse."""
+    from nnzip.download.cost import ASK_ABOVE, total_bytes
 
-    def __init__(self, terminal: Terminal, progress: ProgressCallback | None) -> None:
-        self._terminal, self._progress = terminal, progress
-
-    def say(self, message: str) -> None:
-        self._terminal.message(message)
-
-    def show(self, stage: str, fraction: float | None) -> None:
-        if self._progress is not None:
-            from nnzip.progress import Progress
-
-            self._progress(Progress(stage, fraction or 0.0, None, {}))
+    _, transferred = total_bytes(months)
+    if agreed or transferred <= ASK_ABOVE:
+        return
+    much = f"about {numbers.file_size(transferred)} would travel, more than {numbers.file_size(ASK_ABOVE)}"
+    if not (sys.stdin.isatty() and terminal.stderr.is_terminal):
+        raise UsageError(f"{much}: --yes agrees to it; --dry-run shows what is read, --source cds sends less")
+    if not typer.confirm(f"{much}. Go on?", err=True):
+        raise UsageError("nothing was downloaded; --dry-run shows what is read")
 
 
 def _bounds(max_error: str | None, names: list[str]) -> dict[str | None, str]:
@@ -161,75 +191,16 @@ def _archiving(
     max_error: str | None,
     effort: options.Effort,
     progress: ProgressCallback | None,
-    watcher: _Watcher,
+    watcher: DownloadWatcher,
 ) -> Archiving:
-    from nnzip.codec import compress
+    import nnzip
     from nnzip.download.run import Archiving
-    from nnzip.request.target import Target
-
-    target = Target(max_error=dict(bounds))
 
     def run(dataset: xr.Dataset, path: Path) -> None:
-        result = compress(dataset, path, target, effort=effort.value, overwrite=True, progress=progress)
+        asked = nnzip.Options(nnzip.Target(max_error=dict(bounds)), effort=effort.value)
+        result = nnzip.compress(dataset, path, asked, overwrite=True, progress=progress)
         watcher.say(
             f"{path.name}: {numbers.file_size(result.file_bytes)}, {result.ratio:.1f} times smaller than float32"
         )
 
-    settings = {"max_error": max_error or "community tolerances", "effort": effort.value}
-    return Archiving(settings, run)
-
-
-def _show_list(terminal: Terminal, *, as_json: bool) -> None:
-    from nnzip.download.variables import VARIABLES
-
-    if as_json:
-        keys = ("short_name", "long_name", "standard_name", "units", "pressure", "accumulated", "sources")
-        terminal.json([{key: getattr(variable, key) for key in keys} for variable in VARIABLES])
-        return
-    rows = [
-        (v.short_name, v.long_name, v.units, _kind(v.pressure, v.accumulated), " ".join(v.sources)) for v in VARIABLES
-    ]
-    terminal.table(("name", "long name", "units", "kind", "sources"), rows)
-
-
-def _kind(pressure: bool, accumulated: bool) -> str:
-    return "levels" if pressure else "past hour" if accumulated else "surface"
-
-
-def _show_plan(terminal: Terminal, months: list[Month], data_format: Any, *, as_json: bool) -> None:
-    from nnzip.download.cds_request import dataset_of, request_of
-    from nnzip.download.licence import LICENCE, LICENCE_URL
-    from nnzip.download.mirrors import address, ncar_files
-    from nnzip.download.plan import estimated_bytes, transferred_bytes
-
-    described = []
-    for part in (part for month in months for part in month.parts):
-        entry: dict[str, Any] = {"file": f"{part.name}.nc", "source": part.source}
-        if part.source == "cds":
-            entry |= {"dataset": dataset_of(part), "request": request_of(part, data_format)}
-        elif part.source == "ncar":
-            entry["addresses"] = [url for url, _ in ncar_files(part)]
-        else:
-            entry |= {"address": address(part.source), "selection": part.selection.describe()}
-        described.append(entry | {"bytes": estimated_bytes(part), "transferred_bytes": transferred_bytes(part)})
-    licence = f"{LICENCE}, {LICENCE_URL}"
-    if as_json:
-        terminal.json({"requests": described, "licence": licence})
-        return
-    from json import dumps
-
-    for entry in described:
-        what = entry.get("request") or entry.get("selection") or entry.get("addresses")
-        where = entry.get("dataset") or entry.get("address") or "NCAR"
-        terminal.data(f"{entry['file']}: about {numbers.file_size(entry['bytes'])} from {where}\n  {dumps(what)}")
-    terminal.data(f"{_summary(months)}\nlicence: {licence}")
-
-
-def _summary(months: list[Month]) -> str:
-    from nnzip.download.plan import estimated_bytes, transferred_bytes
-
-    parts = [part for month in months for part in month.parts]
-    size, transferred = (sum(map(count, parts)) for count in (estimated_bytes, transferred_bytes))
-    more = f" (about {numbers.file_size(transferred)} travel: whole chunks)" if transferred > 2 * size else ""
-    requests = f"{len(parts)} request{'s' if len(parts) > 1 else ''}"
-    return f"ERA5 from {parts[0].source}: {requests}, about {numbers.file_size(size)}{more}"
+    return Archiving({"max_error": max_error or "community tolerances", "effort": effort.value}, run)

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
-from nnzip.cli.info import layer_bytes
+from nnzip.cli.info import part_bytes
+from nnzip.cli.outputs import REPORT, check_file
+from nnzip.cli.terminal import session
+from nnzip.data.formats import ARCHIVE_MEMBERS
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnzip.cli.console import Terminal
+    from nnzip.cli.terminal import Terminal
     from nnzip.container.manifest import Manifest
     from nnzip.evaluate.events import Event
     from nnzip.evaluate.extremes.scores import ExtremeScores
@@ -66,8 +68,8 @@ def evaluate(
         if len(decoded) > MOST:
             raise UsageError(f"{len(decoded)} files to compare are too many to tell apart: give at most {MOST}")
         if report is not None:
-            options.require_writable(report, overwrite=force)
-        from nnzip.data.opening import open_dataset
+            check_file(report, REPORT, inputs=[original, *decoded], overwrite=force)
+        from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.evaluate.events import parse_event
         from nnzip.evaluate.scorecard import broken
 
@@ -77,13 +79,14 @@ def evaluate(
 
             require_scores()
         first = files.enter_context(open_dataset(original))
+        stored = stored_bytes(original)
         details: dict[str, Any] = {"Files": {"original": original}}
         compared = []
         with terminal.progress() as progress:
             share = 1 / (len(decoded) + (report is not None))
             for number, (path, label) in enumerate(zip(decoded, labels(decoded), strict=True)):
                 fraction = terminal.part_of(progress, "evaluating", (number * share, (number + 1) * share))
-                opened = _Opened.of(path, label, device.value, files)
+                opened = _Opened.of(path, label, device.value, stored, files)
                 details["Files"][label if len(decoded) > 1 else "decoded"] = path
                 details |= opened.details if len(decoded) == 1 else {label: _flat(opened.details)}
                 compared.append(_compare(first, opened, names, events, extremes, fraction))
@@ -115,16 +118,17 @@ class _Opened:
     details: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, path: Path, name: str, device: str, files: ExitStack) -> _Opened:
-        """Opened for as long as `files` is."""
-        from nnzip.codec import open_archive
+    def of(cls, path: Path, name: str, device: str, stored: int, files: ExitStack) -> _Opened:
+        """Opened for as long as `files` is. stored: bytes of the original's files."""
         from nnzip.data.opening import open_dataset
+        from nnzip.read import open_archive
 
         if not is_archive(path):
             return cls(name, files.enter_context(open_dataset(path)), None, {}, {})
         archive = files.enter_context(open_archive(path, device=device))
         manifest = archive.manifest
-        return cls(name, archive.dataset(), manifest, archive_sizes(path, manifest), archive_details(manifest))
+        sizes = {**archive_sizes(path, manifest), "stored_bytes": stored}
+        return cls(name, archive.dataset(), manifest, sizes, archive_details(manifest))
 
 
 def _compare(
@@ -209,20 +213,16 @@ def is_archive(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as file:
-        return "manifest.json" in file.namelist()
+        return bool(ARCHIVE_MEMBERS & set(file.namelist()))
 
 
 def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
-    """What the metrics need to know of bytes: the file's, the source's as float32, and each layer's."""
-    from nnzip.container.zip import ArchiveReader
+    """What the metrics need to know of bytes: the file's, the source's as float32, and each part's."""
+    from nnzip.container.reader import ArchiveReader
 
     with ArchiveReader(path) as reader:
-        layers = layer_bytes(manifest, reader.sizes(), path.stat().st_size)
-    return {
-        "file_bytes": path.stat().st_size,
-        "source_bytes": manifest.source.bytes,
-        "layers": {name: count for name, count in layers.items() if count},
-    }
+        parts = part_bytes(manifest, reader.sizes(), reader.file_bytes)
+        return {"file_bytes": reader.file_bytes, "source_bytes": manifest.source.bytes, "parts": parts}
 
 
 def archive_details(manifest: Manifest) -> dict[str, dict[str, Any]]:

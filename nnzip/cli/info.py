@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import Terminal, session
-from nnzip.cli.formatting import PROMISE_COLUMNS, extent_text, promise_row, promise_sizes
+from nnzip.cli.terminal import Terminal, session
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
     from nnzip.container.manifest import Manifest, RawVariable
 
-LAYERS = ("field", "detail", "corrections")
+TIME_UNITS = re.compile(r"(days|hours|minutes|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:]{5,8})?)")
+STANDARD_CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
 
 
@@ -27,7 +30,7 @@ def info(
 ) -> None:
     """Show what an archive holds: variables, sizes, errors, coordinates, configuration."""
     with session(quiet=quiet, verbose=verbose) as terminal:
-        from nnzip.container.zip import ArchiveReader
+        from nnzip.container.reader import ArchiveReader
 
         with ArchiveReader(archive) as reader:
             content = describe(archive, reader.manifest, reader.sizes())
@@ -49,38 +52,26 @@ def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str,
         "ratio": manifest.source.bytes / file_bytes,
         "format": manifest.format,
         "nnzip": manifest.nnzip,
-        "source": {"float32_bytes": manifest.source.bytes, "digest": manifest.source.digest},
+        "source": {"float32_bytes": manifest.source.bytes, "digest": manifest.source.digest.hex()},
         "dims": dict(manifest.dims),
         "variables": {name: _compressed(manifest, name) for name in manifest.variables},
-        "lossless": {name: _raw(variable) for name, variable in manifest.lossless.items()},
-        "coordinates": {name: _raw(variable) for name, variable in manifest.coordinates.items()},
-        "layers": layer_bytes(manifest, sizes, file_bytes),
-        "segments": [len(group.segments) for group in manifest.groups],
+        "lossless": {name: _raw(manifest, variable) for name, variable in manifest.lossless.items()},
+        "coordinates": {name: _raw(manifest, variable) for name, variable in manifest.coordinates.items()},
+        "parts": part_bytes(manifest, sizes, file_bytes),
         "configuration": manifest.configuration,
         "attributes": dict(manifest.attrs),
     }
 
 
-def layer_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
-    """Bytes of each layer, of coordinates with masks ("arrays"), and of the rest (manifest and ZIP directory)."""
-    layers = dict.fromkeys((*LAYERS, "arrays"), 0)
-    for segment in (segment for group in manifest.groups for segment in group.segments):
-        layers["field"] += sizes[segment.field] if segment.field else 0
-        layers["detail"] += sum(sizes[member] for member in segment.detail)
-        layers["corrections"] += sum(sizes[member] for member in segment.corrections if member)
-    for mask, segment in ((group.mask, group.segments[0]) for group in manifest.groups if group.mask):
-        if mask.member in (segment.field, *segment.detail):  # the mask follows the layer
-            layers["field" if mask.member == segment.field else "detail"] -= mask.length
-            layers["arrays"] += mask.length
-    of_layers = {
-        name
-        for group in manifest.groups
-        for segment in group.segments
-        for name in (segment.field, *segment.detail, *segment.corrections)
-    }
-    layers["arrays"] += sum(sizes[member] for member in manifest.members() - of_layers)
-    layers["manifest"] = file_bytes - sum(layers.values())
-    return layers
+def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
+    """Bytes of the tiles of each variable, and of the rest: coordinates, masks, manifest and ZIP directory."""
+    parts = dict.fromkeys(manifest.variables, 0)
+    names = list(manifest.variables)
+    for member, size in sizes.items():
+        number = member.partition(".")[0]
+        if number.isdecimal():
+            parts[names[int(number)]] += size
+    return {**parts, "coordinates, masks, attributes": file_bytes - sum(parts.values())}
 
 
 def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
@@ -90,6 +81,7 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
         "dims": list(variable.dims),
         "shape": list(manifest.shape(variable.dims)),
         "dtype": variable.dtype,
+        "tiles": math.prod(map(len, manifest.pieces(variable))),
         "units": variable.attrs.get("units"),
         "long_name": variable.attrs.get("long_name"),
         "rmse": errors.rmse if errors else None,
@@ -104,14 +96,14 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
     }
 
 
-def _raw(variable: RawVariable) -> dict[str, Any]:
+def _raw(manifest: Manifest, variable: RawVariable) -> dict[str, Any]:
     return {
         "dims": list(variable.dims),
-        "shape": list(variable.data.shape),
+        "shape": list(manifest.shape(variable.dims)),
         "dtype": _dtype_name(variable.data.dtype),
         "units": variable.attrs.get("units"),
         "calendar": variable.attrs.get("calendar"),
-        "extent": _extent(variable),
+        "extent": _extent(manifest, variable),
     }
 
 
@@ -123,13 +115,13 @@ def _dtype_name(dtype: str) -> str:
     return "text" if found.kind in "OSU" else found.name
 
 
-def _extent(variable: RawVariable) -> list[float] | None:
-    """First and last value of a coordinate that is stored as a formula of two numbers (see archive/arrays.py)."""
-    array = variable.data
-    if len(array.values) != 2 or len(array.shape) != 1:
+def _extent(manifest: Manifest, variable: RawVariable) -> list[float] | None:
+    """First and last value of a coordinate that is stored as a formula of two numbers (see container/arrays.py)."""
+    if len(variable.dims) != 1 or len(variable.data.values) != 2 or variable.data.coding not in ("step", "span"):
         return None
-    first, second = array.values
-    return [first, first + (array.shape[0] - 1) * second] if array.coding == "step" else [first, second]
+    first, second = (float(value) for value in variable.data.values)
+    count = manifest.dims[variable.dims[0]]
+    return [first, first + (count - 1) * second] if variable.data.coding == "step" else [first, second]
 
 
 def show(terminal: Terminal, content: dict[str, Any]) -> None:
@@ -148,8 +140,12 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
         ],
         right=(4, 5, 6, 7),
     )
-    _show_promises(terminal, content["variables"])
     terminal.data("")
+    promised = {name: entry for name, entry in content["variables"].items() if entry["promises"]}
+    if promised:
+        kept = [promise for entry in promised.values() for promise in entry["promises"]]
+        terminal.promises(kept, {name: entry["promise_bytes"] for name, entry in promised.items()})
+        terminal.data("")
     terminal.table(
         ("lossless", "units", "shape", "type", "extent"),
         [
@@ -159,10 +155,10 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
     )
     terminal.data("")
     terminal.table(
-        ("layer", "size", "share"),
+        ("part", "size", "share"),
         [
             (name, numbers.file_size(count), f"{100 * count / content['bytes']:.1f} %")
-            for name, count in content["layers"].items()
+            for name, count in content["parts"].items()
             if count
         ],
         right=(1, 2),
@@ -174,13 +170,19 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
     terminal.data(f"\nconfiguration: {settings or 'none recorded'}")
 
 
-def _show_promises(terminal: Terminal, variables: dict[str, dict[str, Any]]) -> None:
-    """What is promised beyond the bounds, as checked when the archive was written, and what that takes."""
-    rows = [promise_row(kept) for entry in variables.values() for kept in entry["promises"]]
-    if rows:
-        terminal.data("")
-        terminal.table(PROMISE_COLUMNS, rows, right=(1, 2, 3))
-        terminal.data(promise_sizes({name: e["promise_bytes"] for name, e in variables.items() if e["promises"]}))
+def extent_text(extent: list[float] | None, units: str | None, calendar: str | None = None) -> str:
+    """[90.0, -90.0] -> "90 to -90"; CF times of the standard calendar, such as "hours since 1900-01-01", as dates."""
+    if extent is None:
+        return "-"
+    match = TIME_UNITS.match(units or "")
+    texts = [f"{value:g}" for value in extent]
+    if match and (calendar or "standard") in STANDARD_CALENDARS:
+        start = datetime.fromisoformat(match[2])
+        try:
+            texts = [f"{start + timedelta(**{match[1]: float(value)}):%Y-%m-%d %H:%M}" for value in extent]
+        except OverflowError:
+            return "-"
+    return " to ".join(texts)
 
 
 def _columns(name: str, entry: dict[str, Any]) -> tuple[str, str, str, str]:

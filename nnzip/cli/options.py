@@ -1,11 +1,10 @@
-"""Options that several commands share, and the parsing of what users type: sizes, durations, lists of names.
+"""Options that several commands share, and the parsing of what users type: sizes, lists of names.
 
 Every parser takes the text and names it in its error: UsageError, exit code 2.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -13,40 +12,32 @@ from typing import Annotated
 
 import typer
 
-from nnzip.errors import ResourceError, UsageError
+from nnzip.errors import UsageError
 
 SIZE_UNITS = {
     "": 1, "b": 1,
     "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
-SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 class Effort(StrEnum):
-    """How long the field may be trained."""
+    """How much is tried to make an archive smaller."""
 
     FAST = "fast"
     NORMAL = "normal"
     BEST = "best"
 
 
-class Layer(StrEnum):
-    """Which layers are decoded."""
-
-    ALL = "all"
-    FIELD = "field"
-
-
 class Mode(StrEnum):
-    """Which layers an archive gets."""
+    """Whether tiles may stand on a base they share."""
 
-    ALL = "all"
-    FIELD = "field"
+    AUTO = "auto"
+    TILES = "tiles"
 
 
 class Device(StrEnum):
-    """Where the field is computed."""
+    """Where to compute."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -57,15 +48,10 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output i
 Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and the data asked for.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show other packages' warnings, and tracebacks.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU when there is one.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where contexts are computed; auto is the processor.")]
 Jobs = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs",
-        min=1,
-        help="Processes that work at once, each with the memory of one. (default: one per GPU in use)",
-        metavar="N",
-    ),
+    int,
+    typer.Option("--jobs", min=1, help="How many tiles are worked on at once, each with its memory.", metavar="N"),
 ]
 Variables = Annotated[
     list[str] | None,
@@ -97,27 +83,6 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * unit)
 
 
-def parse_duration(text: str) -> float:
-    """Seconds from "90s", "5min", "1h30m" or "90"."""
-    compact = text.replace(" ", "").lower()
-    parts = re.findall(r"([0-9]*\.?[0-9]+)(sec|s|min|m|h|)", compact)
-    if not parts or "".join(number + unit for number, unit in parts) != compact:
-        raise UsageError(f"--time-budget {text}: write a duration as 90s, 5min or 1h30m")
-    seconds = sum(float(number) * SECONDS.get(unit, 1.0) for number, unit in parts)
-    if seconds <= 0:
-        raise UsageError(f"--time-budget {text}: the duration must be longer than 0 s")
-    return seconds
-
-
-def jobs_on(jobs: int | None, device: str) -> int:
-    """`jobs`, or one for every GPU that a device ("auto", "cpu" or "cuda") stands for. Raises UnavailableError."""
-    if jobs is not None:
-        return jobs
-    from nnzip.field.device import count_gpus, resolve_device
-
-    return max(count_gpus(resolve_device(device)), 1)
-
-
 def default_output(source: Path, suffix: str) -> Path:
     """source with its suffix (.nc, .zarr.zip, .nnz, ...) replaced: what a command writes when -o is not given."""
     stem = source.name
@@ -126,17 +91,3 @@ def default_output(source: Path, suffix: str) -> Path:
             stem = stem.removesuffix(known)
             break
     return source.with_name(stem + suffix)
-
-
-def require_writable(path: Path, *, overwrite: bool) -> None:
-    """Refuse an output that cannot be written before hours of work go into it, and not after.
-
-    Raises UsageError when path exists and may not be replaced, ResourceError when its directory is missing or closed.
-    """
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; -f replaces it, -o writes elsewhere")
-    directory = path.parent
-    if not directory.is_dir():
-        raise ResourceError(f"cannot write {path}: there is no directory {directory}")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise ResourceError(f"cannot write {path}: no permission to write in {directory}")

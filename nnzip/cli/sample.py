@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
+from nnzip.cli.outputs import check_dataset
+from nnzip.cli.terminal import session
 from nnzip.report import numbers
 
 
@@ -28,7 +29,7 @@ def sample(
     """Write a synthetic ERA5-like dataset: temperature, pressure, wind, rain, sea surface, a travelling cyclone."""
     with session(quiet=quiet, verbose=verbose) as terminal:
         names = options.parse_variables(variables)
-        options.require_writable(output, overwrite=force)
+        check_dataset(output, overwrite=force)
         from nnzip.data.area import parse_bbox
         from nnzip.data.writing import write_dataset
         from nnzip.sample.sample import make_sample

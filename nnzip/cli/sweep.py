@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
+from nnzip.cli.outputs import REPORT, check_file
+from nnzip.cli.terminal import session
 from nnzip.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,11 +49,12 @@ def sweep(
         names = options.parse_variables(variables)
         wanted = (parse_shares(targets), parse_ratios(ratios))
         if report is not None:
-            options.require_writable(report, overwrite=force)
-        from nnzip.data.opening import open_dataset
+            check_file(report, REPORT, inputs=sources, overwrite=force)
+        from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.report.sweep import point_line, sweep_tables, write_sweep
         from nnzip.sweep import sweep as run
 
+        stored = stored_bytes(sources)
         with open_dataset(sources) as dataset, terminal.progress() as progress:
             result = run(
                 dataset,
@@ -61,8 +63,9 @@ def sweep(
                 effort=effort.value,
                 seed=seed,
                 device=device.value,
+                stored_bytes=stored,
                 progress=progress,
-                found=None if progress is None else lambda point: terminal.message(point_line(point)),
+                found=None if progress is None else lambda point: terminal.message(point_line(point, stored)),
             )
         if report is not None:
             settings = {"effort": effort.value, "seed": seed, "device": device.value}
@@ -116,5 +119,5 @@ def as_json(result: Sweep) -> dict[str, Any]:
     content = asdict(result)
     knees = {found.index for found in result.knees}
     for index, (point, plain) in enumerate(zip(result.points, content["points"], strict=True)):
-        plain.update(target=point.goal.text, knee=index in knees)
+        plain.update(target=point.goal.text, knee=index in knees, stored_ratio=result.stored_ratio(point))
     return content

@@ -1,4 +1,4 @@
-"""`nnzip verify`: checksums, and that every layer decodes to what the archive promises."""
+"""`nnzip verify`: checksums, and that every tile decodes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from nnzip.cli import options
-from nnzip.cli.console import session
-from nnzip.cli.formatting import seconds_text
+from nnzip.cli.terminal import session
 from nnzip.report import numbers
 
 
@@ -21,9 +20,9 @@ def verify(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Check an archive: every checksum, every layer, every decoded value."""
+    """Check an archive: every checksum, every tile, every decoded value."""
     with session(quiet=quiet, verbose=verbose) as terminal:
-        from nnzip.verification import verify as run
+        from nnzip.read import verify as run
 
         with terminal.progress() as progress:
             result = run(archive, device=device.value, progress=progress)
@@ -32,7 +31,7 @@ def verify(
             return
         terminal.data(
             f"{result.path}: sound. {result.members} members ({numbers.file_size(result.bytes)}) have the right "
-            f"checksum and decode, in {seconds_text(result.seconds)}"
+            f"checksum and decode, in {numbers.duration(result.seconds)}"
         )
         rows = [
             (name, numbers.count(values), numbers.count(result.missing[name])) for name, values in result.values.items()

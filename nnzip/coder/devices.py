@@ -9,7 +9,7 @@ import numpy as np
 
 from nnzip.coder.arrays import Device
 from nnzip.coder.bands import wavelet_bands
-from nnzip.coder.volumes import find_contexts
+from nnzip.coder.contexts import find_contexts
 from nnzip.errors import UnavailableError
 
 

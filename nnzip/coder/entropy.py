@@ -216,7 +216,7 @@ class SymbolDecoder:
         if self.native is None:
             ans.require_end(self._coder, self._read)
         elif not self.native.finished:
-            raise ans.not_finished(self._read)
+            raise ans.not_finished(self.native.read)
 
 
 @dataclass(frozen=True)

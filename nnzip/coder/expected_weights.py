@@ -1,4 +1,4 @@
-"""Weights of the expected magnitude of a coefficient, an input of the context network (docs/format.md); part of the format.
+"""Weights of the expected magnitude of a coefficient, an input of the context network; part of the format.
 
 WEIGHTS[has a reference][has parents][phase] holds one integer per sum of magnitudes, in units of 2^-FRACTION_BITS: the
 neighbours along time, latitude, longitude; diagonal along two axes, along three; the parents; the reference, and its

@@ -3,8 +3,8 @@
 A tile has one or several *volumes*, int32 arrays [axis, latitude, longitude] with the same subbands (bands.py); each
 may name an earlier volume as its reference. Part k holds, volume after volume, the subbands of that part in their
 order, each in eight parity phases. The context model (`context_model`) gives for every coefficient an offset that is
-taken off, a probability table for the magnitude of the rest and a class for its sign. Where all surroundings are zero the
-coefficient is *silent*: the model is not asked, and a table of the subband serves.
+taken off, a probability table for the magnitude of the rest and a class for its sign. Where all surroundings are zero
+the coefficient is *silent*: the model is not asked, and a table of the subband serves.
 
 Stream of part 0: whether tables are corrected, then the corrections. Of every part: for every volume and subband a flag
 (0 empty, 1 not); if it is not empty the two tables of its silent coefficients (of the first phase, of later ones), then
@@ -14,7 +14,7 @@ for each phase the magnitudes, and the signs of those that are not zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,16 +96,15 @@ def plan_volume(values: Coefficients, bands: Bands, reference: Coefficients | No
     counts = count_symbols(values, contexts, bands)
     silent, bits = _fit_silent(counts.silent, occupied(values, bands))
     bits += float(counts.signs @ (entropy.sign_lengths() - 1))
-    if counts.large[0]:
-        bits += _further_bits(values, contexts)
-    return Plan(values, contexts, counts.heard, silent, bits)
+    plan = Plan(values, contexts, counts.heard, silent, bits)
+    return replace(plan, bits=bits + _further_bits(plan, bands)) if counts.large[0] else plan
 
 
-def _further_bits(values: Coefficients, contexts: Contexts) -> float:
+def _further_bits(plan: Plan, bands: Bands) -> float:
     """Bits of the coefficients beyond LARGEST that their counts leave out."""
-    rest = values.astype(np.int64) - contexts.offsets
+    rest = plan.values.astype(np.int64) - plan.contexts.offsets
     far = np.abs(rest) > LARGEST
-    kinds = np.maximum(contexts.tables[far], 1)
+    kinds = plan.tables(bands, _NONE)[far]
     return entropy.estimate_bits(rest[far], kinds) - float(entropy.code_lengths()[kinds, LARGEST].sum())
 
 

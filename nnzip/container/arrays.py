@@ -2,14 +2,15 @@
 
 | coding | content |
 |---|---|
-| step | values (a, b): a + i b |
-| span | values (a, b): a + i ((b - a) / (n - 1)) |
+| step | values (a, b, c): (a + i b) / c |
+| span | values (a, b): a + i ((b - a) / (n - 1)), the last one b |
+| sum | values (a, b, z): a, then each element plus b is the next one; the last one is z where it is given |
 | list | values: one for each element, or one for all |
-| plain | the bytes in C order |
 | shuffle | deflate of the bytes with equal significance side by side |
 | delta, delta2 | the same for first or second differences of the bit patterns, modulo 2**bits |
 
-Formulas run over the flattened index i = 0..n-1 in float64 (integers: exactly) and are then cast to the dtype.
+Formulas run over the flattened index i = 0..n-1 in float64, operation by operation, and are then cast to the dtype;
+integers have only a + i b, exactly. b = 0 and c = 1 where they are not given. ecCodes makes coordinates by sums.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from nnzip.container.limits import MAX_FORMULA_VALUES
 from nnzip.container.manifest import StoredArray
 from nnzip.errors import CorruptArchiveError
 
-_FORMULAS = ("step", "span")
-_LAYOUTS = ("plain", "shuffle", "delta", "delta2")
+_FORMULAS = {"step": (1, 3), "span": (2, 2), "sum": (2, 3)}  # fewest and most numbers
+_LAYOUTS = ("shuffle", "delta", "delta2")
 _LIST_VALUES = 256  # longer lists are never smaller than a layout
 _RANGE_BYTES = 10  # of a manifest that says where a layout is
 _SAMPLE_BYTES = 1 << 18  # the layout of larger arrays is chosen on this much of them
-_BLOCK_VALUES = 1 << 16  # of a formula at a time: its temporary arrays stay small
+_PROBE_VALUES = 64  # most formulas fail on these already
+_POWERS_OF_TEN = tuple(10**digits for digits in range(1, 8))
 _EXACT = 1 << 53  # float64 holds all smaller integers
 Values = tuple[int | float | str, ...]
 
@@ -70,7 +72,7 @@ def encode_array(values: NDArray[Any]) -> tuple[StoredArray, bytes]:
     if array.dtype.kind not in "fiuU" or (array.dtype.itemsize > 8 and array.dtype.kind != "U"):
         raise TypeError(f"arrays of dtype {array.dtype} cannot be stored losslessly")
     flat = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).reshape(-1)
-    spec = StoredArray(dtype=array.dtype.str[1:], coding="plain")
+    spec = StoredArray(dtype=array.dtype.str[1:])
     formula = _find_formula(flat)
     if formula is not None:
         return replace(spec, coding=formula[0], values=formula[1]), b""
@@ -105,30 +107,35 @@ def _find_formula(flat: NDArray[Any]) -> tuple[str, Values] | None:
     """A coding and its numbers that reproduce `flat` to the last bit, or None."""
     if flat.dtype.kind == "U" or not 0 < flat.size <= MAX_FORMULA_VALUES or not np.isfinite(flat[[0, -1]]).all():
         return None
-    probe = np.unique([0, 1 % flat.size, flat.size // 3, flat.size - 1])
-    for coding, first, second in _candidates(flat):
-        if _same(_formula_values(coding, first, second, probe, flat.size, flat.dtype), flat[probe]) and all(
-            _same(_formula_values(coding, first, second, index, flat.size, flat.dtype), flat[index])
-            for index in _blocks(flat.size)
-        ):
-            return coding, (_brief(first), _brief(second))[: 1 if coding == "step" and not second else 2]
+    few = min(_PROBE_VALUES, flat.size - 1)
+    for coding, values in _candidates(flat):
+        if all(_same(_formula(coding, values, n, flat.size, flat.dtype), flat[:n]) for n in (few, flat.size)):
+            return coding, tuple(_brief(value) for value in values)
     return None
 
 
-def _candidates(flat: NDArray[Any]) -> Iterator[tuple[str, float, float]]:
-    """Pairs of numbers worth trying, the ones with the shortest decimals first."""
+def _candidates(flat: NDArray[Any]) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Formulas worth trying, the ones with the shortest decimals first."""
     steps = max(flat.size - 1, 1)
     if flat.dtype.kind in "iu":
         start = int(flat[0])
-        yield "step", start, (int(flat[-1]) - start) // steps
+        increment = (int(flat[-1]) - start) // steps
+        yield "step", (start, increment) if increment else (start,)
         return
     first, last, second = (_decimals(flat[index]) for index in (0, -1, min(1, flat.size - 1)))
     for a in first:
-        for b in second:
-            yield from (("step", a, step) for step in _roundings(b - a))
-        for b in last:
-            yield from (("step", a, step) for step in _roundings((b - a) / steps))
-            yield "span", a, b
+        yield "step", (a,)
+        apart = [*(b - a for b in second), *((b - a) / steps for b in last)]
+        yield from (("step", (a, step)) for b in apart for step in _roundings(b))
+        yield from (("span", (a, b)) for b in last)
+        for step in dict.fromkeys([*(step for b in apart for step in _roundings(b)), *apart]):
+            yield from (("step", (a, step)), ("sum", (a, step)))
+            if flat.size > 3:
+                yield "sum", (a, step, last[0])
+        fractions = [round(1 / abs(b - a)) for b in second if 1e-6 < abs(b - a) < 1]  # cells of 1/12 degree, say
+        for divisor in (*_POWERS_OF_TEN, *fractions, *(2 * n for n in fractions)):
+            if abs(a) * divisor < _EXACT and abs(second[0]) * divisor < _EXACT:
+                yield "step", (round(a * divisor), round((second[0] - a) * divisor), divisor)
 
 
 def _decimals(value: Any) -> list[float]:
@@ -138,8 +145,7 @@ def _decimals(value: Any) -> list[float]:
 
 
 def _roundings(step: float) -> list[float]:
-    rounded = [float(f"{step:.{digits}g}") for digits in (1, 2, 3, 4, 5, 6, 8, 10, 12)] if math.isfinite(step) else []
-    return list(dict.fromkeys(value for value in [*rounded, step] if math.isfinite(value)))
+    return [float(f"{step:.{digits}g}") for digits in (1, 2, 3, 4, 5, 6, 8, 10, 12)] if math.isfinite(step) else []
 
 
 def _brief(value: float) -> float:
@@ -148,25 +154,37 @@ def _brief(value: float) -> float:
     return int(value) if whole and math.copysign(1, value) == math.copysign(1, int(value)) else value
 
 
-def _blocks(count: int) -> Iterator[NDArray[np.int64]]:
-    return (np.arange(start, min(start + _BLOCK_VALUES, count)) for start in range(0, count, _BLOCK_VALUES))
-
-
-def _formula_values(
-    coding: str, first: float, second: float, index: NDArray[Any], count: int, dtype: np.dtype[Any]
+def _formula(
+    coding: str, values: tuple[float, ...], stop: int, count: int, dtype: np.dtype[Any]
 ) -> NDArray[Any] | None:
-    """The formula at these indices, or None where the dtype cannot hold the result."""
+    """The first `stop` of `count` values of a formula, or None where the dtype cannot hold them."""
     if dtype.kind in "iu":
-        low, high = sorted((int(first), int(first) + (count - 1) * int(second)))
+        first, step = (int(value) for value in (*values, 0)[:2])
+        low, high = sorted((first, first + max(count - 1, 0) * step))
         limits = np.iinfo(dtype)
         if low < limits.min or high > limits.max:
             return None
-        unsigned = index.astype(np.uint64) * np.uint64(int(second) % (1 << 64)) + np.uint64(int(first) % (1 << 64))
-        return unsigned.astype(dtype)  # modulo 2**64: exact, since the true values fit the dtype
-    a, b = float(first), float(second)
-    with np.errstate(over="ignore", invalid="ignore"):
-        step = b if coding == "step" else (b - a) / max(count - 1, 1)
-        return np.asarray(a + index.astype(np.float64) * step).astype(dtype)
+        whole = np.arange(stop, dtype=np.uint64)
+        whole *= np.uint64(step % (1 << 64))
+        whole += np.uint64(first % (1 << 64))
+        return whole.astype(dtype)  # modulo 2**64: exact, since the true values fit the dtype
+    a, b, c = (float(value) for value in (*values, *(0.0, 0.0, 1.0)[len(values) :]))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if coding == "sum":
+            out = np.full(stop, b)
+            out[:1] = a
+            np.add.accumulate(out, out=out)
+            if len(values) == 3 and stop == count:
+                out[-1:] = c
+        else:
+            out = np.arange(stop, dtype=np.float64)
+            out *= b if coding == "step" else (b - a) / max(count - 1, 1)
+            out += a
+            if coding == "step":
+                out /= c
+            elif 1 < stop == count:
+                out[-1] = b
+        return out.astype(dtype, copy=False)
 
 
 def _same(ours: NDArray[Any] | None, theirs: NDArray[Any]) -> bool:
@@ -174,35 +192,23 @@ def _same(ours: NDArray[Any] | None, theirs: NDArray[Any]) -> bool:
 
 
 def _evaluate(spec: StoredArray, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
-    if dtype.kind == "U" or not 1 <= len(spec.values) <= 2 or any(isinstance(value, str) for value in spec.values):
+    numbers = [value for value in spec.values if not isinstance(value, str)]
+    fewest, most = (1, 2) if dtype.kind in "iu" else _FORMULAS[spec.coding]
+    if dtype.kind == "U" or not fewest <= len(numbers) <= most or len(numbers) != len(spec.values):
         raise CorruptArchiveError(
-            f'a stored array of dtype {spec.dtype} has the coding "{spec.coding}" and {len(spec.values)} values'
+            f'a stored array of dtype {spec.dtype} has the coding "{spec.coding}" and the values {spec.values}'
         )
     if count > MAX_FORMULA_VALUES:
         raise CorruptArchiveError(f"a stored formula declares {count} values; the limit is {MAX_FORMULA_VALUES}")
-    first, second = _numbers(spec.values, dtype, 2)
-    if dtype.kind in "iu" and spec.coding != "step":
-        raise CorruptArchiveError(f'a stored array of dtype {spec.dtype} has the coding "{spec.coding}"')
-    out = np.empty(count, dtype)
-    for index in _blocks(count):
-        values = _formula_values(spec.coding, first, second, index, count, dtype)
-        if values is None:
-            raise CorruptArchiveError(f"a stored formula leaves the range of {spec.dtype}: values {spec.values}")
-        out[index[0] : index[0] + index.size] = values
-    return out
-
-
-def _numbers(values: Values, dtype: np.dtype[Any], count: int) -> tuple[float, ...]:
-    """`values` as float64, or as they are for integers; zeros where there are fewer than `count`."""
-    padded = (*values, *(0,) * (count - len(values)))
+    if dtype.kind in "iu" and not (spec.coding == "step" and all(isinstance(value, int) for value in numbers)):
+        raise CorruptArchiveError(f'a stored array of dtype {spec.dtype} has the coding "{spec.coding}" {spec.values}')
     try:
-        if dtype.kind == "f":
-            return tuple(float(value) for value in padded)
+        values = _formula(spec.coding, tuple(numbers), count, count, dtype)
     except OverflowError as error:
-        raise CorruptArchiveError(f"a stored formula has the values {values}, beyond float64") from error
-    if not all(isinstance(value, int) for value in padded):
-        raise CorruptArchiveError(f"a stored array of integers has the values {values}")
-    return tuple(int(value) for value in padded)
+        raise CorruptArchiveError(f"a stored formula has the values {spec.values}, beyond float64") from error
+    if values is None:
+        raise CorruptArchiveError(f"a stored formula leaves the range of {spec.dtype}: values {spec.values}")
+    return values
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
@@ -236,14 +242,17 @@ def _list_bytes(values: Values) -> int:
 def _from_list(spec: StoredArray, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     if len(spec.values) not in (1, count) or count * dtype.itemsize > MAX_FORMULA_VALUES * 8:
         raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} has {len(spec.values)} values for {count}")
-    if dtype.kind == "U" and not all(
-        isinstance(value, str) and 4 * len(value) <= dtype.itemsize for value in spec.values
-    ):
+    if dtype.kind == "U":
+        fits = all(isinstance(value, str) and 4 * len(value) <= dtype.itemsize for value in spec.values)
+    else:
+        fits = all(isinstance(value, int | float if dtype.kind == "f" else int) for value in spec.values)
+    if not fits:
         raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} holds other values")
     try:
-        out = np.empty(count, dtype)
-        out[...] = np.array(spec.values, dtype=dtype)
-    except (ValueError, TypeError, OverflowError) as error:
+        with np.errstate(over="ignore"):
+            out = np.empty(count, dtype)
+            out[...] = np.array(spec.values, dtype=dtype)
+    except OverflowError as error:
         raise CorruptArchiveError(f"a stored list of dtype {spec.dtype} holds other values: {error}") from error
     return out
 
@@ -257,8 +266,6 @@ def _pattern(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _pack(flat: NDArray[Any], coding: str) -> bytes:
-    if coding == "plain":
-        return flat.tobytes()
     data = flat
     if coding != "shuffle":
         data = np.frombuffer(flat.tobytes(), _pattern(flat.dtype))
@@ -270,13 +277,9 @@ def _pack(flat: NDArray[Any], coding: str) -> bytes:
 
 def _unpack(payload: bytes, coding: str, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     size = count * dtype.itemsize
-    if coding == "plain" and len(payload) != size:
-        raise CorruptArchiveError(f"a stored array has {len(payload)} bytes; its shape and dtype need {size}")
-    data = payload if coding == "plain" else inflate(payload, size)
+    data = inflate(payload, size)
     if not size:
         return np.zeros(count, dtype)
-    if coding == "plain":
-        return np.frombuffer(data, dtype).copy()
     pattern = _pattern(dtype)
     width = dtype.itemsize if coding == "shuffle" else pattern.itemsize
     octets = np.frombuffer(data, dtype=np.uint8).reshape(width, -1).T.tobytes()

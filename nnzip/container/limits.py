@@ -8,7 +8,7 @@ FORMAT_VERSION = 3
 MAX_DIMS = 32
 """Dimensions of one variable."""
 MAX_NAME = 1024
-"""Characters of a name of a variable, a dimension or an attribute."""
+"""Characters of a name of a variable or a dimension, and of a promise."""
 MAX_VALUES = 1 << 40
 """Values of one variable; also the limit of every declared size."""
 MAX_TILE_VALUES = 1 << 26
@@ -28,7 +28,7 @@ def max_manifest_bytes(file_bytes: int) -> int:
 
 def max_manifest_tokens(file_bytes: int) -> int:
     """Commas, colons and opening brackets of the manifest; each costs a reader up to about 100 bytes of memory."""
-    return 300_000 + file_bytes // 8
+    return 400_000 + file_bytes // 8
 
 
 def max_axis_bytes(file_bytes: int) -> int:

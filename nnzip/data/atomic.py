@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -123,15 +124,11 @@ def require_distinct(inputs: Iterable[PathText], output: PathText) -> None:
 
 
 def _locked(folder: Path) -> int | None:
-    """An open handle that holds the lock of `folder`; None where somebody else has it or the system has no locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
+    """An open handle that holds the lock of `folder`; None where somebody else has it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError:  # also where the file system has no locks
         os.close(handle)
         return None
     return handle

@@ -17,13 +17,9 @@ from nnzip.errors import InputError, ResourceError
 
 Format = Literal["netcdf", "grib", "zarr", "zarr-zip", "zip"]
 
-_NAMES: dict[Format, str] = {
-    "netcdf": "a NetCDF file",
-    "grib": "a GRIB file",
-    "zarr": "a Zarr store",
-    "zarr-zip": "a zipped Zarr store",
-    "zip": "a ZIP of NetCDF or GRIB files",
-}
+ARCHIVE_MEMBERS = {"nnzip", "manifest.json"}
+"""One of them is in every archive: of format 3, of formats 1 and 2."""
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZARR_FILES = ("zarr.json", ".zmetadata", ".zgroup")
 _GRIB_HEADER_BYTES = 1024
@@ -45,15 +41,6 @@ def detect_format(path: Path) -> Format:
         raise InputError(f"no such file: {path}") from error
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror}") from error
-
-
-def refuse_data(path: Path) -> None:
-    """Raise InputError where `path` holds NetCDF, Zarr or GRIB data, and an archive is expected."""
-    try:
-        found = detect_format(path)
-    except (InputError, ResourceError):
-        return  # neither data nor necessarily an archive: its reader tells
-    raise InputError(f"{path} is no nnzip archive but {_NAMES[found]}: compress it first (nnzip compress {path})")
 
 
 def zarr_root(path: Path) -> str:
@@ -100,7 +87,7 @@ def _zip_format(path: Path) -> Format:
         raise InputError(f"{path} is a damaged or truncated ZIP file ({error}): copy or download it again") from error
     if any(PurePosixPath(name).name in _ZARR_FILES for name in names):
         return "zarr-zip"
-    if "manifest.json" in names:
+    if ARCHIVE_MEMBERS & set(names):
         raise InputError(f"{path} is an nnzip archive already: to read it use nnzip decompress or nnzip.open_archive")
     if inner_files(names):
         return "zip"

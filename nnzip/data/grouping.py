@@ -188,8 +188,8 @@ def read_box(
 ) -> NDArray[np.floating]:
     """Values [channel, time, latitude, longitude] of ranges of one variable's axes; loads only these.
 
-    float64 where xarray gives float64 (packed sources too), else float32; NaN where values are missing, infinities stay.
-    Raises InputError.
+    float64 where xarray gives float64 (packed sources too), else float32; NaN where values are missing, infinities
+    stay. Raises InputError.
     """
     ranges = zip(group.dims, (times, rows, columns), strict=True)
     picked = {dim: slice(axis.start, axis.stop) for dim, axis in ranges if dim is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nnzip.download.cds import has_key
+from nnzip.download.account import find_account
 from nnzip.download.plan import make_plan
 from nnzip.download.selection import Selection
 from nnzip.download.variables import SOURCES, Source
@@ -18,7 +18,7 @@ def choose_source(selection: Selection, wanted: Source | Literal["auto"]) -> Sou
     """
     if wanted != "auto":
         return wanted
-    if has_key():
+    if find_account() is not None:
         return "cds"
     for source in SOURCES[1:]:
         try:
@@ -27,4 +27,7 @@ def choose_source(selection: Selection, wanted: Source | Literal["auto"]) -> Sou
             continue
         return source
     names = " ".join(str(field) for field in selection.fields)
-    raise UsageError(f"no open mirror has {names} in these days, only the Climate Data Store: --source cds tells how")
+    raise UsageError(
+        f"no open mirror has {names} of {selection.dataset.title} in these days, only the Climate Data Store: --source "
+        "cds tells how"
+    )

@@ -1,194 +1,185 @@
-"""Parts from the open mirrors, anonymously: ARCO-ERA5 and WeatherBench2 (Zarr), NCAR on AWS (NetCDF over HTTPS).
+"""Parts from the open mirrors, anonymously: ARCO-ERA5 and WeatherBench2 (Zarr), NCAR on AWS (NetCDF).
 
-Data are read through fsspec, only the chunks that a part touches, some times at a time; a block that fails is read
-again. The addresses can be changed for institutional copies: NNZIP_ARCO_URL, NNZIP_WB2_URL, NNZIP_NCAR_URL.
+Only the chunks that a part touches are read, several at once, in blocks of times. A block that has arrived stays on
+the disk until its part is complete.
 """
 
 from __future__ import annotations
 
-import os
-from calendar import monthrange
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from itertools import pairwise
 from math import prod
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from nnzip.download.layout import IDENTITY, rename, tidy
+from nnzip.download.addresses import TITLES, address
+from nnzip.download.checkpoint import Checkpoint
+from nnzip.download.cost import transferred_bytes
+from nnzip.download.gaps import Gap, has_begun, refuse_gaps
+from nnzip.download.http import Http
+from nnzip.download.layout import build, cut, dims_of, find, locate, rename
+from nnzip.download.ncar import chunk_spans, ncar_files, open_remote
 from nnzip.download.plan import Part
-from nnzip.download.retry import Patience, Watcher, retrying
+from nnzip.download.retry import Patience, Server, Watcher
 from nnzip.download.variables import Field, Source
-from nnzip.errors import InputError, UnavailableError
+from nnzip.download.zarr_store import HttpStore, open_store
+from nnzip.errors import InputError
 
-T = TypeVar("T")
-ADDRESSES: dict[Source, str] = {
-    "arco": "gs://gcp-public-data-arco-era5/ar/full_37-1h-0p25deg-chunk-1.zarr-v3",
-    "wb2": "gs://weatherbench2/datasets/era5/1959-2023_01_10-wb13-6h-1440x721_with_derived_variables.zarr",
-    "ncar": "https://nsf-ncar-era5.s3.amazonaws.com",
-}
-_TITLES: dict[Source, str] = {"arco": "ARCO-ERA5", "wb2": "WeatherBench2", "ncar": "NCAR"}
-_BLOCK_BYTES = 256 << 20  # of decoded chunks at a time: a chunk of ARCO-ERA5 with its 37 levels has 154 MB
+Axes = Sequence[NDArray[np.intp]]
+_BLOCK_BYTES = 640 << 20  # of decoded chunks at a time: a chunk of ARCO-ERA5 with its 37 levels has 154 MB
 _BLOCK_TIMES = 24
 _LAST_TIME_ATTRIBUTES = ("valid_time_stop_era5t", "valid_time_stop")
+_UNDECODABLE = (ValueError, RuntimeError, OSError, TypeError, zlib.error)  # of blosc, zlib, HDF5 and zarr
 
 
-def address(source: Source) -> str:
-    """Where the mirror is."""
-    return os.environ.get(f"NNZIP_{source.upper()}_URL", ADDRESSES[source]).rstrip("/")
+@dataclass(frozen=True)
+class _Stored:
+    """An open file or store.
+
+    prepare: fetches the chunks of a variable that hold positions along its axes; lacking: numbers along time of the
+    chunks of a variable that are not there.
+    """
+
+    dataset: xr.Dataset
+    prepare: Callable[[str, Axes], None]
+    lacking: Callable[[str], NDArray[np.intp]]
 
 
 class Mirror:
-    """Fetches parts from one mirror; the store is opened at the first."""
+    """Fetches parts from one mirror; a store is opened once."""
 
-    def __init__(self, source: Source, patience: Patience, watcher: Watcher) -> None:
-        self._source, self._patience, self._watcher = source, patience, watcher
-        self._store: xr.Dataset | None = None
-        self._answered = False
+    def __init__(self, source: Source, patience: Patience, watcher: Watcher, parallel: int) -> None:
+        self._source, self._watcher = source, watcher
+        self._server = Server(TITLES[source], patience, watcher)
+        self._http = Http(self._server, parallel)
+        self._stores: dict[str, tuple[HttpStore, xr.Dataset]] = {}
 
-    def fetch(self, part: Part) -> xr.Dataset:
-        """The dataset of `part` in memory, in the common layout (nnzip/download/layout.py).
+    def close(self) -> None:
+        """Stop reading, also in other threads."""
+        self._server.stop()
+        self._http.pool.shutdown(wait=False, cancel_futures=True)
 
-        Raises InputError when the mirror lacks a variable, level or time, UnavailableError when it cannot be reached.
+    def fetch(self, part: Part, scratch: Path, *, allow_gaps: bool) -> tuple[xr.Dataset, list[Gap]]:
+        """The dataset of `part` in memory, in the common layout, and the gaps in it (with allow_gaps).
+
+        Blocks stay in `scratch` until `forget`. Raises InputError when the mirror lacks a variable, level, time or
+        chunk, or a chunk cannot be decoded; UnavailableError when it cannot be reached.
         """
-        if self._source == "ncar":
-            return _joined([self._read_file(url, piece) for url, piece in ncar_files(part)], part)
-        return self._read(self._zarr_store(part), part)
+        checkpoint, fields = Checkpoint(part, scratch), part.selection.fields
+        gaps, variables, total = [], {}, transferred_bytes(part)
+        for number, field in enumerate(fields):
 
-    def _zarr_store(self, part: Part) -> xr.Dataset:
-        if self._store is None:
-            self._store = self._ask(lambda: _open_zarr(address(self._source)))
-        store = self._store
-        last = next((store.attrs[key] for key in _LAST_TIME_ATTRIBUTES if key in store.attrs), None)
-        if last is not None and part.selection.end > date.fromisoformat(str(last)[:10]):
-            raise InputError(f"{_TITLES[self._source]} ends on {last}: take an earlier --end, or --source cds")
-        return store
+            def report(done: float, number: int = number) -> None:
+                self._watcher.show(part.name, round(total * (number + done) / len(fields)), total)
 
-    def _read_file(self, url: str, part: Part) -> xr.Dataset:
-        with _remote_netcdf(url, self._ask) as dataset:
-            return self._read(dataset, part)
+            missing = self._read(part, field, checkpoint, report, allow_gaps)
+            if missing.size:
+                gaps.append(Gap(field.variable.short_name, missing))
+        if not allow_gaps:
+            refuse_gaps(gaps, part.selection.times.size, f"{part.name}: {self._server.name} lacks chunks")
+        for field in fields:
+            short = field.variable.short_name
+            variables[short] = xr.Variable(dims_of(part), checkpoint.values(short))
+        return build(part, variables), gaps
 
-    def _read(self, dataset: xr.Dataset, part: Part) -> xr.Dataset:
-        """Read block by block; what was read stays when a later block fails and is read again."""
-        lazy = tidy(dataset, part)
-        starts = _block_starts(rename(dataset, part.selection.fields), lazy)
-        blocks: list[xr.Dataset] = []
-        for start, stop in pairwise([*starts, lazy.sizes["valid_time"]]):
-            self._watcher.show(part.name, start / lazy.sizes["valid_time"])
-            block = lazy.isel(valid_time=slice(start, stop))
-            blocks.append(self._ask(block.load))
-        whole = _in_sequence(blocks)
-        for variable in whole.variables.values():
-            variable.encoding = {}
-        return whole
+    def forget(self, part: Part, scratch: Path) -> None:
+        """Delete the blocks of a part that is complete."""
+        Checkpoint(part, scratch).remove()
 
-    def _ask(self, action: Callable[[], T]) -> T:
-        patience = self._patience if self._answered else self._patience.brief()
+    def _read(
+        self, part: Part, field: Field, checkpoint: Checkpoint, report: Callable[[float], None], allow_gaps: bool
+    ) -> NDArray[np.datetime64]:
+        """Read a variable into the checkpoint, all blocks but those with gaps; the times of these."""
+        short, all_times = field.variable.short_name, part.selection.times
+        missing = np.array([], "datetime64[ns]")
+        for url, piece in self._pieces(part, field):
+            times, begun = piece.selection.times, has_begun(field.variable, piece.selection)
+            first = int(np.searchsorted(all_times, times[0]))
+            if checkpoint.holds(short, first, first + times.size):
+                continue
+            with self._open(url, piece) as stored:
+                renamed, name = rename(stored.dataset, (field,)), find(stored.dataset, field)
+                variable = renamed[short].variable
+                places = locate(renamed, piece, times)
+                steps = places.get("valid_time", np.zeros(1, np.intp))
+                length = _chunk(variable)[0] if variable.dims[0] == "valid_time" else 1
+                lazy = cut(variable, places, piece)
+                for a, b in _blocks(variable, steps):
+                    report((first + a) / all_times.size)
+                    if checkpoint.holds(short, first + a, first + b):
+                        continue
+                    axes = [places[str(d)][a:b] if d == "valid_time" else places[str(d)] for d in variable.dims]
+                    values = self._values(lazy, a, b, partial(stored.prepare, name, axes), f"{part.name}: {short}")
+                    gone = np.isin(steps[a:b] // length, stored.lacking(name)) & begun[a:b]
+                    missing = np.append(missing, times[a:b][gone])
+                    if allow_gaps or not gone.any():
+                        checkpoint.keep(short, first + a, first + b, values)
+        return missing
+
+    def _values(self, lazy: xr.Variable, a: int, b: int, prepare: Callable[[], None], what: str) -> NDArray[np.float32]:
+        """Times a to b of a lazy variable; a chunk that cannot be decoded is fetched once more."""
+        block = lazy.isel(valid_time=slice(a, b)) if "valid_time" in lazy.dims else lazy
         try:
-            answer = retrying(action, _is_passing, patience, self._watcher, _TITLES[self._source])
-            self._answered = True
-            return answer
-        except FileNotFoundError as error:
+            prepare()
+            return np.asarray(block.to_numpy(), np.float32)
+        except _UNDECODABLE:
+            self._watcher.say(f"{what}: a damaged chunk; fetching it again")
+        try:
+            prepare()
+            return np.asarray(block.to_numpy(), np.float32)
+        except _UNDECODABLE as error:
             raise InputError(
-                f"{_TITLES[self._source]} has no {error}: these days or this variable are not there (yet); take other "
+                f"{what}: a chunk at {self._server.name} cannot be decoded ({error}): it is damaged there; take other "
                 "days, or --source cds"
             ) from error
 
+    def _pieces(self, part: Part, field: Field) -> list[tuple[str, Part]]:
+        alone = replace(part, selection=replace(part.selection, fields=(field,)))
+        url = address(self._source, part.selection)
+        return ncar_files(alone, url) if self._source == "ncar" else [(url, alone)]
 
-def ncar_files(part: Part) -> list[tuple[str, Part]]:
-    """Addresses of the files that hold something of `part`, with the part of it that each holds.
+    @contextmanager
+    def _open(self, url: str, part: Part) -> Iterator[_Stored]:
+        if self._source == "ncar":
+            with open_remote(self._http, url) as (file, dataset):
 
-    A surface variable has a file per month with all its hours, a variable on levels one per day with all levels.
-    """
-    files = []
-    for field in part.selection.fields:
-        for piece in part.selection.split(part.selection.days) if field.levels else [part.selection]:
-            url = _ncar_url(field, piece.start)
-            files.append((url, replace(part, selection=replace(piece, fields=(field,)))))
-    return files
+                def prepare(name: str, axes: Axes) -> None:
+                    file.hold(chunk_spans(file, name, axes))
 
-
-def _ncar_url(field: Field, day: date) -> str:
-    grid = "ll025uv" if field.levels and field.variable.short_name in ("u", "v") else "ll025sc"
-    kind, first, last = "e5.oper.an.pl", day, day
-    if not field.levels:
-        kind, first = "e5.oper.an.sfc", day.replace(day=1)
-        last = day.replace(day=monthrange(day.year, day.month)[1])
-    name = f"{kind}.{field.variable.ncar_code}.{grid}.{first:%Y%m%d}00_{last:%Y%m%d}23.nc"
-    return f"{address('ncar')}/{kind}/{day:%Y%m}/{name}"
-
-
-def _open_zarr(url: str) -> xr.Dataset:
-    try:
-        import fsspec  # noqa: F401  (zarr imports it late, with a message of its own)
-
-        options = {"token": "anon"} if url.startswith("gs://") else None
-        dataset: xr.Dataset = xr.open_zarr(url, chunks=None, consolidated=True, storage_options=options)
-    except ImportError as error:
-        raise UnavailableError(
-            f"the open mirrors need further packages: pip install 'nnzip[cloud]' ({error})"
-        ) from error
-    return dataset
+                yield _Stored(dataset, prepare, lambda name: np.array([], np.intp))
+            return
+        if url not in self._stores:
+            store = HttpStore(self._http, url)
+            self._stores[url] = store, open_store(store, self._server.name, url)
+        store, dataset = self._stores[url]
+        last = next((dataset.attrs[key] for key in _LAST_TIME_ATTRIBUTES if key in dataset.attrs), None)
+        if last is not None and part.selection.end > date.fromisoformat(str(last)[:10]):
+            raise InputError(f"{self._server.name} ends on {last}: take an earlier --end, or --source cds")
+        yield _Stored(dataset, lambda name, axes: None, store.missing_along_time)
 
 
-@contextmanager
-def _remote_netcdf(url: str, ask: Callable[[Callable[[], Any]], Any]) -> Iterator[xr.Dataset]:
-    """A NetCDF file at an address, opened lazily: only the HDF5 chunks that are read are fetched."""
-    try:
-        import fsspec
-        import h5netcdf  # noqa: F401
-        import h5py  # noqa: F401 (what h5netcdf reads with, but does not require)
-    except ImportError as error:
-        raise UnavailableError(f"NCAR's files need further packages: pip install 'nnzip[cloud]' ({error})") from error
-    file = ask(lambda: fsspec.open(url, block_size=1 << 20).open())
-    with file, ask(lambda: xr.open_dataset(file, engine="h5netcdf")) as dataset:
-        yield dataset
+def _chunk(variable: xr.Variable) -> tuple[int, ...]:
+    """Shape of the chunks of a variable read from a Zarr store or an HDF5 file."""
+    encoding = variable.encoding
+    return tuple(encoding.get("chunks") or encoding.get("chunksizes") or variable.shape)
 
 
-def _block_starts(stored: xr.Dataset, wanted: xr.Dataset) -> list[int]:
-    """Where along the times of `wanted` blocks begin: they hold whole chunks of `stored`, as many as memory takes."""
-    length, largest = 1, 1
-    for variable in stored.data_vars.values():
-        chunk = variable.encoding.get("chunks") or variable.encoding.get("chunksizes") or variable.shape
-        length = max(length, chunk[variable.dims.index("valid_time")])
-        largest = max(largest, prod(chunk) * variable.dtype.itemsize)
-    times = length * max(1, min(_BLOCK_TIMES // length, _BLOCK_BYTES // largest))
-    held = stored["valid_time"].to_numpy()
-    order = np.argsort(held, kind="stable")
-    places = order[np.searchsorted(held, wanted["valid_time"].to_numpy(), sorter=order)]
-    starts: list[int] = np.flatnonzero(np.diff(places // times, prepend=-1)).tolist()
-    return starts
-
-
-def _joined(pieces: list[xr.Dataset], part: Part) -> xr.Dataset:
-    """Days along time, then variables side by side."""
-    names = [field.variable.short_name for field in part.selection.fields]
-    series = [_in_sequence([piece for piece in pieces if name in piece]) for name in names]
-    whole: xr.Dataset = xr.merge(series, join="exact", compat="override", combine_attrs="override")
-    return whole.assign_attrs({IDENTITY: part.identity})
-
-
-def _in_sequence(pieces: list[xr.Dataset]) -> xr.Dataset:
-    """Pieces one after the other along time."""
-    joined: xr.Dataset = xr.concat(
-        pieces, "valid_time", data_vars="minimal", coords="minimal", compat="override", join="exact",
-        combine_attrs="override",
-    )  # fmt: skip
-    return joined
-
-
-def _is_passing(error: Exception) -> bool:
-    """Errors of a network or a server, which may be gone the next time."""
-    status = getattr(error, "status", getattr(error, "code", None))
-    if isinstance(error, FileNotFoundError):
-        return False
-    if isinstance(status, int) and 400 <= status < 500 and status not in (408, 429):
-        return False
-    kinds = [kind.__name__ for kind in type(error).__mro__]
-    if any(name in ("ClientError", "HttpError", "FSTimeoutError", "ServerDisconnectedError") for name in kinds):
-        return True
-    return isinstance(error, (OSError, TimeoutError)) and not isinstance(error, PermissionError)
+def _blocks(variable: xr.Variable, steps: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Spans of `steps` (positions along time in the store) to read at once: whole chunks, as memory takes them."""
+    chunk = _chunk(variable)
+    if "valid_time" not in variable.dims:
+        return [(0, 1)]
+    length = chunk[variable.dims.index("valid_time")]
+    fitting = _BLOCK_BYTES // (prod(chunk) * variable.dtype.itemsize)
+    times = length * max(1, min(_BLOCK_TIMES // length, fitting))
+    edges: list[Any] = [*np.flatnonzero(np.diff(steps // times, prepend=-1)).tolist(), steps.size]
+    return list(pairwise(edges))

@@ -1,23 +1,18 @@
-"""What a user wants of ERA5: fields, days, hours of the day, an area."""
+"""A user's choice of ERA5: fields, times, and points of the grid."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnzip.download.variables import Field, parse_fields
-from nnzip.errors import UsageError
-
-FIRST_DAY = date(1940, 1, 1)
-DELAY = timedelta(days=5)  # ERA5T appears about five days behind real time
-SPACING = 0.25  # degrees, of every source
+from nnzip.download.datasets import ERA5, Dataset
+from nnzip.download.variables import Field
 
 
 class Area(NamedTuple):
@@ -34,18 +29,21 @@ class Area(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """Fields at every `every`-th hour from 00 UTC, the days `start` to `end` (inclusive), in `area` or on the globe."""
+    """Fields at `hours` of the days `start` to `end` (inclusive), at the points of a `grid` (degrees) in `area`.
+
+    area: edges on the grid; None is the globe. `first` and `last`: hours of the first and the last day to begin and
+    end with. Fields that never change are taken at the first time.
+    """
 
     fields: tuple[Field, ...]
     start: date
     end: date
-    every: int = 1
+    hours: tuple[int, ...] = tuple(range(24))
     area: Area | None = None
-
-    @property
-    def hours(self) -> tuple[int, ...]:
-        """Hours of the day."""
-        return tuple(range(0, 24, self.every))
+    grid: float = ERA5.grid
+    dataset: Dataset = ERA5
+    first: int = 0
+    last: int = 23
 
     @property
     def days(self) -> int:
@@ -53,103 +51,103 @@ class Selection:
         return (self.end - self.start).days + 1
 
     @property
+    def static(self) -> bool:
+        """True when no field changes with time."""
+        return all(field.variable.step == "static" for field in self.fields)
+
+    @property
     def times(self) -> NDArray[np.datetime64]:
-        """All times, ascending datetime64[ns]."""
-        last = np.datetime64(self.end + timedelta(days=1), "h")
-        return np.arange(np.datetime64(self.start, "h"), last, np.timedelta64(self.every, "h")).astype("datetime64[ns]")
+        """All times, ascending datetime64[ns]: months stand at their first day."""
+        if self.static:
+            return np.array([self.start], "datetime64[ns]")
+        days = np.arange(np.datetime64(self.start), np.datetime64(self.end) + 1)
+        if self.dataset.step == "month":
+            days = np.unique(days.astype("datetime64[M]")).astype("datetime64[D]")
+        times = (days[:, None] + np.array(self.hours, "timedelta64[h]")).ravel()
+        begins = np.datetime64(self.start, "h") + self.first
+        ends = np.datetime64(self.end, "h") + self.last
+        if self.dataset.step != "month":
+            times = times[(times >= begins) & (times <= ends)]
+        found: NDArray[np.datetime64] = times.astype("datetime64[ns]")
+        return found
+
+    @property
+    def latitudes(self) -> NDArray[np.float64]:
+        """Rows from north to south, in degrees."""
+        north, south = (90.0, -90.0) if self.area is None else (self.area.north, self.area.south)
+        return np.asarray(north - self.grid * np.arange(round((north - south) / self.grid) + 1), np.float64)
+
+    @property
+    def longitudes(self) -> NDArray[np.float64]:
+        """Columns eastward from the west edge (0 on the globe), in degrees; a full circle does not repeat its start."""
+        if self.area is None:
+            return np.asarray(self.grid * np.arange(round(360 / self.grid)), np.float64)
+        _, west, _, east = self.area
+        width = (east - west) % 360 or (360.0 if east != west else 0.0)
+        columns = min(round(width / self.grid) + 1, round(360 / self.grid))
+        return np.asarray(west + self.grid * np.arange(columns), np.float64)
 
     @property
     def layers(self) -> int:
         """Two-dimensional fields per time: a level of a variable counts as one."""
-        return sum(max(1, len(field.levels)) for field in self.fields)
-
-    @property
-    def grid_points(self) -> int:
-        """Points of one field on the quarter-degree grid."""
-        if self.area is None:
-            return 721 * 1440
-        north, west, south, east = self.area
-        rows = int(north / SPACING + 1e-9) - int(np.ceil(south / SPACING - 1e-9)) + 1
-        columns = min(1440, int((east - west) % 360 / SPACING + 1e-9) + 1) if (east - west) % 360 else 1440
-        return max(rows, 1) * max(columns, 1)
+        return sum(max(1, len(field.levels)) for field in self.fields) * max(1, self.dataset.members)
 
     @property
     def values(self) -> int:
         """Values of all fields, times and points."""
-        return self.layers * len(self.times) * self.grid_points
+        return self.layers * len(self.times) * self.latitudes.size * self.longitudes.size
 
     def months(self) -> list[Selection]:
-        """The selection cut at the ends of months."""
-        parts, first = [], self.start
-        while first <= self.end:
-            following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
-            parts.append(replace(self, start=first, end=min(following - timedelta(days=1), self.end)))
-            first = following
-        return parts
+        """The selection cut at the ends of months, monthly means at the ends of years."""
+        starts = [self.start, *(day for day in _firsts(self.start, self.end) if self._is_cut(day)), None]
+        cuts = [(a, b - timedelta(days=1) if b else self.end) for a, b in pairwise(starts) if a]
+        return self._cut(cuts)
 
     def split(self, pieces: int) -> list[Selection]:
         """The selection in `pieces` (at most one per day) of nearly equal numbers of days."""
         pieces = max(1, min(pieces, self.days))
         edges = [self.start + timedelta(days=self.days * piece // pieces) for piece in range(pieces + 1)]
-        return [replace(self, start=a, end=b - timedelta(days=1)) for a, b in pairwise(edges)]
+        return self._cut([(a, b - timedelta(days=1)) for a, b in pairwise(edges)])
+
+    def rectangles(self) -> list[Selection]:
+        """The selection cut so that in each piece every day has the same hours, as requests ask for them."""
+        inner = (1 if self.first else 0, self.days - (1 if self.last < 23 else 0))
+        edges = sorted({0, *(edge for edge in inner if 0 < edge < self.days), self.days})
+        spans = [(self.start + timedelta(days=a), self.start + timedelta(days=b - 1)) for a, b in pairwise(edges)]
+        return [piece for piece in self._cut(spans) if piece.times.size]
 
     def describe(self) -> dict[str, Any]:
         """The selection as JSON, the same text for the same data."""
         described: dict[str, Any] = {
+            "dataset": self.dataset.name,
             "variables": [str(field) for field in self.fields],
-            "start": self.start.isoformat(),
-            "end": self.end.isoformat(),
-            "every": f"{self.every}h",
+            "start": self.start.isoformat() + (f"T{self.first:02d}" if self.first else ""),
+            "end": self.end.isoformat() + (f"T{self.last:02d}" if self.last < 23 else ""),
+            "hours": list(self.hours),
+            "grid": self.grid,
         }
         return described if self.area is None else {**described, "area": list(self.area)}
 
+    def _is_cut(self, day: date) -> bool:
+        return self.dataset.step != "month" or day.month == 1
 
-def parse_selection(
-    names: Sequence[str], start: str, end: str, every: str = "1h", area: str | None = None
-) -> Selection:
-    """Selection of the command line's texts. Raises UsageError naming what is wrong and what to write instead."""
-    fields = parse_fields(names)
-    first, last = _date(start, "--start"), _date(end, "--end")
-    if last < first:
-        raise UsageError(f"--start {first} is after --end {last}: swap them")
-    if first < FIRST_DAY:
-        raise UsageError(f"--start {first}: ERA5 begins on {FIRST_DAY}")
-    newest = datetime.now(UTC).date() - DELAY
-    if last > newest:
-        where = "in the future" if last > newest + DELAY else "not yet there"
-        raise UsageError(
-            f"--end {last} is {where}: ERA5 ends about {DELAY.days} days before today, take --end {newest}"
-        )
-    return Selection(fields, first, last, _hours(every), None if area is None else _area(area))
+    def _cut(self, spans: Iterable[tuple[date, date]]) -> list[Selection]:
+        """Pieces of the selection; only the outermost have its first and last hours."""
+        return [
+            replace(
+                self,
+                start=a,
+                end=b,
+                first=self.first if a == self.start else 0,
+                last=self.last if b == self.end else 23,
+            )
+            for a, b in spans
+        ]
 
 
-def _date(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text}: write a day as 2016-10-01 (whole days are downloaded)") from error
-
-
-def _hours(text: str) -> int:
-    match = re.fullmatch(r"(\d+)h?", text.strip())
-    every = int(match[1]) if match else 0
-    if every not in (1, 2, 3, 4, 6, 8, 12, 24):
-        raise UsageError(f"--every {text}: write 1h, 2h, 3h, 4h, 6h, 8h, 12h or 24h")
-    return every
-
-
-def _area(text: str) -> Area:
-    try:
-        north, west, south, east = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(f"--area {text}: write north,west,south,east in degrees, such as 50,-100,5,-40") from error
-    if not (-90 <= south <= 90 and -90 <= north <= 90):
-        raise UsageError(f"--area {text} has latitudes beyond 90 degrees: the order is north,west,south,east")
-    if north <= south:
-        raise UsageError(f"--area {text} has its north {north:g} at or below its south {south:g}: swap them")
-    if not (-180 <= west <= 360 and -180 <= east <= 360) or west == east or east - west > 360:
-        raise UsageError(
-            f"--area {text}: longitudes lie in -180..360, from west {west:g} eastward to east {east:g} (west 170, east "
-            "-170 crosses the date line)"
-        )
-    return Area(north, west, south, east)
+def _firsts(start: date, end: date) -> list[date]:
+    """First days of months after `start`, up to `end`."""
+    found, day = [], start
+    while (day := (day.replace(day=28) + timedelta(days=4)).replace(day=1)) <= end:
+        found.append(day)
+    return found

@@ -1,6 +1,6 @@
 """One file over HTTP, continued where an earlier transfer stopped.
 
-The cdsapi client deletes a partial file before it begins, so the transfer itself is done here, with its session.
+The Store's client deletes a partial file before it begins, so the transfer itself is done here.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import requests
+
+from nnzip.download.http import TIMEOUT
 from nnzip.errors import InputError, ResourceError
 
 _BLOCK = 1 << 15  # of a block that a cut interrupts nothing is kept
 
 
-def transfer(session: Any, url: str, path: Path, size: int, report: Callable[[float], None]) -> str:
+def transfer(url: str, path: Path, size: int, verify: bool, report: Callable[[int], None]) -> str:
     """Fetch the rest of `url` (of `size` bytes in all) into `path`; returns the ETag of the reply, or "".
 
     A partial file is continued with a range request, and begun anew where the server does not answer with a range.
-    Raises what requests raises, with `path` kept; ResourceError when the disk has no room; InputError when more bytes
-    come than promised (then `path` is removed).
+    report: called with the bytes that are there. verify: check the server's certificate. Raises what requests raises,
+    with `path` kept; ResourceError when the disk has no room; InputError when more bytes come than promised (then
+    `path` is removed).
     """
     start = path.stat().st_size if path.exists() else 0
     if start > size:
@@ -31,10 +35,10 @@ def transfer(session: Any, url: str, path: Path, size: int, report: Callable[[fl
         path.touch()
         return ""
     if start == size:
-        return _etag(session.head(url, timeout=60))
+        return _etag(requests.head(url, timeout=TIMEOUT, verify=verify))
     require_space(path.parent, size - start)
     headers = {"Range": f"bytes={start}-", "Accept-Encoding": "identity"}
-    with session.get(url, headers=headers, stream=True, timeout=60) as reply:
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT, verify=verify) as reply:
         reply.raise_for_status()
         begins = reply.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         done = start if reply.status_code == 206 and begins else 0
@@ -42,7 +46,7 @@ def transfer(session: Any, url: str, path: Path, size: int, report: Callable[[fl
             for block in reply.iter_content(_BLOCK):
                 _write(file, block, path)
                 done += len(block)
-                report(min(1.0, done / max(size, 1)))
+                report(done)
                 if done > size:
                     break
     if done > size:

@@ -1,19 +1,24 @@
-"""The ERA5 variables nnzip can download: every name they go by, their units, and which source has them.
+"""The variables of ERA5: every name they go by, their units, and which source has them (variables.csv).
 
-Short names are those of ECMWF's NetCDF files (cfVarName of ecCodes), long names those of the Climate Data Store, which
-ARCO-ERA5 and WeatherBench2 share; standard names those of the CF table (none where CF has none). NCAR's names are the
-path codes of dataset d633000: table, number and mnemonic. Units as ECMWF writes them.
+Columns: short_name is that of ECMWF's NetCDF files (cfVarName of ecCodes), cds_name that of the Climate Data Store,
+cf_name the CF standard name, grib_name ECMWF's shortName; step is instant, static (no change in time), or a sum, mean,
+maximum or minimum over the hour that ends at the time; missing says where values are missing by nature ("land", or
+"often": no cloud, no third swell); land is the name in ERA5-Land, which has some that ERA5 lacks (stream "land"); arco
+and wb2 are the names in these stores, ncar the path code of dataset d633000
+(table, number and mnemonic); series says that the Climate Data Store has the variable as time series of points.
+Sources: docs/download.md.
 """
 
 from __future__ import annotations
 
-import difflib
+import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Literal
 
-from nnzip.download.table import ACCUMULATED, PRESSURE, SURFACE
+from nnzip.download.suggestions import suggestion
 from nnzip.errors import UsageError
 
 Source = Literal["cds", "arco", "wb2", "ncar"]
@@ -28,21 +33,44 @@ WB2_LEVELS = (50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 850, 925, 1000)
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable: `accumulated` ones are sums (or extremes) over the hour that ends at their time."""
+    """One row of the table."""
 
     short_name: str
-    long_name: str
-    standard_name: str
+    cds_name: str
+    cf_name: str
+    grib_name: str
     units: str
-    pressure: bool
-    accumulated: bool
-    sources: tuple[Source, ...]
-    ncar_code: str
+    levels: Literal["surface", "pressure"]
+    step: Literal["instant", "static", "sum", "mean", "maximum", "minimum"]
+    stream: Literal["atmosphere", "wave", "land"]
+    param_id: int
+    missing: Literal["", "land", "often"]
+    land: str
+    arco: str
+    wb2: str
+    ncar: str
+    series: bool
+    also: tuple[str, ...]
 
     @property
-    def grib_name(self) -> str:
-        """GRIB short name, where it differs from the NetCDF one: 2t of t2m."""
-        return _GRIB_NAMES.get(self.short_name, self.short_name)
+    def pressure(self) -> bool:
+        """True for a variable on pressure levels."""
+        return self.levels == "pressure"
+
+    @property
+    def past_hour(self) -> bool:
+        """True where a value covers the hour before its time."""
+        return self.step in ("sum", "mean", "maximum", "minimum")
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources that have it."""
+        return ("cds", *(source for source in SOURCES[1:] if getattr(self, source)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name but the CF one, which several variables share."""
+        return (self.short_name, self.cds_name, self.grib_name, *([self.land] if self.land else []), *self.also)
 
 
 @dataclass(frozen=True)
@@ -57,25 +85,15 @@ class Field:
         return f"{self.variable.short_name}@{levels}" if levels else self.variable.short_name
 
 
-_GRIB_NAMES = {
-    "t2m": "2t", "d2m": "2d", "u10": "10u", "v10": "10v", "u100": "100u", "v100": "100v", "siconc": "ci",
-    "fg10": "10fg",
-}  # fmt: skip
-
-
 def _table() -> tuple[Variable, ...]:
-    letters: dict[str, Source] = {"c": "cds", "a": "arco", "w": "wb2", "n": "ncar"}
-    found = []
-    for text, pressure, accumulated in (
-        (SURFACE, False, False),
-        (ACCUMULATED, False, True),
-        (PRESSURE, True, False),
-    ):
-        for line in text.strip().splitlines():
-            short, long, standard, units, sources, code = (part.strip() for part in line.split("|"))
-            have = tuple(letters[letter] for letter in sources)
-            found.append(Variable(short, long, standard, units, pressure, accumulated, have, code))
-    return tuple(found)
+    with files("nnzip.download").joinpath("variables.csv").open(encoding="utf-8") as file:
+        return tuple(
+            Variable(**{
+                **row, "param_id": int(row["param_id"]), "series": bool(row["series"]),
+                "also": tuple(row["also"].split()),
+            })  # type: ignore[arg-type]
+            for row in csv.DictReader(file)
+        )  # fmt: skip
 
 
 VARIABLES = _table()
@@ -83,7 +101,7 @@ BY_NAME = {variable.short_name: variable for variable in VARIABLES}
 
 
 def parse_fields(names: Sequence[str]) -> tuple[Field, ...]:
-    """Fields of texts such as "t2m,z500,u@850,500": short, long or standard names, levels (hPa) behind @ or the name.
+    """Fields of texts such as "t2m,z500,u@850,500": any name of the table, levels (hPa) behind @ or the short name.
 
     A variable that occurs twice gets the levels of both. Raises UsageError for an unknown or ambiguous name (with the
     nearest ones), a level ERA5 lacks, a pressure variable without a level and a surface variable with one.
@@ -96,14 +114,15 @@ def parse_fields(names: Sequence[str]) -> tuple[Field, ...]:
             continue
         at = "@" in word
         name, _, level = word.partition("@") if at else _compact(word)
-        variable = _find(name.strip(), bool(level))
+        variable = _find(name.strip(), at or bool(level))
         wanted.setdefault(variable, set()).update({_level(level.strip(), variable)} if level else ())
         last = variable if at else None
     for variable, found in wanted.items():
         if variable.pressure and not found:
+            surface = "; zs is the geopotential of the ground" if variable.short_name == "z" else ""
             raise UsageError(
-                f"{variable.short_name} ({variable.long_name}) needs pressure levels in hPa: write "
-                f"{variable.short_name}500 or {variable.short_name}@500,850"
+                f"{variable.short_name} ({variable.cds_name}) needs pressure levels in hPa: write "
+                f"{variable.short_name}500 or {variable.short_name}@500,850{surface}"
             )
     return tuple(Field(variable, tuple(sorted(found, reverse=True))) for variable, found in wanted.items())
 
@@ -114,10 +133,8 @@ def check_available(fields: Iterable[Field], source: Source) -> None:
         variable = field.variable
         if source not in variable.sources:
             remedy = f"take --source {' or '.join(variable.sources)}"
-            sums = (
-                " (NCAR's forecast files are not read, WeatherBench2 has 6-hour sums)" if variable.accumulated else ""
-            )
-            raise UsageError(f"{source} has no {variable.short_name} ({variable.long_name}){sums}: {remedy}")
+            why = " (its forecast files are not read)" if variable.past_hour and source == "ncar" else ""
+            raise UsageError(f"{source} has no {variable.short_name} ({variable.cds_name}){why}: {remedy}")
         lacking = [level for level in field.levels if source == "wb2" and level not in WB2_LEVELS]
         if lacking:
             raise UsageError(f"wb2 has no {lacking[0]} hPa, only {', '.join(map(str, WB2_LEVELS))}: take --source arco")
@@ -134,26 +151,26 @@ def _compact(word: str) -> tuple[str, str, str]:
 def _find(name: str, with_level: bool) -> Variable:
     if name in BY_NAME:
         return BY_NAME[name]
-    lowered = name.lower().replace(" ", "_")
-    matches = [v for v in VARIABLES if lowered in (v.short_name, v.long_name, v.grib_name)]
-    matches = matches or [v for v in VARIABLES if lowered and lowered == v.standard_name]
+    lowered = name.lower().replace(" ", "_").replace("-", "_")
+    matches = [variable for variable in VARIABLES if lowered in variable.names]
+    matches = matches or [variable for variable in VARIABLES if lowered and lowered == variable.cf_name]
     if len(matches) > 1:
-        matches = [v for v in matches if v.pressure == with_level and not v.accumulated] or matches
+        matches = [v for v in matches if v.stream != "land"] or matches
+        matches = [v for v in matches if v.pressure == with_level and v.step == "instant"] or matches
+        matches = [v for v in matches if v.pressure == with_level] or matches
     if len(matches) == 1:
         return matches[0]
     if matches:
-        shown = ", ".join(f"{v.short_name} ({v.long_name})" for v in matches)
+        shown = ", ".join(f"{v.short_name} ({v.cds_name})" for v in matches)
         raise UsageError(f"the variable {name!r} is ambiguous: write one of {shown}")
-    known = [text for v in VARIABLES for text in (v.short_name, v.long_name, v.standard_name) if text]
-    near = difflib.get_close_matches(lowered, known, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else "nnzip download --list shows those known"
-    raise UsageError(f"there is no ERA5 variable {name!r}: {hint}")
+    known = {text: v.short_name for v in VARIABLES for text in (*v.names, v.cf_name) if text}
+    raise UsageError(f"there is no ERA5 variable {name!r}: {suggestion(lowered, known)}")
 
 
 def _level(text: str, variable: Variable) -> int:
     if not variable.pressure:
         raise UsageError(
-            f"{variable.short_name} ({variable.long_name}) is a surface variable and has no level {text}: write "
+            f"{variable.short_name} ({variable.cds_name}) is a surface variable and has no level {text}: write "
             f"{variable.short_name}"
         )
     level = int(text) if re.fullmatch(r"\d{1,4}", text) else 0

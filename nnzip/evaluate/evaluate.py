@@ -34,7 +34,8 @@ def evaluate(
     variables: Sequence[str] | None = None,
     file_bytes: int | None = None,
     source_bytes: int | None = None,
-    layers: Mapping[str, int] | None = None,
+    stored_bytes: int | None = None,
+    parts: Mapping[str, int] | None = None,
     structure: bool = True,
     progress: Callable[[float], None] | None = None,
 ) -> Evaluation:
@@ -43,8 +44,8 @@ def evaluate(
     variables: which to score; None scores every floating variable with a horizontal grid that both sides hold.
     file_bytes: size of the compressed file; without it there is no ratio and there are no bits per value.
     source_bytes: float32 bytes of everything in that file; None counts the gridded float variables that both sides
-    hold. layers: bytes of the file by layer, passed on. structure: also spectrum, gradients, autocorrelation and DSSIM,
-    on a sample of fields. progress: called with the finished fraction, 0 to 1.
+    hold. stored_bytes (of the original's files) and parts (bytes of the file by part) are passed on. structure: also
+    spectrum, gradients, autocorrelation and DSSIM, on a sample of fields. progress: called with the finished fraction.
 
     Raises UsageError for unknown variables; InputError, naming both, when a variable is missing, grids or coordinates
     differ, or nothing finite is left to compare.
@@ -72,7 +73,8 @@ def evaluate(
     notes = [_nothing_finite(original, decoded, name, statistics[name]) for name in names if name not in scored]
     if variables is None:
         notes += [f"{name} is not in {label(decoded, 'the decoded dataset')}" for name in _left_out(original, decoded)]
-    return Evaluation(tuple(scores), source_bytes, file_bytes, dict(layers) if layers else None, tuple(notes))
+    by_part = dict(parts) if parts else None
+    return Evaluation(tuple(scores), source_bytes, file_bytes, by_part, tuple(notes), stored_bytes)
 
 
 def block_slices(sizes: Sequence[int], budget: int) -> Iterator[Block]:

@@ -52,8 +52,8 @@ def check_promises(
     """Every promise of an archive about the variables that were scored, in their order, measured on the decoded data.
 
     Bounds and missing values are what `scores` found; promises beyond them are checked anew, which reads both sides
-    once, and the original again for percentiles and for blocks of maxima that a part of it cuts. Raises UsageError where the original cannot be what was compressed: it lacks a
-    mask, dates or degrees that a promise refers to.
+    once, and the original again for percentiles and for blocks of maxima that are cut. Raises UsageError where the
+    original cannot be what was compressed: it lacks a mask, dates or degrees that a promise refers to.
     """
     checks = []
     for found in scores:

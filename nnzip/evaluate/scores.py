@@ -60,14 +60,21 @@ class Evaluation:
     """Scores of every variable, and the sizes they were bought with.
 
     source_bytes: float32 bytes of everything in the compressed file; file_bytes: the file, None when only decoded data
-    were given. layers: bytes of the file by layer. notes: what could not be scored, and why.
+    were given. parts: bytes of the file by part. notes: variables that could not be scored, and why. stored_bytes:
+    the original's files, None when not given.
     """
 
     variables: tuple[VariableScores, ...]
     source_bytes: int
     file_bytes: int | None
-    layers: dict[str, int] | None
+    parts: dict[str, int] | None
     notes: tuple[str, ...]
+    stored_bytes: int | None = None
+
+    @property
+    def stored_ratio(self) -> float | None:
+        """stored_bytes over file_bytes."""
+        return self.stored_bytes / self.file_bytes if self.stored_bytes and self.file_bytes else None
 
     @property
     def ratio(self) -> float | None:
@@ -84,7 +91,7 @@ class Evaluation:
         out.
         """
         content: dict[str, Any] = to_plain(self)
-        content |= {"ratio": self.ratio, "bits_per_value": self.bits_per_value}
+        content |= {"ratio": self.ratio, "bits_per_value": self.bits_per_value, "stored_ratio": self.stored_ratio}
         for record, scores in zip(content["variables"], self.variables, strict=True):
             record["lossless_ratio"] = scores.lossless_ratio
         return content

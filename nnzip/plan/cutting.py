@@ -19,7 +19,8 @@ TILE_VALUES = 1 << 22
 SLAB_VALUES = 1 << 26
 """Values that are read at once."""
 
-_LONGEST_TIME = 256  # of a tile: what a single map decodes
+_MAP_VALUES = 1 << 26  # that reading a single map may decode: limits the time steps of a tile
+_ALIGNED = 8  # rows and columns
 _WEIGHTS = (4.0, 12.0, 1.5, 1.5)  # of a cut through the channels, times, rows, columns, per length of the axis
 
 Shape = tuple[int, int, int, int]
@@ -61,16 +62,20 @@ def whole(shape: Shape) -> Box:
 def cut(shape: Shape, limits: Limits = (None, None, None, None)) -> Sizes:
     """Lengths of the pieces of each axis: the fewest cuts that leave tiles of at most TILE_VALUES.
 
-    A cut costs 12 per time step of the record, 4 per channel, 1.5 per row or column; a time piece has at most 256
-    steps where `limits` says nothing else.
+    A cut costs 12 per time step of the record, 4 per channel, 1.5 per row or column. Where `limits` says nothing, a
+    time piece is so long that reading a map decodes at most 2^26 values of a channel. Rows and columns are cut at
+    multiples of 8, where `limits` allows that, so that previews of tiles join.
     """
+    longest_time = max(_MAP_VALUES // (shape[2] * shape[3]), 1)
     longest = [
-        min(size, limit or (_LONGEST_TIME if axis == 1 else size))
+        min(size, limit or (longest_time if axis == 1 else size))
         for axis, (size, limit) in enumerate(zip(shape, limits, strict=True))
     ]
     if list(shape) == longest and prod(shape) <= 2 * TILE_VALUES:
         return tuple((size,) for size in shape)
-    return tuple(_pieces(size, count) for size, count in zip(shape, _counts(shape, longest), strict=True))
+    multiples = [_ALIGNED if axis > 1 and most >= _ALIGNED else 1 for axis, most in enumerate(longest)]
+    lengths = _lengths(shape, longest, multiples)
+    return tuple(_pieces(size, length, step) for size, length, step in zip(shape, lengths, multiples, strict=True))
 
 
 def axis_limits(
@@ -179,45 +184,40 @@ def _numbers(
     ]
 
 
-def _pieces(size: int, count: int) -> tuple[int, ...]:
-    ends = [piece * size // count for piece in range(count + 1)]
+def _pieces(size: int, length: int, multiple: int) -> tuple[int, ...]:
+    """Pieces of at most `length`: about equal ones, or all but the last of this very length where multiples count."""
+    count = -(-size // length)
+    ends = [*range(0, size, length), size] if multiple > 1 else [piece * size // count for piece in range(count + 1)]
     return tuple(stop - start for start, stop in pairwise(ends))
 
 
-def _counts(shape: Shape, longest: Sequence[int]) -> tuple[int, ...]:
-    """Pieces of each axis with the smallest cost: the columns are cut as far as the other axes ask for."""
-    best, found = inf, tuple(shape)
-    channels, times, rows = (
-        list(_possible(size, most, weight))
-        for size, most, weight in zip(shape[:3], longest[:3], _WEIGHTS[:3], strict=True)
-    )
-    width, weight = shape[3], _WEIGHTS[3]
-    for channel_count, channel, channel_cost in channels:
+def _lengths(shape: Shape, longest: Sequence[int], multiples: Sequence[int]) -> tuple[int, ...]:
+    """Longest piece of each axis at the smallest cost: the columns are cut as far as the other axes ask for."""
+    best, found = inf, (1, 1, 1, 1)
+    channels, times, rows = (list(_possible(shape[axis], longest[axis], multiples[axis], axis)) for axis in range(3))
+    width, multiple = shape[3], multiples[3]
+    for channel, channel_cost in channels:
         if channel_cost >= best:
             break
-        for time_count, time, time_cost in times:
+        for time, time_cost in times:
             if channel_cost + time_cost >= best:
                 break
-            for row_count, row, row_cost in rows:
-                cost = channel_cost + time_cost + row_cost
-                if cost >= best:
+            for row, row_cost in rows:
+                if channel_cost + time_cost + row_cost >= best:
                     break
-                column = min(TILE_VALUES // (channel * time * row), longest[3])
-                if not column:
-                    continue
-                column_count = -(-width // column)
-                cost += weight * (column_count - 1) / width
+                room = min(TILE_VALUES // (channel * time * row), longest[3])
+                column, column_cost = next(_possible(width, room, multiple, 3), (0, inf))
+                cost = channel_cost + time_cost + row_cost + column_cost
                 if cost < best:
-                    best, found = cost, (channel_count, time_count, row_count, column_count)
+                    best, found = cost, (channel, time, row, column)
     return found
 
 
-def _possible(size: int, longest: int, weight: float) -> Iterator[tuple[int, int, float]]:
-    """Ways to cut an axis, the fewest pieces first: their number, the longest piece, the cost."""
-    count = -(-size // longest)
-    while True:
-        length = -(-size // count)
-        yield count, length, weight * (count - 1) / size
-        if length == 1:
-            return
-        count = -(-size // (length - 1))
+def _possible(size: int, longest: int, multiple: int, axis: int) -> Iterator[tuple[int, float]]:
+    """Ways to cut an axis into pieces of at most `longest`, the fewest first: the longest piece, the cost."""
+    most = longest if longest >= size else longest // multiple * multiple
+    while most:
+        count = -(-size // most)
+        length = min(-(-size // (count * multiple)) * multiple, size)
+        yield length, _WEIGHTS[axis] * (count - 1) / size
+        most = (length - 1) // multiple * multiple

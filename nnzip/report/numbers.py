@@ -80,6 +80,21 @@ def file_size(count: float) -> str:
     return f"{count:.0f}\u00a0B" if power == 0 else f"{number(count)}\u00a0{_BYTE_UNITS[power]}"
 
 
+def duration(seconds: float) -> str:
+    """75 -> "1 min 15 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def stored_ratio(ratio: float | None) -> str:
+    """The ratio to the source's files in words; nothing for None."""
+    return "" if ratio is None else f"{number(ratio)} times smaller than on disk"
+
+
 def count(value: int) -> str:
     """Thousands set apart by thin no-break spaces."""
     return f"{value:,}".replace(",", "\u202f")

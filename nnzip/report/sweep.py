@@ -68,27 +68,29 @@ def knee_sentence(sweep: Sweep, found: Knee) -> str:
     )
 
 
-def point_line(point: Point) -> str:
-    """One line for a new point: target, ratio, bits per value and error."""
-    ratio, bits = numbers.number(point.ratio), numbers.number(point.bits_per_value)
+def point_line(point: Point, stored: int) -> str:
+    """One line for a new point: target, ratios to float32 and to the `stored` bytes of the source's files, error."""
+    ratio = f"{numbers.number(point.ratio)} ({numbers.stored_ratio(stored / point.file_bytes)})"
+    bits = numbers.number(point.bits_per_value)
     return f"{goal_name(point.goal)}: ratio {ratio}, {bits} bits per value, RMSE {percent(point.error)} of the range"
 
 
 def sweep_tables(sweep: Sweep) -> Group:
     """Targets with their ratios, errors per variable, knees and notes, one below the other."""
     knees = {found.index for found in sweep.knees}
-    titles = ("Target", "Ratio", "Bits/value", "File", "RMSE/range", "")
+    titles = ("Target", "Ratio", "To disk", "Bits/value", "File", "RMSE/range", "")
     targets = plain_table("Ratio against error", *titles, words=("Target", ""))
     for index, point in enumerate(sweep.points):
         sizes = (
             numbers.compact(point.ratio),
+            numbers.compact(sweep.stored_ratio(point)),
             numbers.compact(point.bits_per_value),
             numbers.file_size(point.file_bytes),
         )
         targets.add_row(point.goal.text, *sizes, percent(point.error), "◀ knee" if index in knees else "")
     targets.caption = (
         "Target: largest error at any point as a share of each variable's range, or a ratio.\n"
-        "RMSE/range: root mean square over the variables."
+        "Ratio: of float32. To disk: of the source's files. RMSE/range: root mean square."
     )
     columns = ("Variable", "Units", "Target", "RMSE", "Max", "RMSE/range", "Max/range")
     errors = plain_table("Errors, decoded minus original", *columns, words=columns[:2])

@@ -17,8 +17,8 @@ def evaluation_tables(evaluation: Evaluation) -> Group:
     """Sizes, errors, structure and notes, one below the other."""
     parts: list[RenderableType] = [Text(summary(evaluation)), Text(), errors_table(evaluation), Text()]
     parts.append(structure_table(evaluation))
-    if evaluation.layers:
-        parts += [Text(), layers_table(evaluation.layers)]
+    if evaluation.parts:
+        parts += [Text(), parts_table(evaluation.parts)]
     parts += [Text(f"Note: {note}", style="yellow") for note in evaluation.notes]
     return Group(*parts)
 
@@ -30,7 +30,8 @@ def summary(evaluation: Evaluation) -> str:
         return f"{source}; no compressed file given, so no ratio"
     size = numbers.file_size(evaluation.file_bytes)
     ratio, bits = numbers.number(evaluation.ratio), numbers.number(evaluation.bits_per_value)
-    return f"{source} in a file of {size}: ratio {ratio}, {bits} bits per value"
+    on_disk = numbers.stored_ratio(evaluation.stored_ratio)
+    return f"{source} in a file of {size}: ratio {ratio}, {bits} bits per value{on_disk and f'; {on_disk}'}"
 
 
 def errors_table(evaluation: Evaluation) -> Table:
@@ -71,11 +72,11 @@ def structure_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def layers_table(layers: dict[str, int]) -> Table:
-    """Bytes of the file by layer, with their share."""
-    table = plain_table("Where the bytes are", "Layer", "Size", "Share")
-    total = sum(layers.values())
-    for name, size in layers.items():
+def parts_table(parts: dict[str, int]) -> Table:
+    """Bytes of the file by part, with their share."""
+    table = plain_table("Where the bytes are", "Part", "Size", "Share")
+    total = sum(parts.values())
+    for name, size in parts.items():
         table.add_row(name, numbers.file_size(size), f"{100 * size / total:.1f} %" if total else numbers.DASH)
     return table
 
@@ -102,7 +103,7 @@ def _missing(scores: VariableScores) -> Text:
     return Text("identical" if scores.missing else "none")
 
 
-def plain_table(title: str, *columns: str, words: Sequence[str] = ("Variable", "Units", "Layer")) -> Table:
+def plain_table(title: str, *columns: str, words: Sequence[str] = ("Variable", "Units", "Part")) -> Table:
     """A table with a title; the columns in `words` are left-aligned, all others numbers."""
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left", padding=(0, 1, 0, 0))
     for column in columns:

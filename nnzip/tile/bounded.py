@@ -17,15 +17,16 @@ from nnzip.coder.volumes import encode_volumes
 from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
 from nnzip.tile.corrector import Corrected, correct
-from nnzip.tile.decode import reconstruct, whole_multiples
+from nnzip.tile.decode import decode_tile, reconstruct, whole_multiples
 from nnzip.tile.header import Shape, TileHeader, pack
 from nnzip.tile.samples import outer_limits, sample
 from nnzip.tile.volumes import TIME, interpolation_layout, plan_interpolation, quantise_tile
 from nnzip.tile.ways import Way, leaders, ways
 from nnzip.transform import interpolation
 from nnzip.transform.fill import fill_missing
+from nnzip.transform.lattice import find_lattice
 
-MULTIPLES = (1.6, 2.0, 2.5, 3.2)
+MULTIPLES = (1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0, 10.0)
 """Quantisation steps of the wavelet that are tried, in bounds."""
 FINER = (1.2, 0.85, 0.6, 0.4)
 """Tried too where promises ask for less than the bound at many points."""
@@ -54,7 +55,7 @@ class Choice:
 @dataclass(frozen=True)
 class BoundedTile:
     """A tile to be coded: `original` [channel, time, lat, lon] (NaN: missing), `filled` without missing points,
-    limits [2]."""
+    limits [2]. With a lattice, `promised` is about values before they are moved to it."""
 
     original: NDArray[np.floating]
     filled: NDArray[np.floating]
@@ -62,6 +63,7 @@ class BoundedTile:
     limits: NDArray[np.float64]
     periodic: bool
     device: Device
+    lattice: bytes = b""
 
     @property
     def shape(self) -> Shape:
@@ -90,7 +92,30 @@ def encode_bounded(
     constant = _constant(tile)
     if constant is not None:
         return constant
+    snapped = _on_lattice(tile)
+    if snapped is not None:
+        coded = _encode(snapped, choose(snapped.sample()))
+        if _holds(coded.data, tile):
+            return coded
     return _encode(tile, choose(tile.sample()))
+
+
+def _on_lattice(tile: BoundedTile) -> BoundedTile | None:
+    """The tile with the larger bound that its lattice allows; None where it has none that helps."""
+    lattice = None if tile.promised.constraints else find_lattice(tile.original, tile.promised.bound)
+    if lattice is None:
+        return None
+    precision = 2 * float(np.spacing(np.array(np.abs(tile.limits).max(), dtype=tile.promised.dtype)))
+    bound = float(lattice.allowed(tile.promised.bound, precision).min())
+    if bound <= tile.promised.bound:
+        return None
+    return replace(tile, promised=replace(tile.promised, bound=bound), lattice=lattice.pack())
+
+
+def _holds(data: bytes, tile: BoundedTile) -> bool:
+    """Whether a coded tile keeps the bound, as a reader decodes it."""
+    error = np.abs(decode_tile(data, tile.shape, tile.device).astype(np.float64) - tile.original)
+    return bool(np.nanmax(error, initial=0.0) <= tile.promised.bound)
 
 
 def choose(tile: BoundedTile) -> Choice:
@@ -138,7 +163,7 @@ def _encode(tile: BoundedTile, choice: Choice) -> Coded:
 def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     way = choice.way or next(ways(tile.shape))
     arrangement = way.arrangement(tile.shape, periodic=tile.periodic)
-    step = float(np.float32(choice.multiple * tile.promised.bound))
+    step = choice.multiple * tile.promised.bound
     means = np.array([channel.mean(dtype=np.float64) for channel in tile.filled]).astype("<f4").tobytes()
     axes = arrangement.depths
     head = _head(tile, kinds.WAVELET, step=step, axes=axes, leading=arrangement.leading, means=means)
@@ -183,6 +208,7 @@ def _head(tile: BoundedTile, coding: int, **fields: object) -> TileHeader:
     limits = tile.limits.astype("<f4").tobytes()
     double = tile.promised.dtype == "float64"
     known = {"shape": tile.shape, "limits": limits, "coding": coding, "double": double, "periodic": tile.periodic}
+    known["lattice"] = tile.lattice
     return TileHeader(**known, **fields)  # type: ignore[arg-type]
 
 

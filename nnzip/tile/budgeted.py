@@ -103,12 +103,14 @@ def encode_to_rmse(
     periodic: bool,
     device: Device = None,
 ) -> bytes:
-    """Code `values` [channel, time, lat, lon] (NaN: missing) so that their RMSE, weighted by `weights` [lat], is at most
-    `rmse` in the values' units, in as few bytes as that takes; as near as float32 allows.
+    """Code `values` [channel, time, lat, lon] (NaN: missing) so that their RMSE is at most `rmse` in their units.
+
+    `weights` [lat]: of the rows. Takes as few bytes as it can; comes as near as float32 allows.
 
     Cost: about ten times that of coding the tile once.
     """
-    alike = replace(scaling, scale=np.full(len(values), float(np.float32(max(rmse, np.finfo(np.float32).tiny)))))
+    scale = float(np.float32(max(rmse, float(np.finfo(np.float32).smallest_subnormal))))
+    alike = replace(scaling, scale=np.full(len(values), scale))
     standard = _standardised(values, alike, double=double, periodic=periodic, device=device)
     arrangement = _best_arrangement(standard, _sampled(standard), _FIRST_STEP)
     coefficients = arrangement.forward(standard.values)

@@ -9,8 +9,6 @@ unit.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import prod
 from typing import NamedTuple
 
 import msgspec
@@ -95,11 +93,9 @@ class Wrong(NamedTuple):
 def encode_corrections(parts: list[Wrong], bound: float, shape: Shape, device: Device = None) -> bytes:
     """Corrections of a tile for wrong points in raster order; empty where there are none. `bound`: the scale of the
     units. Cost: a few passes over the points, and `encode_fixes`."""
-    positions, before, low, high, stored = (
-        (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else ([],) * 5
-    )
-    if not len(positions):
+    if not any(part.positions.size for part in parts):
         return b""
+    positions, before, low, high, stored = (np.concatenate(column) for column in zip(*parts, strict=True))
     multiples = np.zeros(positions.size, dtype=np.int64)
     blocks = []
     for unit, members in _blocks((high - low) / bound):
@@ -136,11 +132,13 @@ def _apply_block(data: bytes, flat: Values, shape: Shape, device: Device) -> byt
     _check(header, flat.size)
     body = data[2 + length :]
     end = header.fix_bytes - (-header.literals * header.literal_bits // 8) + 8 * header.literals
+    if end > len(body):
+        raise CorruptArchiveError(f"the corrections are {len(body)} B where {end} B are declared: the tile is damaged")
     fixed, multiples = decode_fixes(header.coding, header.fixes, body[: header.fix_bytes], shape, device)
     exact, literals = _unpack_literals(header, body[header.fix_bytes : end])
     for found in (fixed, exact):
-        if found.size and (found[-1] >= flat.size or found[0] < 0):
-            raise CorruptArchiveError(f"a correction at point {found[-1]} of {flat.size}: the tile is damaged")
+        if found.size and not 0 <= found.min() <= found.max() < flat.size:
+            raise CorruptArchiveError(f"a correction at point {found.max()} of {flat.size}: the tile is damaged")
     flat[fixed] += multiples * header.unit
     flat[exact] = literals
     return body[end:]
@@ -195,10 +193,12 @@ def _pack(unit: float, fixes: Points, shape: Shape, exact: NDArray[np.int64], va
 
 def _unpack_literals(header: CorrectionsHeader, data: bytes) -> tuple[NDArray[np.int64], Values]:
     gap_bytes = -(-header.literals * header.literal_bits // 8)
+    if len(data) != gap_bytes + 8 * header.literals:
+        raise CorruptArchiveError("the corrections' values are not those declared: the tile is damaged")
     gaps = unpack_bits(data[:gap_bytes], header.literals, header.literal_bits)
     values = np.frombuffer(data[gap_bytes:], dtype="<f8")
-    if values.size != header.literals or not np.isfinite(values).all():
-        raise CorruptArchiveError("the corrections' values are not those declared: the tile is damaged")
+    if not np.isfinite(values).all():
+        raise CorruptArchiveError("the corrections' values are not finite: the tile is damaged")
     return np.cumsum(gaps) - 1, values
 
 

@@ -56,21 +56,22 @@ def _beyond_bound(
     for channel, (values, found) in enumerate(zip(original, decoded, strict=True)):
         clipped = np.clip(found, *limits)
         suspect = np.flatnonzero(np.abs(values - clipped) > bound - guards[channel] - rounding)
-        some = values.ravel()[suspect].astype(np.float64)
+        some: Values = values.ravel()[suspect].astype(np.float64)
         allowed = Intervals(some, bound, dtype)
         places = channel * values.size + suspect
-        yield Wrong.of(places, some, clipped.ravel()[suspect], *_limits(allowed), guards[channel])
+        before: Values = clipped.ravel()[suspect]
+        yield Wrong.of(places, some, before, *_limits(allowed), guards[channel])
 
 
 def _beyond_promises(
     original: Values, decoded: Values, limits: Values, promised: BoxPromised, guards: Values
 ) -> tuple[Wrong, Wrong]:
     """Points beyond the bound alone, and beyond all promises, which may narrow any interval."""
-    clipped = np.clip(decoded, *limits)
+    clipped: Values = np.clip(decoded, *limits)
     guard = np.broadcast_to(guards[:, None, None, None], original.shape)
-    here = np.arange(original.size), original.ravel(), clipped.ravel()
+    here: tuple[NDArray[np.int64], Values, Values] = np.arange(original.size), original.ravel(), clipped.ravel()
     plain = Wrong.of(*here, *_limits(Intervals(original, promised.bound, promised.dtype)), guard.ravel())
-    allowed = promised.allowed(original, clipped, guard)
+    allowed = promised.allowed(original, clipped, guards)
     low, high = allowed.beyond(limits)
     clamped = (decoded <= limits[0] - guard) | (decoded >= limits[1] + guard)
     return plain, Wrong.of(*here, low.ravel(), high.ravel(), np.where(clamped, 0.0, guard).ravel())

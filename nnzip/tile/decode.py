@@ -16,6 +16,7 @@ from nnzip.tile.corrections import apply_corrections
 from nnzip.tile.exact import decode_exact
 from nnzip.tile.header import Shape, Tile, TileHeader, row_weights, unpack
 from nnzip.tile.volumes import Arrangement, coarse_inverse, interpolated, interpolation_layout, inverse
+from nnzip.transform.lattice import read_lattice
 from nnzip.transform.stretch import read_stretches
 
 Values = NDArray[np.float64]
@@ -34,6 +35,9 @@ def decode_tile(data: bytes, shape: Shape, device: Device = None) -> NDArray[np.
     low, high = tile.header.smallest_largest
     np.clip(values, low, high, out=values)
     apply_corrections(tile.corrections, values, device)
+    lattice = read_lattice(tile.header.lattice, shape[0], shape[1])
+    if lattice is not None:
+        lattice.snap(values)
     return np.clip(values, low, high, out=values).astype(tile.header.dtype)
 
 
@@ -48,8 +52,8 @@ def decode_preview(data: bytes, shape: Shape, halvings: int, device: Device = No
         return decode_exact(tile.corrections, head)[:, :, :: 1 << halvings, :: 1 << halvings]
     if head.coding == kinds.WAVELET:
         streams = tile.streams[: PARTS - halvings]
-        values = coarse_inverse(streams, _arrangement(head), head.shifts, halvings, device)
-        values = reconstruct(head, values, 1 << halvings)
+        units = coarse_inverse(streams, _arrangement(head), head.shifts, halvings, device)
+        values = reconstruct(head, units, 1 << halvings)
     else:
         finer = Tile(head, tile.streams[: PARTS - halvings], b"")
         values = detail(finer, device)[:, :, :: 1 << halvings, :: 1 << halvings]
@@ -82,19 +86,21 @@ def reconstruct(head: TileHeader, units: NDArray[np.float32], stride: int = 1) -
     """From quantisation steps [channel, time, lat, lon] of every stride-th row to values; encoder and decoder both come
     through here, so that they round alike."""
     weights = row_weights(head.rows, head.shape[2])[::stride, None]
-    values = units * (head.step / weights)
+    values: Values = units * (head.step / weights)
     rows = np.arange(0, head.shape[2], stride, dtype=np.float64)
     for stretch in reversed(read_stretches(head.stretches, head.shape[0])):
         for channel, plane in enumerate(values):
             stretch.undo(plane, channel, rows, head.shape[2] - 1)
     values *= head.channel_scales[:, None, None, None]
     values += head.channel_means[:, None, None, None]
-    return np.asarray(values)
+    return values
 
 
 def whole_multiples(head: TileHeader, integers: NDArray[np.int64]) -> Values:
     """Values of the interpolation's integers, exactly alike on every machine."""
-    return head.origin + integers * head.step
+    values: Values = integers.astype(np.float64) * head.step
+    values += head.origin
+    return values
 
 
 def _arrangement(head: TileHeader) -> Arrangement:

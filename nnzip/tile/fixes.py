@@ -91,6 +91,8 @@ def _encode_gaps(points: Points) -> tuple[FixesCoding, bytes]:
 def _decode_gaps(coding: FixesCoding, fixes: int, data: bytes) -> Points:
     low_bytes = -(-fixes * coding.low_bits // 8)
     sign_bytes = -(-fixes // 8)
+    if len(data) < low_bytes + sign_bytes:
+        raise CorruptArchiveError(f"the corrections end before their {fixes} fixes: the tile is damaged")
     low = unpack_bits(data[:low_bytes], fixes, coding.low_bits)
     decoder = entropy.SymbolDecoder(data[low_bytes + sign_bytes :])
     tables = _FIRST_TABLE + np.cumsum(decoder.decode(_under(_SIDE_TABLE, -(-coding.symbols // _CHUNK))), dtype=np.int64)

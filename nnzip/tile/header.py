@@ -1,7 +1,7 @@
 """The header of a tile: what its streams mean.
 
-Layout (docs/format.md, "Tile"): length of the header (uint16, little-endian), the header (a MessagePack map with keys of
-one letter, defaults left out), the streams, and last the corrections.
+Layout (docs/format.md, "Tile"): length of the header (uint16, little-endian), the header (a MessagePack map with keys
+of one letter, defaults left out), the streams, and last the corrections.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def row_weights(rows: bytes, count: int) -> NDArray[np.float64]:
         return np.ones(count)
     first, step = np.frombuffer(rows, dtype="<f4").astype(np.float64)
     latitudes = np.clip(first + step * np.arange(count), -90, 90)
-    return np.maximum(np.sqrt(np.cos(np.deg2rad(latitudes))), SMALLEST_ROW_WEIGHT)
+    weights: NDArray[np.float64] = np.maximum(np.sqrt(np.cos(np.deg2rad(latitudes))), SMALLEST_ROW_WEIGHT)
+    return weights
 
 
 def _numbers(packed: bytes, count: int, default: float) -> NDArray[np.float64]:

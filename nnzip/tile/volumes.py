@@ -93,7 +93,7 @@ def quantise_tile(coefficients: Values, arrangement: Arrangement, device: Device
     for values, reference in zip(volumes, layout.references, strict=True):
         beside = None if reference is None else plans[reference].values
         plans.append(quantise(values, layout.bands, beside, device))
-    shifts = centroids(volumes, np.stack([plan.values for plan in plans]))
+    shifts = centroids(np.asarray(volumes, dtype=np.float32), np.stack([plan.values for plan in plans]))
     return Quantised(arrangement, tuple(plans), shifts)
 
 

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from nnzip.coder import entropy
 from nnzip.coder.arrays import Device
 from nnzip.coder.bands import Bands
-from nnzip.coder.volumes import Coefficients, Plan, fit_corrections, plan_volume
+from nnzip.coder.contexts import Coefficients
+from nnzip.coder.native import transforms as native
+from nnzip.coder.native.kernel import shipped_kernel
+from nnzip.coder.volumes import Plan, fit_corrections, plan_volume
 
 DEAD_ZONE = 0.54
 """Magnitudes below this many steps become zero before the optimisation; all others start from the nearest integer."""
@@ -40,11 +43,12 @@ def quantise(values: Values, bands: Bands, reference: Coefficients | None = None
     plan = plan_volume(chosen, bands, reference, device)
     candidates = np.flatnonzero(chosen)
     used = plan.tables(bands, fit_corrections([plan])[0])
-    kept, size, offsets, tables, classes = (
-        array.ravel()[candidates] for array in (chosen, magnitudes, plan.contexts.offsets, used, plan.contexts.classes)
-    )
+    kept, offsets = chosen.ravel()[candidates], plan.contexts.offsets.ravel()[candidates]
+    tables, classes = used.ravel()[candidates], plan.contexts.classes.ravel()[candidates]
+    size = magnitudes.ravel()[candidates]
     smaller = kept - np.sign(kept)
-    saved = _bits(kept - offsets, tables, classes) - _bits(smaller - offsets, tables, classes)
+    saved: Values = _bits(kept - offsets, tables, classes)
+    saved -= _bits(smaller - offsets, tables, classes)
     away = size - np.abs(kept)  # error of keeping m; that of m - 1 is away + 1
     chosen = chosen.copy()
     chosen.ravel()[candidates] = np.where(2 * away + 1 < LAGRANGIAN * saved, smaller, kept)
@@ -63,10 +67,16 @@ def centroids(values: Values, quantised: Coefficients) -> tuple[int, int]:
 
 
 def dequantise(quantised: Coefficients, shifts: tuple[int, int]) -> Values:
-    """Values moved by `shifts` (of magnitude 1, of more; in SHIFT_UNIT) to the centroids of their quantisation cells."""
-    magnitudes = np.abs(quantised)
+    """Values moved by `shifts` (of magnitude 1, of more; in SHIFT_UNIT) to the centroids of their cells."""
     moved = np.array([0, *shifts], dtype=np.float32) * np.float32(SHIFT_UNIT)
-    return np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32, copy=False)
+    kernel = shipped_kernel()
+    if kernel is not None:
+        values = np.empty(quantised.shape, dtype=np.float32)
+        native.dequantise(kernel, np.ascontiguousarray(quantised, dtype=np.int32), moved[1:], values)
+        return values
+    magnitudes = np.abs(quantised).view(np.uint32)  # of -2^31 too, which damaged streams hold
+    found: Values = np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32)
+    return found
 
 
 def _bits(rest: NDArray[np.integer], tables: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.coder.bands import band_edges
+from nnzip.coder.native import transforms as native
+from nnzip.coder.native.kernel import Kernel, shipped_kernel
 
 Values = NDArray[np.floating]
 
@@ -38,7 +40,11 @@ def max_depth(length: int) -> int:
 def forward(values: Values, depths: Sequence[int], periodic: Sequence[bool]) -> Values:
     """Coefficients of `values` [..., *axes] over its last len(depths) axes, float32 or float64; a copy."""
     first = values.ndim - len(depths)
-    transformed = values.copy()
+    transformed = values.copy(order="C")
+    kernel = _kernel_for(values, depths)
+    if kernel is not None:
+        native.wavelet(kernel, transformed, depths, periodic, inverse=False)
+        return transformed
     for axis, (depth, closed) in enumerate(zip(depths, periodic, strict=True), start=first):
         lines = np.moveaxis(transformed, axis, 0)
         length = len(lines)
@@ -56,7 +62,11 @@ def forward(values: Values, depths: Sequence[int], periodic: Sequence[bool]) -> 
 
 def inverse(coefficients: Values, depths: Sequence[int], periodic: Sequence[bool]) -> Values:
     """Values whose `forward` is `coefficients`; exact up to rounding (a few units in the last place); a copy."""
-    values = coefficients.copy()
+    values = coefficients.copy(order="C")
+    kernel = _kernel_for(values, depths)
+    if kernel is not None:
+        native.wavelet(kernel, values, depths, periodic, inverse=True)
+        return values
     first = values.ndim - len(depths)
     for axis, (depth, closed) in reversed(list(enumerate(zip(depths, periodic, strict=True), start=first))):
         lines = np.moveaxis(values, axis, 0)
@@ -68,6 +78,12 @@ def inverse(coefficients: Values, depths: Sequence[int], periodic: Sequence[bool
                 _lift_odd(odd, even, -_LIFTING[step], alike)
             lines[0:length:2], lines[1:length:2] = even, odd
     return values
+
+
+def _kernel_for(values: Values, depths: Sequence[int]) -> Kernel | None:
+    """The native kernel, where it takes such values."""
+    few = len(depths) < native.DIMENSIONS or len(depths) == values.ndim == native.DIMENSIONS
+    return shipped_kernel() if few and values.size and values.dtype == np.float32 else None
 
 
 def _lift_odd(odd: Values, even: Values, weight: float, closed: bool) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from nnzip.report import numbers
 from tests.conftest import RATIO, Nnzip
 
 
@@ -35,6 +36,9 @@ def test_compress_says_what_it_does_and_reaches_the_ratio(weather: Path, tmp_pat
     with xr.open_dataset(weather) as source:
         float32_bytes = 4 * sum(variable.size for variable in source.data_vars.values())
     assert float32_bytes / output.stat().st_size == pytest.approx(RATIO, rel=0.03)
+    stored = numbers.file_size(weather.stat().st_size)
+    times = numbers.number(weather.stat().st_size / output.stat().st_size)
+    assert f"{times} times smaller than the {stored} on disk" in result.stderr
 
 
 def test_compress_json_is_the_result_and_quiet_is_quiet(weather: Path, tmp_path: Path, nnzip: Nnzip) -> None:
@@ -46,6 +50,7 @@ def test_compress_json_is_the_result_and_quiet_is_quiet(weather: Path, tmp_path:
     assert content["errors"]["t2m"]["units"] == "K"
     assert content["file_bytes"] == (tmp_path / "two.nnz").stat().st_size
     assert content["file_bytes"] == pytest.approx(9000, rel=0.03)
+    assert content["stored_ratio"] == weather.stat().st_size / content["file_bytes"]
     assert 0 < content["errors"]["t2m"]["rmse"] < content["errors"]["t2m"]["max_error"]
 
 
@@ -127,10 +132,18 @@ def test_decompress_like_another_file(archive: Path, tmp_path: Path, nnzip: Nnzi
 
 def test_info_shows_and_tells_in_json(archive: Path, nnzip: Nnzip) -> None:
     shown = nnzip("info", archive).stdout
-    for text in ("t2m", "RMSE", "m s⁻¹", "2016-10-01 00:00 to 2016-10-01 15:00", "90 to -90", "field", "effort fast"):
+    for text in (
+        "t2m",
+        "RMSE",
+        "m s⁻¹",
+        "2016-10-01 00:00 to 2016-10-01 15:00",
+        "90 to -90",
+        "attributes",
+        "effort fast",
+    ):
         assert text in shown
     content = json.loads(nnzip("info", archive, "--json").stdout)
-    assert content["bytes"] == archive.stat().st_size == sum(content["layers"].values())
+    assert content["bytes"] == archive.stat().st_size == sum(content["parts"].values())
     assert content["ratio"] == pytest.approx(RATIO, rel=0.03)
     assert content["variables"]["z"]["shape"] == [6, 2, 25, 48]
     assert content["coordinates"]["latitude"]["extent"] == [90, -90]

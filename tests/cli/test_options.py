@@ -1,14 +1,14 @@
-"""What users type: sizes, durations, names, and the errors that name what was wrong."""
+"""What users type: sizes, names, and the errors that name what was wrong."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from nnzip.cli import options
-from nnzip.errors import ResourceError, UsageError
+from nnzip.errors import UsageError
+from nnzip.request.options import EFFORTS, MODES
 
 
 @pytest.mark.parametrize(
@@ -23,19 +23,6 @@ def test_sizes(text: str, expected: int) -> None:
 def test_bad_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="--size"):
         options.parse_size(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("90s", 90), ("90", 90), ("5min", 300), ("1h30m", 5400), ("1 h 5 s", 3605), ("1.5h", 5400)]
-)
-def test_durations(text: str, expected: float) -> None:
-    assert options.parse_duration(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "fast", "0s", "-5s", "5 fortnights", "5mm"])
-def test_bad_durations(text: str) -> None:
-    with pytest.raises(UsageError, match="--time-budget"):
-        options.parse_duration(text)
 
 
 def test_variables() -> None:
@@ -60,24 +47,6 @@ def test_default_output(source: str, expected: str) -> None:
     assert options.default_output(Path(source), ".nnz") == Path(expected)
 
 
-def test_output_that_exists_is_refused_without_force(tmp_path: Path) -> None:
-    path = tmp_path / "out.nnz"
-    options.require_writable(path, overwrite=False)
-    path.write_text("precious")
-    with pytest.raises(UsageError, match="exists"):
-        options.require_writable(path, overwrite=False)
-    options.require_writable(path, overwrite=True)
-    assert path.read_text() == "precious"
-
-
-def test_output_without_a_directory(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="no directory"):
-        options.require_writable(tmp_path / "missing" / "out.nnz", overwrite=False)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_output_in_a_closed_directory(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
-    with pytest.raises(ResourceError, match="no permission"):
-        options.require_writable(closed / "out.nnz", overwrite=False)
+def test_choices_are_those_of_the_options() -> None:
+    assert tuple(options.Effort) == EFFORTS
+    assert tuple(options.Mode) == MODES

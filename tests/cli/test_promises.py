@@ -17,7 +17,7 @@ def promised(weather: Path, nnzip: Nnzip, tmp_path_factory: pytest.TempPathFacto
     """An archive of t2m and tp with one promise of each kind, and what the command said."""
     path = tmp_path_factory.mktemp("promised") / "weather.nnz"
     result = nnzip(
-        "compress", weather, "-o", path, "--effort", "fast", "--no-field", "--variables", "t2m,tp",
+        "compress", weather, "-o", path, "--effort", "fast", "--variables", "t2m,tp",
         "--max-error", "t2m=0.5K,tp=0.1mm", "--extremes", "t2m>p80:0.1", "--preserve", "t2m > 20 degC",
         "--preserve", "tp > 0", "--preserve-maxima", "day", "--preserve-minima", "t2m=day",
         "--region", "t2m=10,35,-90,-60:0.5",
@@ -59,7 +59,8 @@ def test_promises_are_shown(promised: tuple[Path, str], nnzip: Nnzip) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--extremes", "p99"], "not of the form p99:0.1"),
+        (["--extremes", "99"], "not of the form p99, p99:0.1"),
+        (["--extremes", "p99:local"], "leave out :local"),
         (["--extremes", "p120:0.1"], "no percentile p120"),
         (["--extremes", "t2=p99:0.1"], "no variable 't2': did you mean t2m"),
         (["--extremes", "p99:0.000001"], "ask for a factor of at least"),
@@ -68,6 +69,9 @@ def test_promises_are_shown(promised: tuple[Path, str], nnzip: Nnzip) -> None:
         (["--region", "10,35:0.5"], "is not south,north,west,east"),
         (["--region", "lsm:0.5"], "no mask variable 'lsm'"),
         (["--ratio", "20", "--preserve", "t2m > 300"], "needs an error bound"),
+        (["--ratio", "20", "--extremes", "t2m>305K"], "or for a percentile, such as >p99"),
+        (["--rmse", "1%", "--extremes", "p99"], "extremes go with a ratio or a size"),
+        (["--lossless", "--extremes", "p99"], "every value is exact without"),
         (["--variables", "msl", "--preserve", "t2m > 0"], "not among the variables compressed, msl"),
     ],
 )

@@ -47,6 +47,7 @@ def test_json_has_every_point_with_its_errors(weather: Path, nnzip: Nnzip) -> No
         assert 0 < point["errors"]["t2m"]["rmse"] < point["errors"]["t2m"]["max_error"]
         assert point["bits_per_value"] == pytest.approx(32 / point["ratio"])
         assert isinstance(point["knee"], bool)
+        assert point["stored_ratio"] == pytest.approx(weather.stat().st_size / point["file_bytes"])
     assert content["points"][2]["ratio"] == pytest.approx(20, rel=0.03)
     assert content["points"][0]["errors"]["t2m"]["relative_max_error"] <= 0.01
 

@@ -1,4 +1,4 @@
-"""`nnzip compress` with a target RMSE or PSNR, on real files: the decoded data have it."""
+"""`nnzip compress` with each kind of target, on real files: the decoded data have it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import nnzip as library
 from nnzip.evaluate.weights import latitude_weights
@@ -45,22 +46,64 @@ def test_psnr_is_of_the_unweighted_error(weather: Path, tmp_path: Path, nnzip: N
             assert 45 - 1e-4 <= found < 46
 
 
-def test_mode_field(weather: Path, tmp_path: Path, nnzip: Nnzip) -> None:
-    archive = tmp_path / "a.nnz"
-    nnzip("compress", weather, "-o", archive, "--mode", "field", "--ratio", 30, "--effort", "fast")
-    layers = json.loads(nnzip("info", archive, "--json").stdout)["layers"]
-    assert layers["field"] > 0
-    assert not layers.get("detail")
-    assert not layers.get("corrections")
+def test_lossless(weather: Path, tmp_path: Path, nnzip: Nnzip) -> None:
+    archive, decoded = tmp_path / "a.nnz", tmp_path / "a.nc"
+    result = nnzip("compress", weather, "-o", archive, "--lossless", "--variables", "t2m,tp,sst", "--json")
+    nnzip("decompress", archive, "-o", decoded)
+    with library.open_dataset(weather) as original, library.open_dataset(decoded) as back:
+        for name in ("t2m", "tp", "sst"):
+            np.testing.assert_array_equal(original[name].to_numpy(), back[name].to_numpy())
+    assert {errors["max_error"] for errors in json.loads(result.stdout)["errors"].values()} == {0.0}
+    assert json.loads(nnzip("info", archive, "--json").stdout)["configuration"]["lossless"] is True
+
+
+def test_a_share_of_the_range_of_a_constant_is_exact(tmp_path: Path, nnzip: Nnzip) -> None:
+    coordinates = {"lat": np.arange(5.0), "lon": np.arange(8.0)}
+    constant = xr.Dataset({"x": (("lat", "lon"), np.full((5, 8), 0.1))}, coordinates)
+    constant.to_netcdf(tmp_path / "a.nc")
+    nnzip("compress", tmp_path / "a.nc", "--max-error", "0.1%")
+    assert json.loads(nnzip("info", tmp_path / "a.nnz", "--json").stdout)["variables"]["x"]["bound"] == 0
+    nnzip("decompress", tmp_path / "a.nnz", "-o", tmp_path / "b.nc")
+    with xr.open_dataset(tmp_path / "b.nc") as back:
+        assert (back["x"].to_numpy() == 0.1).all()
+
+
+def tail_rmse(source: Path, decoded: Path, name: str) -> tuple[float, float]:
+    """RMSE of all values and of those beyond the 2nd and 98th percentile."""
+    with xr.open_dataset(source) as first, xr.open_dataset(decoded) as second:
+        original, error = first[name].to_numpy(), second[name].to_numpy() - first[name].to_numpy()
+    low, high = np.quantile(original, [0.02, 0.98])
+    tail = (original > high) | (original < low)
+    return float(np.sqrt(np.square(error).mean())), float(np.sqrt(np.square(error[tail]).mean()))
+
+
+def test_extremes_have_smaller_errors_at_the_same_size(tmp_path: Path, nnzip: Nnzip) -> None:
+    source = tmp_path / "source.nc"
+    nnzip("sample", source, "--resolution", 5, "--hours", 96, "--step-hours", 6, "--variables", "t2m")
+    found, sizes = {}, []
+    for name, options in (("plain", ()), ("kept", ("--extremes", "p98:0.2", "--extremes", "t2m>p99.9:0.5"))):
+        output = tmp_path / f"{name}.nnz"
+        nnzip("compress", source, "-o", output, "--ratio", 30, "--effort", "fast", *options)
+        nnzip("decompress", output)
+        sizes.append(output.stat().st_size)
+        found[name] = tail_rmse(source, tmp_path / f"{name}.nc", "t2m")
+    assert max(sizes) < 1.01 * min(sizes)
+    assert found["kept"][1] < 0.6 * found["plain"][1]
+    assert found["kept"][0] < 1.6 * found["plain"][0]
+    content = json.loads(nnzip("info", tmp_path / "kept.nnz", "--json").stdout)
+    assert content["configuration"]["promises"] == ["extremes p2,p98:0.2", "extremes t2m>p99.9:0.5"]
+    nnzip("verify", tmp_path / "kept.nnz")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--mode", "field"), ["--mode field", "--ratio"]),
-        (("--mode", "field", "--max-error", "1%"), ["error bound"]),
+        (("--mode", "field"), ["--mode", "'field'", "'auto'"]),
+        (("--lossless", "--ratio", 20), ["--ratio and --lossless are different targets"]),
+        (("--tile", "time=0"), ["--tile time=0", "a whole number from 1"]),
+        (("--tile", "48"), ["--tile 48", "time=48,latitude=240,longitude=240"]),
+        (("--tile", "hight=3"), ["--tile hight=3", "no compressed variable has a dimension 'hight'", "latitude"]),
         (("--rmse", "1%", "--psnr", 60), ["--rmse", "--psnr"]),
-        (("--rmse", "1%", "--no-field"), ["--no-field", "--rmse"]),
         (("--psnr", -3), ["-3"]),
         (("--rmse", "t2m=0.1K"), ["no RMSE", "msl"]),
         (("--rmse", "t2m=0.1m,1%"), ["0.1 m", "K"]),

@@ -17,6 +17,9 @@ SHAPES = st.tuples(st.integers(1, 30), st.integers(1, 30), st.integers(1, 30))
 
 def check(shape: tuple[int, ...], found: bands.Bands) -> None:
     covered = np.zeros(shape, dtype=int)
+    parts = [band.part for band in found]
+    assert parts == sorted(parts)
+    assert set(parts) <= set(range(bands.PARTS))
     for band in found:
         assert min(band.shape) > 0
         for parent in band.parents:
@@ -44,7 +47,8 @@ def test_wavelet_bands_go_from_coarse_to_fine() -> None:
     found = bands.wavelet_bands((1, 16, 16), (0, 2, 2))
     assert found[0].where == (slice(0, 1), slice(0, 4), slice(0, 4))
     assert found[-1].where == (slice(0, 1), slice(8, 16), slice(8, 16))
-    assert [len(band.parents) for band in found] == [0, 0, 0, 1, 0, 1, 1, 1, 2]
+    assert [band.part for band in found] == [0, 2, 2, 2, 3, 3, 3, 3, 3]
+    assert [len(band.parents) for band in found] == [0, 0, 0, 0, 1, 1, 1, 1, 2]
     assert found[-1].parents == (
         (slice(0, 1), slice(4, 8), slice(8, 16)),
         (slice(0, 1), slice(8, 16), slice(4, 8)),

@@ -1,9 +1,8 @@
-"""The context model of format 2: exact integers whatever the batches and threads, causal, equal to a plain reader."""
+"""The context model: exact integers whatever the batches, threads and devices, and causal."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnzip.coder import arrays, context, context_network, prediction
+from nnzip.coder import context, prediction
 from nnzip.coder.bands import interpolation_bands, wavelet_bands
 from nnzip.coder.context_model import ChannelContexts
 from nnzip.coder.context_network import shipped_network
+from nnzip.coder.context_weights import WEIGHTS_FILE
+from nnzip.coder.native.library import CHOICE, NUMPY
 from nnzip.coder.phases import PHASES, phase_slices
-from tests.field.test_format import WEIGHTS
-from tests.support.coefficient_examples import Integers, code_of_a_gpu, decode, encode, tensor
-from tests.support.context_oracle import NetworkCoefficients
+from tests.support.coefficient_examples import CODE_OF_A_GPU, Integers, decode, encode, size
 
 
 def smooth(shape: tuple[int, ...], seed: int = 0, scale: float = 6.0) -> Integers:
@@ -30,19 +29,13 @@ def smooth(shape: tuple[int, ...], seed: int = 0, scale: float = 6.0) -> Integer
     return np.rint(scale * values * loud).astype(np.int32)
 
 
-@pytest.mark.parametrize("with_reference", [False, True])
-@pytest.mark.parametrize(
-    ("shape", "depths"), [((5, 18, 17), (0, 1, 1)), ((1, 9, 32), (0, 0, 2)), ((16, 8, 9), (1, 0, 0))]
-)
-def test_a_plain_reader_reads_the_same(shape: tuple[int, ...], depths: tuple[int, ...], with_reference: bool) -> None:
-    """In Python integers, one coefficient at a time, from docs/format.md."""
-    values = smooth(shape)
-    reference = smooth(shape) + smooth(shape, 1, 2.0) if with_reference else None
-    data = encode(values, wavelet_bands(shape, depths), reference)
-    found = NetworkCoefficients(data, shape, depths, reference, WEIGHTS).values
-    np.testing.assert_array_equal(found.astype(np.int64), values)
+@pytest.fixture
+def in_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the native kernel, which has no batches."""
+    monkeypatch.setenv(CHOICE, NUMPY)
 
 
+@pytest.mark.usefixtures("in_numpy")
 def test_batches_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     values, bands = smooth((6, 40, 41)), wavelet_bands((6, 40, 41), (0, 2, 2))
     reference = smooth((6, 40, 41), 1)
@@ -52,8 +45,8 @@ def test_batches_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> N
         for threads, batch in ((1, 1 << 14), (2, 1000), (4, 129), (1, 1 << 20)):
             torch.set_num_threads(threads)
             monkeypatch.setattr(context, "BATCH", batch)
-            streams.add(encode(values, bands, reference))
-            np.testing.assert_array_equal(decode(next(iter(streams)), values.shape, bands, reference), values)
+            streams.add(tuple(encode(values, bands, reference)))
+            np.testing.assert_array_equal(decode(list(next(iter(streams))), values, bands, reference), values)
     finally:
         torch.set_num_threads(before)
     assert len(streams) == 1
@@ -65,46 +58,16 @@ def test_the_code_of_a_gpu_gives_the_same_bytes(interpolation: bool) -> None:
     bands = interpolation_bands(shape, (2, 0, 1)) if interpolation else wavelet_bands(shape, (1, 2, 2))
     values, reference = smooth(shape, scale=300.0 if interpolation else 6.0), smooth(shape, 1)
     values[1, 2, 3], reference[4, 5, 6] = 2**31 - 1, -(2**31)
-    expected = encode(values, bands, reference), encode(values, bands)
-    with code_of_a_gpu():
-        assert isinstance(arrays.as_array(tensor(values)), torch.Tensor)
-        assert (encode(values, bands, reference), encode(values, bands)) == expected
-        np.testing.assert_array_equal(decode(expected[0], shape, bands, reference), values)
+    streams = encode(values, bands, reference)
+    assert encode(values, bands, reference, CODE_OF_A_GPU) == streams
+    np.testing.assert_array_equal(decode(streams, values, bands, reference, CODE_OF_A_GPU), values)
 
 
-def test_batches_shrink_where_a_gpu_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of more than 100 places do not fit; where none fits the error comes through."""
-    values, bands = smooth((6, 40, 41)), wavelet_bands((6, 40, 41), (0, 2, 2))
-    expected, whole = encode(values, bands), context.Surroundings._batch
-
-    def full(self: context.Surroundings, places: torch.Tensor, *others: Any) -> context.Batch:
-        if len(places) > 100:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(self, places, *others)
-
-    monkeypatch.setattr(context.Surroundings, "_batch", full)
-    monkeypatch.setattr(context, "GPU_BATCH", 1000)
-    monkeypatch.setattr(context, "BATCH", 100)
-    with code_of_a_gpu():
-        assert encode(values, bands) == expected
-        monkeypatch.setattr(context, "BATCH", 900)
-        with pytest.raises(torch.OutOfMemoryError):
-            encode(values, bands)
-
-
-def test_a_plain_reader_reads_what_a_gpu_codes() -> None:
-    shape, depths = (5, 18, 17), (0, 1, 1)
-    values, reference = smooth(shape), smooth(shape, 1, 2.0)
-    with code_of_a_gpu():
-        data = encode(values, wavelet_bands(shape, depths), reference)
-    found = NetworkCoefficients(data, shape, depths, reference, WEIGHTS).values
-    np.testing.assert_array_equal(found.astype(np.int64), values)
-
-
+@pytest.mark.usefixtures("in_numpy")
 def test_phases_with_many_places_are_thinned_out_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """More places than `prediction.SAMPLES`: every so many of all of them, not of a batch."""
-    values = smooth((8, 96, 96), scale=30.0)
-    bands = wavelet_bands(values.shape, (0, 3, 3))
+    values = smooth((8, 64, 64), scale=30.0)
+    bands = wavelet_bands(values.shape, (0, 2, 2))
     monkeypatch.setattr(prediction, "SAMPLES", 50)
     first = encode(values, bands)
     monkeypatch.setattr(context, "BATCH", 777)
@@ -173,7 +136,7 @@ def test_a_prediction_saves_signs_and_bytes() -> None:
     bands = wavelet_bands(shape, (0, 2, 2))
     reference = smooth(shape, scale=20.0)
     follower = -2 * reference + np.random.default_rng(3).integers(-1, 2, shape).astype(np.int32)
-    assert len(encode(follower, bands, reference)) < 0.6 * len(encode(follower, bands))
+    assert size(follower, bands, reference) < 0.6 * size(follower, bands)
 
 
 def test_rough_interpolated_values_round_trip() -> None:
@@ -181,7 +144,7 @@ def test_rough_interpolated_values_round_trip() -> None:
     bands = interpolation_bands(shape, (2, 0, 1))
     values = smooth(shape, scale=2000.0)
     data = encode(values, bands, values // 2)
-    np.testing.assert_array_equal(decode(data, shape, bands, values // 2), values)
+    np.testing.assert_array_equal(decode(data, values, bands, values // 2), values)
 
 
 def test_the_model_never_changes() -> None:

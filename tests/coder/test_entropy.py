@@ -143,7 +143,7 @@ def test_flipped_bits_are_nearly_always_noticed() -> None:
 def test_unknown_table() -> None:
     with pytest.raises(CorruptArchiveError, match="table 72"):
         entropy.decode(b"\1", constant(72, 3))
-    with pytest.raises(ValueError, match="table 72"):
+    with pytest.raises(ValueError, match=r"table 72|number outside its range"):  # numpy, native kernel
         entropy.encode(np.zeros(3, np.int32), constant(72, 3))
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnzip.data.grouping import lossless_reason, plan_groups, stack, unstack
+from nnzip.data.grouping import lossless_reason, plan_groups, read_box, stack, unstack
 from nnzip.data.opening import open_dataset
 from nnzip.errors import InputError, UsageError
 
@@ -67,6 +67,26 @@ def test_unstack_inverts_stack(order: list[str], present: set[str], seed: int) -
     array = stack(dataset, group)
     assert array.shape == group.shape
     np.testing.assert_array_equal(unstack(array, group.variables[0], group.dims), values)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    order=st.permutations(["time", "level", "number", "y", "x"]),
+    present=st.sets(st.sampled_from(["time", "level", "number"])),
+    data=st.data(),
+)
+def test_a_box_is_a_part_of_the_whole(order: list[str], present: set[str], data: st.DataObject) -> None:
+    sizes = {"time": 3, "level": 2, "number": 4, "y": 5, "x": 6}
+    dims = tuple(dim for dim in order if dim in present | {"y", "x"})
+    values = np.random.default_rng(0).normal(size=[sizes[dim] for dim in dims]).astype("f4")
+    dataset = xr.Dataset({"v": (dims, values)})
+    (group,), _ = plan_groups(dataset)
+    ends = [sorted(data.draw(st.sets(st.integers(0, size), min_size=2, max_size=2))) for size in group.shape]
+    channels, times, rows, columns = (range(start, stop) for start, stop in ends)
+    found = read_box(dataset, group, group.variables[0], channels, times, rows, columns)
+    assert found.dtype == np.float32
+    whole = stack(dataset, group)
+    np.testing.assert_array_equal(found, whole[tuple(slice(start, stop) for start, stop in ends)])
 
 
 def test_missing_values_and_infinities_stay() -> None:

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nnzip.data.opening import open_dataset
-from nnzip.download.layout import tidy, write_part
+from nnzip.download.gaps import find_gaps, refuse_gaps
+from nnzip.download.layout import tidy
+from nnzip.download.parsing import parse_selection
 from nnzip.download.plan import Part, make_plan
-from nnzip.download.selection import parse_selection
 from nnzip.errors import InputError
 from tests.support import era5_examples
 from tests.support.mirror_server import LATITUDE, LONGITUDE
 
 
 def part(names: str, area: str | None = None, every: str = "6h") -> Part:
-    return make_plan(parse_selection([names], "2016-10-01", "2016-10-01", every, area), "arco")[0].parts[0]
+    selection = parse_selection([names], "2016-10-01", "2016-10-01", every=every, area=area, grid=10)
+    return make_plan(selection, "arco")[0].parts[0]
 
 
 def whole(names: list[str], levels: tuple[int, ...] = ()) -> xr.Dataset:
@@ -93,6 +94,15 @@ def test_longitudes_run_eastward_from_the_west_asked_for(area: str, first: float
     np.testing.assert_array_equal(found.t2m, content)
 
 
+def test_a_repeated_seam_column_counts_once() -> None:
+    held = whole(["t2m"])
+    seam = xr.concat([held, held.isel(longitude=[0]).assign_coords(longitude=[360.0])], "longitude", data_vars="all")
+    assert_same(tidy(seam, part("t2m")), wanted(["t2m"]))
+    found = tidy(seam, part("t2m", "40,340,-20,20"))
+    np.testing.assert_array_equal(found.longitude, np.arange(340, 381, 10))
+    assert np.isfinite(found.t2m).all()
+
+
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(InputError, match=r"msl .* is missing in what arrived, which holds t2m"):
         tidy(whole(["t2m"]), part("t2m,msl"))
@@ -106,16 +116,60 @@ def test_what_is_missing_is_named() -> None:
         tidy(whole(["t2m"]).rename(t2m="z"), part("z500"))
 
 
-def test_empty_times_are_refused_and_empty_land_is_not(tmp_path: Path) -> None:
-    content = tidy(whole(["t2m", "sst"]), part("t2m,sst"))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda d: d.sel(latitude=slice(90, 0)),
+            r"9 of 19 latitudes are missing in what arrived, the first is -10: asked",
+        ),
+        (
+            lambda d: d.isel(longitude=slice(None, None, 4)),
+            r"27 of 36 longitudes .* every 10 degrees, arrived .* every 40",
+        ),
+        (lambda d: d.assign_coords(latitude=d.latitude + 0.1), r"19 of 19 latitudes .* arrived 90.1 to -89.9 every 10"),
+        (lambda d: d.assign_coords(longitude=d.longitude + 0.01), "36 of 36 longitudes"),
+    ],
+)
+def test_another_grid_or_area_is_refused(change: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        tidy(change(whole(["t2m"])), part("t2m"))  # type: ignore[operator]
+
+
+def test_every_variable_is_checked_for_empty_times() -> None:
+    asked = part("t2m,sst,cbh")
+    content = tidy(whole(["t2m", "sst", "cbh"]), asked)
+    assert not find_gaps(content, asked.selection)
     content["sst"] = xr.full_like(content.sst, np.nan)  # an area without sea
-    write_part(content, part("t2m,sst"), tmp_path / "a.nc", tmp_path)
-    with open_dataset(tmp_path / "a.nc") as found:
-        assert found.sst.isnull().all()
+    content.cbh[1:3] = np.nan  # no cloud
+    assert not find_gaps(content, asked.selection)
     content.t2m[2] = np.nan
-    with pytest.raises(InputError, match="t2m has no value at 1 times, the first is 2016-10-01T12:00"):
-        write_part(content, part("t2m,sst"), tmp_path / "b.nc", tmp_path)
-    with pytest.raises(InputError, match="no variable has a value"):
-        write_part(content[["sst"]], part("sst"), tmp_path / "c.nc", tmp_path)
-    assert not (tmp_path / "b.nc").exists()
-    assert not (tmp_path / "c.nc").exists()
+    content.sst[0] = 290.0
+    gaps = find_gaps(content, asked.selection)
+    assert [(gap.name, gap.times.size) for gap in gaps] == [("t2m", 1), ("sst", 3)]
+    with pytest.raises(InputError, match=r"here: t2m has no value at 1 of 4 times: 2016-10-01T12:00; sst has no value"):
+        refuse_gaps(gaps, 4, "here")
+    content["t2m"] = xr.full_like(content.t2m, np.nan)  # all of it
+    assert find_gaps(content, asked.selection)[0].times.size == 4
+
+
+def test_an_empty_level_is_a_gap_of_its_own() -> None:
+    asked = part("z@850,500,300")
+    content = tidy(whole(["z"], (850, 500, 300)), asked)
+    content.z[1, 2] = np.nan
+    (gap,) = find_gaps(content, asked.selection)
+    assert gap.describe(4) == "z@300 has no value at 1 of 4 times: 2016-10-01T06:00"
+
+
+def test_sums_begin_at_seven_on_the_first_day_of_era5() -> None:
+    """The forecast that begins at 06 UTC is the first: there is nothing to sum before."""
+    selection = parse_selection(["tp"], "1940-01-01", "1940-01-01", area="10,0,-10,20", grid=10)
+    (asked,) = make_plan(selection, "cds")[0].parts
+    times = era5_examples.hours("1940-01-01", "1940-01-01")[7:]
+    held = era5_examples.dataset(["tp"], times, np.array([10.0, 0.0, -10.0]), np.array([0.0, 10.0, 20.0]))
+    found = tidy(held, asked)
+    assert found.sizes["valid_time"] == 24
+    assert found.tp[:7].isnull().all()
+    assert not find_gaps(found, asked.selection)
+    with pytest.raises(InputError, match="1 of 17 times are missing"):
+        tidy(held.isel(valid_time=slice(1, None)), asked)

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnzip.download.addresses import address
 from nnzip.download.cds_request import dataset_of, request_of
-from nnzip.download.plan import CDS_FIELDS, level_groups, make_plan, plan_notes, transferred_bytes
-from nnzip.download.selection import parse_selection
+from nnzip.download.cost import transferred_bytes
+from nnzip.download.parsing import parse_selection, snapped_note
+from nnzip.download.plan import CDS_FIELDS, level_groups, make_plan, plan_notes
+from nnzip.download.variables import BY_NAME
 from nnzip.errors import UsageError
 from tests.conftest import Nnzip
 
@@ -32,7 +35,7 @@ CASES = {
 def test_requests_are_those_of_the_climate_data_store(case: str) -> None:
     """Golden requests, compared with the forms of the Climate Data Store when they were written."""
     names, start, end, every, area, data_format = CASES[case]
-    months = make_plan(parse_selection(names, start, end, every, area), "cds")
+    months = make_plan(parse_selection(names, start, end, every=every, area=area), "cds")
     found = [
         {"name": part.name, "dataset": dataset_of(part), "request": request_of(part, data_format)}  # type: ignore[arg-type]
         for month in months
@@ -42,7 +45,7 @@ def test_requests_are_those_of_the_climate_data_store(case: str) -> None:
 
 
 def test_parts_cover_every_time_once() -> None:
-    selection = parse_selection(["z@1000,850,500,t2m"], "2015-12-30", "2016-03-01", "1h")
+    selection = parse_selection(["z@1000,850,500,t2m"], "2015-12-30", "2016-03-01")
     months = make_plan(selection, "cds")
     assert [month.name for month in months] == [
         "era5_2015-12-30_2015-12-31", "era5_2016-01", "era5_2016-02", "era5_2016-03-01",
@@ -68,20 +71,36 @@ def test_levels_of_one_file_agree() -> None:
     assert groups == {
         "500hPa": ["z@500"], "850hPa": ["t@850"], "levels": ["u@850,500,300", "v@850,500,300"], "single": ["t2m"],
     }  # fmt: skip
-    assert "u@850,500,300 v@850,500,300" in plan_notes(selection)[0]
+    assert "u@850,500,300 v@850,500,300" in plan_notes(selection, "cds")[0]
 
 
 def test_thinned_sums_are_pointed_out() -> None:
-    (note,) = plan_notes(parse_selection(["tp,t2m"], "2016-10-01", "2016-10-01", "6h"))
-    assert "tp: every value covers the hour before its time" in note
-    assert not plan_notes(parse_selection(["tp"], "2016-10-01", "2016-10-01"))
+    (note,) = plan_notes(parse_selection(["tp,t2m"], "2016-10-01", "2016-10-01", every="6h"), "cds")
+    assert "tp: every value covers the hour before its time, so --every 6h keeps 4 hours of 24" in note
+    assert not plan_notes(parse_selection(["tp"], "2016-10-01", "2016-10-01"), "cds")
+    (note,) = plan_notes(parse_selection(["tp"], "1940-01-01", "1940-01-01"), "cds")
+    assert "no value before 1940-01-01T07" in note
 
 
 def test_whole_chunks_of_the_zarr_mirrors_are_counted() -> None:
-    arguments = (["z500"], "2016-10-01", "2016-10-01", "6h", "10,0,0,10")
-    arco, wb2, cds = (make_plan(parse_selection(*arguments), source)[0].parts[0] for source in ("arco", "wb2", "cds"))
+    selection = parse_selection(["z500"], "2016-10-01", "2016-10-01", every="6h", area="10,0,0,10")
+    arco, wb2, cds = (make_plan(selection, source)[0].parts[0] for source in ("arco", "wb2", "cds"))
     assert transferred_bytes(arco) == 4 * 37 * 721 * 1440 * 2
     assert transferred_bytes(arco) > 2 * transferred_bytes(wb2) > 100 * transferred_bytes(cds)
+
+
+def test_whole_chunks_of_ncar_are_counted() -> None:
+    """A chunk on levels is the globe on all 37; one of the surface 27 hours of 139 rows and 277 columns."""
+    days = ("2016-10-01", "2016-10-02")
+
+    def cost(names: str, area: str | None, every: str = "1h") -> int:
+        selection = parse_selection([names], *days, area=area, every=every)
+        return sum(transferred_bytes(part) for part in make_plan(selection, "ncar")[0].parts)
+
+    assert cost("z500", "1,0,0,1", "6h") == 8 * 37 * 721 * 1440 * 2
+    assert cost("t2m", "60,0,59,1") == 2 * 27 * 139 * 277 * 2  # hours 0 to 47 lie in two chunks
+    assert cost("t2m", "60,-1,59,1") == 2 * 2 * 27 * 139 * 277 * 2  # both sides of Greenwich
+    assert cost("t2m", None) == 2 * 6 * 6 * 27 * 139 * 277 * 2
 
 
 @pytest.mark.parametrize(
@@ -95,7 +114,85 @@ def test_whole_chunks_of_the_zarr_mirrors_are_counted() -> None:
     ],
 )
 def test_grid_points(area: str | None, points: int) -> None:
-    assert parse_selection(["t2m"], "2016-10-01", "2016-10-01", area=area).grid_points == points
+    selection = parse_selection(["t2m"], "2016-10-01", "2016-10-01", area=area)
+    assert selection.latitudes.size * selection.longitudes.size == points
+
+
+def test_areas_and_points_are_moved_to_the_grid_and_said_so() -> None:
+    day = ("2016-10-01", "2016-10-01")
+    selection = parse_selection(["t2m"], *day, area="50.1,-100.1,5.1,-40.3")
+    assert str(selection.area) == "50.25,-100.25,5,-40.25"
+    note = snapped_note("50.1,-100.1,5.1,-40.3", None, selection)
+    assert note == "the area 50.1,-100.1,5.1,-40.3 is widened to the grid of 0.25 degrees: 50.25,-100.25,5,-40.25"
+    assert snapped_note("50,-100,5,-40", None, parse_selection(["t2m"], *day, area="50,-100,5,-40")) is None
+    selection = parse_selection(["t2m"], *day, area="50,-100,5,-40", grid=1.5)
+    assert str(selection.area) == "51,-100.5,4.5,-39"
+    assert (selection.latitudes[0], selection.latitudes[-1], selection.latitudes.size) == (51, 4.5, 32)
+    selection = parse_selection(["t2m"], *day, point="51.5,-0.1")
+    assert (selection.latitudes.tolist(), selection.longitudes.tolist()) == ([51.5], [0.0])
+    assert "the nearest is 51.5,0" in str(snapped_note(None, "51.5,-0.1", selection))
+
+
+def test_hours_and_periods_within_a_day() -> None:
+    selection = parse_selection(["t2m"], "2016-10-01T18", "2016-10-03T06", hours="0,6,15,18")
+    assert [str(time)[8:13] for time in selection.times] == [
+        "01T18",
+        "02T00",
+        "02T06",
+        "02T15",
+        "02T18",
+        "03T00",
+        "03T06",
+    ]
+    parts = make_plan(selection, "cds")[0].parts
+    requests = [(request_of(part)["day"], request_of(part)["time"]) for part in parts]
+    assert requests == [
+        (["01"], ["18:00"]), (["02"], ["00:00", "06:00", "15:00", "18:00"]), (["03"], ["00:00", "06:00"]),
+    ]  # fmt: skip
+    assert parts[0].name == "era5_2016-10-01T18_2016-10-01T23_single"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "names", "collection", "keys"),
+    [
+        ("era5-monthly", "t2m", "reanalysis-era5-single-levels-monthly-means",
+         {"product_type": ["monthly_averaged_reanalysis"], "month": ["01", "02", "03"], "time": ["00:00"]}),
+        ("era5-monthly", "z500", "reanalysis-era5-pressure-levels-monthly-means", {"pressure_level": ["500"]}),
+        ("era5-daily-maximum", "t2m", "derived-era5-single-levels-daily-statistics",
+         {"daily_statistic": "daily_maximum", "frequency": "1_hourly", "time_zone": "utc+00:00"}),
+        ("era5-ensemble", "t2m", "reanalysis-era5-single-levels",
+         {"product_type": ["ensemble_members"], "time": [f"{hour:02d}:00" for hour in range(0, 24, 3)]}),
+        ("era5-land", "t2m", "reanalysis-era5-land", {"variable": ["2m_temperature"]}),
+    ],
+)  # fmt: skip
+def test_requests_of_other_datasets(dataset: str, names: str, collection: str, keys: dict[str, Any]) -> None:
+    selection = parse_selection([names], "2019-01-01", "2019-03-31", dataset=dataset)
+    part = make_plan(selection, "cds")[0].parts[0]
+    request = request_of(part)
+    assert dataset_of(part) == collection
+    assert {key: request[key] for key in keys} == keys
+    assert ("day" in request) == (dataset != "era5-monthly")
+    with pytest.raises(UsageError, match="take --source cds"):
+        make_plan(selection, "arco")
+
+
+def test_static_fields_are_one_file_without_times() -> None:
+    months = make_plan(parse_selection(["lsm,zs,t2m"], "2019-01-01", "2019-03-31"), "cds")
+    assert [part.name for month in months for part in month.parts] == [
+        "era5_static", "era5_2019-01_single", "era5_2019-02_single", "era5_2019-03_single",
+    ]  # fmt: skip
+    request = request_of(months[0].parts[0])
+    assert request["variable"] == ["land_sea_mask", "geopotential"]
+    assert (request["day"], request["time"]) == (["01"], ["00:00"])
+    (month,) = make_plan(parse_selection(["lsm"], "2019-01-01", "2019-03-31"), "arco")
+    assert [part.name for part in month.parts] == ["era5_static"]
+
+
+def test_waves_are_asked_for_on_the_grid_of_the_rest() -> None:
+    (part,) = make_plan(parse_selection(["swh,t2m"], "2019-01-01", "2019-01-01"), "cds")[0].parts
+    assert request_of(part)["grid"] == [0.25, 0.25]
+    (part,) = make_plan(parse_selection(["t2m"], "2019-01-01", "2019-01-01", grid=1), "cds")[0].parts
+    assert request_of(part)["grid"] == [1, 1]
 
 
 TODAY = datetime.now(UTC).date()
@@ -104,31 +201,41 @@ TODAY = datetime.now(UTC).date()
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("2016-10-10", "2016-10-01"), "--start 2016-10-10 is after --end 2016-10-01: swap them"),
-        (("2016-10-01", str(TODAY + timedelta(days=30))), "is in the future: ERA5 ends about 5 days before today"),
-        (("2016-10-01", str(TODAY)), "is not yet there"),
-        (("1939-12-31", "1940-01-02"), "ERA5 begins on 1940-01-01"),
-        (("2016-10", "2016-10-02"), "--start 2016-10: write a day as 2016-10-01"),
-        (("2016-02-30", "2016-10-02"), "--start 2016-02-30"),
-        (("2016-10-01", "2016-10-02", "5h"), "--every 5h: write 1h, 2h, 3h"),
-        (("2016-10-01", "2016-10-02", "0h"), "--every 0h"),
-        (("2016-10-01", "2016-10-02", "1h", "5,-100,50,-40"), "its north 5 at or below its south 50: swap them"),
-        (("2016-10-01", "2016-10-02", "1h", "100,0,0,10"), "latitudes beyond 90"),
-        (("2016-10-01", "2016-10-02", "1h", "50,-100,5"), "write north,west,south,east"),
-        (("2016-10-01", "2016-10-02", "1h", "50,10,5,10"), "longitudes lie in -180..360"),
+        (("2016-10-10", "2016-10-01", {}), "--start 2016-10-10 is after --end 2016-10-01: swap them"),
+        (("2016-10-01T12", "2016-10-01T06", {}), "--start 2016-10-01T12 is after --end"),
+        (("2016-10-01", str(TODAY + timedelta(days=30)), {}), "is in the future: ERA5 ends about 5 days before today"),
+        (("2016-10-01", str(TODAY), {}), "is not yet there"),
+        (("1939-12-31", "1940-01-02", {}), "ERA5 begins on 1940-01-01"),
+        (("1945-12-31", "1950-01-02", {"dataset": "era5-land"}), "ERA5-Land begins on 1950-01-01"),
+        (("2016-10", "2016-10-02", {}), "--start 2016-10: write a day as 2016-10-01"),
+        (("2016-02-30", "2016-10-02", {}), "--start 2016-02-30"),
+        (("2016-10-01", "2016-10-02", {"every": "5h"}), "--every 5h: write 1h, 2h, 3h"),
+        (("2016-10-01", "2016-10-02", {"every": "0h"}), "--every 0h"),
+        (("2016-10-01", "2016-10-02", {"every": "6h", "hours": "3"}), "--every and --hours exclude"),
+        (("2016-10-01", "2016-10-02", {"hours": "24"}), "--hours 24: write hours of the day"),
+        (("2016-10-01", "2016-10-02", {"dataset": "era5-ensemble", "every": "1h"}), "are 3-hourly"),
+        (("2016-10-01", "2016-10-02", {"dataset": "era6"}), "no dataset 'era6': write one of era5, era5-land"),
+        (("2016-10-01", "2016-10-02", {"area": "5,-100,50,-40"}), "its north 5 at or below its south 50: swap them"),
+        (("2016-10-01", "2016-10-02", {"area": "100,0,0,10"}), "latitudes beyond 90"),
+        (("2016-10-01", "2016-10-02", {"area": "50,-100,5"}), "write north,west,south,east"),
+        (("2016-10-01", "2016-10-02", {"area": "50,10,5,10"}), "longitudes lie in -180..360"),
+        (("2016-10-01", "2016-10-02", {"point": "100,0"}), "latitudes lie in -90..90"),
+        (("2016-10-01", "2016-10-02", {"point": "1,0", "area": "50,10,5,20"}), "exclude each other"),
+        (("2016-10-01", "2016-10-02", {"grid": 0.3}), "--grid 0.3: write a multiple of 0.25 degrees"),
     ],
 )
-def test_senseless_selections(arguments: tuple[str, ...], message: str) -> None:
+def test_senseless_selections(arguments: tuple[str, str, dict[str, Any]], message: str) -> None:
+    start, end, further = arguments
     with pytest.raises(UsageError, match=message):
-        parse_selection(["t2m"], *arguments)
+        parse_selection(["t2m"], start, end, **further)
 
 
 def test_sources_hold_their_periods_and_hours() -> None:
     with pytest.raises(UsageError, match="wb2 holds 1959-01-01 to 2023-01-10"):
-        make_plan(parse_selection(["t2m"], "2023-01-10", "2023-01-11", "6h"), "wb2")
-    with pytest.raises(UsageError, match="wb2 is 6-hourly, not 3-hourly"):
-        make_plan(parse_selection(["t2m"], "2020-01-10", "2020-01-11", "3h"), "wb2")
-    assert make_plan(parse_selection(["t2m"], "2020-01-10", "2020-01-11", "12h"), "wb2")
+        make_plan(parse_selection(["t2m"], "2023-01-10", "2023-01-11", every="6h"), "wb2")
+    with pytest.raises(UsageError, match="wb2 is 6-hourly: take --every 6h"):
+        make_plan(parse_selection(["t2m"], "2020-01-10", "2020-01-11", every="3h"), "wb2")
+    assert make_plan(parse_selection(["t2m"], "2020-01-10", "2020-01-11", every="12h"), "wb2")
 
 
 def test_list_names_units_and_sources(nnzip: Nnzip) -> None:
@@ -137,8 +244,9 @@ def test_list_names_units_and_sources(nnzip: Nnzip) -> None:
     assert "m of water equivalent" in shown
     listed = json.loads(nnzip("download", "--list", "--json").stdout)
     (tp,) = [entry for entry in listed if entry["short_name"] == "tp"]
-    assert tp["accumulated"]
-    assert tp["sources"] == ["cds", "arco"]
+    assert (tp["step"], tp["param_id"], tp["sources"]) == ("sum", 228, ["cds", "arco"])
+    waves = json.loads(nnzip("download", "wave height", "significant", "--list", "--json").stdout)
+    assert {"swh", "shww"} <= {entry["short_name"] for entry in waves} < BY_NAME.keys()
 
 
 DAYS = ("--start", "2016-10-01", "--end", "2016-10-02")
@@ -154,7 +262,7 @@ def test_dry_run_shows_requests_sizes_and_licence_and_does_nothing_else(
     for part in ("reanalysis-era5-pressure-levels", '"2m_temperature"', "2 requests, about 8.38", "CC-BY-4.0"):
         assert part in shown
     told = json.loads(nnzip("download", "t2m", *DAYS, "--source", "arco", "--dry-run", "--json").stdout)
-    assert told["requests"][0]["address"].startswith("gs://gcp-public-data-arco-era5/")
+    assert told["requests"][0]["address"].startswith("https://storage.googleapis.com/gcp-public-data-arco-era5/ar/")
     ncar = nnzip("download", "t2m,u500", *DAYS, "--source", "ncar", "--dry-run").stdout
     assert "e5.oper.an.sfc/201610/e5.oper.an.sfc.128_167_2t.ll025sc.2016100100_2016103123.nc" in ncar
     assert "e5.oper.an.pl/201610/e5.oper.an.pl.128_131_u.ll025uv.2016100100_2016100123.nc" in ncar
@@ -215,7 +323,7 @@ def test_days_of_months() -> None:
 def test_every_time_of_every_field_is_in_one_part(
     start: date, days: int, every: int, names: list[str], source: Any
 ) -> None:
-    selection = parse_selection(names, str(start), str(start + timedelta(days=days)), f"{every}h")
+    selection = parse_selection(names, str(start), str(start + timedelta(days=days)), every=f"{every}h")
     parts = [part for month in make_plan(selection, source) for part in month.parts]
     found: dict[str, list[Any]] = {}
     for part in parts:
@@ -226,3 +334,12 @@ def test_every_time_of_every_field_is_in_one_part(
     for times in found.values():
         np.testing.assert_array_equal(times, selection.times)
     assert len({part.name for part in parts}) == len(parts)
+
+
+def test_weatherbench2_at_one_and_a_half_degrees() -> None:
+    selection = parse_selection(["t2m"], "2016-10-01", "2016-10-01", every="6h", grid=1.5)
+    assert "240x121_equiangular_with_poles_conservative.zarr" in address("wb2", selection)
+    assert "averages over cells" in plan_notes(selection, "wb2")[0]
+    selection = parse_selection(["t2m"], "2016-10-01", "2016-10-01", every="6h", grid=1)
+    assert "1440x721" in address("wb2", selection)
+    assert address("arco", selection).startswith("https://storage.googleapis.com/gcp-public-data-arco-era5/")

@@ -1,4 +1,4 @@
-"""A year whose download is killed, and archives made month by month."""
+"""Downloads that are killed, and archives made month by month."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nnzip.data.opening import open_dataset
 from tests.conftest import Nnzip
 from tests.support.cds_server import CdsServer, Cut, Job
 
-YEAR = ("t2m,z500", "--start", "2019-01-01", "--end", "2019-12-31", "--every", "12h", "--area", "2,-2,-2,2")
+SUMMER = ("t2m,z500", "--start", "2019-05-01", "--end", "2019-08-31", "--every", "12h", "--area", "2,-2,-2,2")
 MONTHS = ("t2m,tp", "--start", "2019-01-30", "--end", "2019-03-02", "--every", "6h", "--area", "2,-2,-2,2")
 
 
@@ -56,26 +56,26 @@ def kill_at(cds: CdsServer, month: str, route: str, arguments: tuple[str, ...], 
 
 
 @pytest.mark.parametrize("route", ["file", "status"])
-def test_a_year_killed_in_july_and_resumed(route: str, cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
-    kill_at(cds, "07", route, YEAR, tmp_path / "killed")
+def test_a_summer_killed_in_july_and_resumed(route: str, cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+    kill_at(cds, "07", route, SUMMER, tmp_path / "killed")
     done = {path.name for path in (tmp_path / "killed").glob("*.nc")}
-    assert done == {f"era5_2019-{month:02d}_{label}.nc" for month in range(1, 7) for label in ("single", "500hPa")}
+    assert done == {f"era5_2019-{month:02d}_{label}.nc" for month in (5, 6) for label in ("single", "500hPa")}
     asked = len(cds.submitted)
-    assert asked == 16  # July and August wait in the queue
-    nnzip("download", *YEAR, "-o", tmp_path / "killed")
-    assert len(cds.submitted) == 24  # those of July and August were found again, nothing asked for twice
+    assert asked == 6  # those of July wait in the queue
+    nnzip("download", *SUMMER, "-o", tmp_path / "killed")
+    assert len(cds.submitted) == 8  # those of July were found again, nothing asked for twice
     months = [request["month"] for _, request in cds.submitted[asked:]]
-    assert months == [[f"{month:02d}"] for month in range(9, 13) for _ in range(2)]
-    nnzip("download", *YEAR, "-o", tmp_path / "whole")
-    assert len(cds.submitted) == 48
+    assert months == [["08"], ["08"]]
+    nnzip("download", *SUMMER, "-o", tmp_path / "whole")
+    assert len(cds.submitted) == 16
     names = sorted(path.name for path in (tmp_path / "whole").glob("*.nc"))
     assert names == sorted(path.name for path in (tmp_path / "killed").iterdir())
     for name in names:
         xr.testing.assert_identical(
             without_history(tmp_path / "killed" / name), without_history(tmp_path / "whole" / name)
         )
-    nnzip("download", *YEAR, "-o", tmp_path / "whole")
-    assert len(cds.submitted) == 48  # all is there
+    nnzip("download", *SUMMER, "-o", tmp_path / "whole")
+    assert len(cds.submitted) == 16  # all is there
 
 
 def test_half_written_files_are_never_mistaken_for_complete_ones(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
@@ -103,17 +103,20 @@ def test_a_zarr_store_is_resumed_part_by_part(cds: CdsServer, tmp_path: Path, nn
         assert found.sizes["valid_time"] == 4 * 32
 
 
+WEEKS = ("t2m,tp", "--start", "2019-01-31", "--end", "2019-03-01", "--every", "12h", "--area", "1,-1,-1,1")
 COMPRESS = ("--compress", "--max-error", "t2m=0.1K,tp=0.1mm", "--effort", "fast")
 
 
-def test_months_become_archives_within_their_bounds(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+def test_months_become_archives_within_their_bounds_also_when_killed(
+    cds: CdsServer, tmp_path: Path, nnzip: Nnzip
+) -> None:
     held: list[int] = []
     cds.before["file"] = lambda _: held.append(sum(1 for _ in tmp_path.rglob("*.nc")))
-    nnzip("download", *MONTHS, *COMPRESS, "-o", tmp_path / "archives")
+    nnzip("download", *WEEKS, *COMPRESS, "-o", tmp_path / "archives")
     assert held == [0, 0, 0]  # the data of one month are gone before the next is fetched
-    names = ["era5_2019-01-30_2019-01-31.nnz", "era5_2019-02.nnz", "era5_2019-03-01_2019-03-02.nnz"]
+    names = ["era5_2019-01-31.nnz", "era5_2019-02.nnz", "era5_2019-03-01.nnz"]
     assert sorted(path.name for path in (tmp_path / "archives").iterdir()) == names
-    nnzip("download", *MONTHS, "-o", tmp_path / "files")
+    nnzip("download", *WEEKS, "-o", tmp_path / "files")
     for name in names:
         nnzip("decompress", tmp_path / "archives" / name, "-o", tmp_path / f"{name}.nc")
     with open_dataset(tmp_path / "*.nnz.nc") as back, open_dataset(tmp_path / "files" / "*.nc") as whole:
@@ -121,18 +124,20 @@ def test_months_become_archives_within_their_bounds(cds: CdsServer, tmp_path: Pa
         assert float(abs(back.t2m - whole.t2m).max()) <= 0.1
         assert float(abs(back.tp - whole.tp).max()) <= 1e-4
         assert "Copernicus" in back.attrs["attribution"]
-
-
-def test_archives_are_resumed_and_recognised(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
-    kill_at(cds, "03", "file", (*MONTHS, *COMPRESS), tmp_path)
-    assert len(list(tmp_path.glob("*.nnz"))) == 2
-    nnzip("download", *MONTHS, *COMPRESS, "-o", tmp_path)
-    assert len(cds.submitted) == 3
-    assert len(list(tmp_path.iterdir())) == 3
-    nnzip("download", *MONTHS, *COMPRESS, "-o", tmp_path)
-    assert len(cds.submitted) == 3
-    result = nnzip("download", *MONTHS, "--compress", "--max-error", "0.2K", "--effort", "fast", "-o", tmp_path, code=2)
-    assert "exists already and holds something else" in result.stderr
+    kill_at(cds, "03", "file", (*WEEKS, *COMPRESS), tmp_path / "killed")
+    asked = len(cds.submitted)
+    assert len(list((tmp_path / "killed").glob("*.nnz"))) == 2
+    for _ in range(2):
+        nnzip("download", *WEEKS, *COMPRESS, "-o", tmp_path / "killed")
+        assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == names
+    assert len(cds.submitted) == asked  # found again, then all is there
+    for name in names:
+        nnzip("decompress", tmp_path / "killed" / name, "-o", tmp_path / "killed.nc", "-f")
+        with open_dataset(tmp_path / "killed.nc") as back, open_dataset(tmp_path / f"{name}.nc") as whole:
+            np.testing.assert_array_equal(back.t2m, whole.t2m)
+            np.testing.assert_array_equal(back.tp, whole.tp)
+    other = ("--compress", "--max-error", "0.2K", "--effort", "fast", "-o", tmp_path / "killed")
+    assert "exists already and holds something else" in nnzip("download", *WEEKS, *other, code=2).stderr
 
 
 def test_levels_and_surface_in_one_archive(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:

@@ -13,23 +13,27 @@ def names(*texts: str) -> list[str]:
 
 
 def test_the_table_is_complete_and_unambiguous() -> None:
-    assert len(BY_NAME) == len(VARIABLES) == len({variable.long_name for variable in VARIABLES})
+    assert len(BY_NAME) == len(VARIABLES) == len({(variable.cds_name, variable.pressure) for variable in VARIABLES})
     assert all(variable.units and "cds" in variable.sources for variable in VARIABLES)
-    assert all(bool(variable.ncar_code) == ("ncar" in variable.sources) for variable in VARIABLES)
-    assert not any("ncar" in variable.sources for variable in VARIABLES if variable.accumulated)
+    assert all(bool(variable.ncar) == ("ncar" in variable.sources) for variable in VARIABLES)
+    assert not any("ncar" in variable.sources for variable in VARIABLES if variable.past_hour)
 
 
 def test_units_and_names_are_those_of_eccodes() -> None:
     """The parameter database of ECMWF is the independent source of short names and units."""
     eccodes = pytest.importorskip("eccodes")
     for variable in VARIABLES:
-        handle = eccodes.codes_grib_new_from_samples("GRIB1")
+        handle = eccodes.codes_grib_new_from_samples(
+            "GRIB2" if variable.param_id >= 260000 or variable.stream == "land" else "GRIB1"
+        )
         eccodes.codes_set(handle, "centre", "ecmf")
-        eccodes.codes_set(handle, "shortName", variable.grib_name)
-        assert eccodes.codes_get(handle, "cfVarName") == variable.short_name
+        eccodes.codes_set(handle, "paramId", variable.param_id)
+        assert eccodes.codes_get(handle, "shortName") == variable.grib_name
+        if variable.short_name != "zs":  # of the ground: the pressure levels have z
+            assert eccodes.codes_get(handle, "cfVarName") == variable.short_name
         assert eccodes.codes_get(handle, "units") == variable.units
-        if variable.ncar_code:
-            table, number, _ = variable.ncar_code.split("_")
+        if variable.ncar:
+            table, number, _ = variable.ncar.split("_")
             assert eccodes.codes_get(handle, "paramId") == int(number) + (int(table) * 1000 if table != "128" else 0)
         eccodes.codes_release(handle)
 
@@ -46,6 +50,7 @@ def test_units_and_names_are_those_of_eccodes() -> None:
         ("air_temperature@850", ["t@850"]),
         ("geopotential@500,z850", ["z@850,500"]),
         ("t2m,2t", ["t2m"]),
+        ("geopotential,mtpr", ["zs", "avg_tprate"]),
     ],
 )
 def test_names_and_levels(text: str, expected: list[str]) -> None:
@@ -55,15 +60,25 @@ def test_names_and_levels(text: str, expected: list[str]) -> None:
 def test_every_variable_is_found_by_its_short_long_and_grib_name() -> None:
     for variable in VARIABLES:
         level = "@500" if variable.pressure else ""
-        for name in (variable.short_name, variable.long_name, variable.grib_name):
+        for name in (variable.short_name, variable.cds_name, *variable.also):
             assert parse_fields([name + level])[0].variable is variable
+
+
+def test_all_of_era5_is_there() -> None:
+    """The Climate Data Store's forms have 262 variables on single and 16 on pressure levels."""
+    levels = [variable.levels for variable in VARIABLES if variable.stream != "land"]
+    assert (levels.count("surface"), levels.count("pressure")) == (261, 16)
+    for name in ("swh", "lsm", "orography", "mtpr", "ssrdc", "tcrw", "tcsw", "crwc", "mwd", "avg_tnlwrf", "sro"):
+        assert parse_fields([f"{name}@500" if name == "crwc" else name])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("t3m", r"no ERA5 variable 't3m': did you mean t2m\?"),
-        ("2m_temprature", "did you mean 2m_temperature"),
+        ("t3m", r"no ERA5 variable 't3m': did you mean t2m"),
+        ("2m_temprature", r"did you mean t2m \(2m_temperature\)"),
+        ("wave_height", r"did you mean .*hmax \(maximum_individual_wave_height\)"),
+        ("convective rain", r"did you mean crr \(convective_rain_rate\)"),
         ("zzzzzz", "nnzip download --list"),
         ("z", r"z \(geopotential\) needs pressure levels in hPa: write z500 or z@500,850"),
         ("z@", "needs pressure levels"),

@@ -69,15 +69,15 @@ def test_blocks_give_what_the_metrics_give_on_whole_arrays(
 
 def test_sizes_count_every_compressed_value_once() -> None:
     original, decoded = _pair()
-    evaluation = evaluate(original, decoded, variables=["t2m"], file_bytes=1000, layers={"field": 900, "rest": 100})
+    evaluation = evaluate(original, decoded, variables=["t2m"], file_bytes=1000, parts={"field": 900, "rest": 100})
     values = 6 * 13 * 16 * 5  # t2m, two levels of z, sst, and empty: it was not looked at, so it counts
     assert evaluation.source_bytes == 4 * values
-    evaluation = evaluate(original, decoded, file_bytes=1000, layers={"field": 900, "rest": 100})
+    evaluation = evaluate(original, decoded, file_bytes=1000, parts={"field": 900, "rest": 100})
     assert evaluation.source_bytes == 4 * 6 * 13 * 16 * 4  # empty has no value to compress
     assert evaluation.ratio == evaluation.source_bytes / 1000
     assert evaluation.bits_per_value == pytest.approx(8 * 1000 / (6 * 13 * 16 * 4))
     assert evaluation.variables[0].ratio == evaluation.ratio
-    assert evaluation.layers == {"field": 900, "rest": 100}
+    assert evaluation.parts == {"field": 900, "rest": 100}
     assert evaluate(original, decoded, file_bytes=1000, source_bytes=5000).ratio == 5
     without = evaluate(original, decoded)
     assert (without.ratio, without.variables[0].bits_per_value) == (None, None)

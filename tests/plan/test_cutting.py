@@ -24,27 +24,30 @@ LIMITS = st.tuples(*(st.one_of(st.none(), st.integers(1, 300)) for _ in range(4)
 def test_pieces_cover_the_axes_within_the_limits(shape: Shape, limits: Limits) -> None:
     sizes = cutting.cut(shape, limits)
     assert tuple(map(sum, sizes)) == shape
-    assert prod(map(max, sizes)) <= 2 * cutting.TILE_VALUES
-    for lengths, limit in zip(sizes, limits, strict=True):
-        assert max(lengths) - min(lengths) <= 1
+    assert prod(map(max, sizes)) <= (2 if cutting.tile_count(sizes) == 1 else 1) * cutting.TILE_VALUES
+    for axis, (lengths, limit) in enumerate(zip(sizes, limits, strict=True)):
         assert max(lengths) <= (limit or max(lengths))
-    assert limits[1] is not None or max(sizes[1]) <= 256
+        if axis > 1 and (limit or 8) >= 8:
+            assert not any(length % 8 for length in lengths[:-1])  # previews of tiles join
+        else:
+            assert max(lengths) - min(lengths) <= 1
+    assert limits[1] is not None or max(sizes[1]) * shape[2] * shape[3] <= max(1 << 26, shape[2] * shape[3])
 
 
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [
-        ((1, 240, 33, 49), (1, 1, 1, 1)),  # small: one tile
-        ((1, 1, 1801, 3600), (1, 1, 1, 1)),  # 2^22 to 2^23 values: one tile
-        ((1, 48, 721, 1440), (1, 1, 3, 4)),  # maps are cut before the record is
-        ((8, 48, 121, 240), (1, 1, 1, 3)),
-        ((37, 40, 121, 240), (1, 1, 3, 4)),  # levels stay together
-        ((1, 8760, 721, 1440), (1, 35, 7, 9)),
-        ((1, 8760, 33, 49), (1, 35, 1, 1)),  # at most 256 steps
+        ((1, 240, 33, 49), (1, 240, 33, 49)),  # small: one tile
+        ((1, 1, 1801, 3600), (1, 1, 1801, 3600)),  # 2^22 to 2^23 values: one tile
+        ((1, 48, 721, 1440), (1, 48, 248, 288)),  # maps are cut before the record is
+        ((8, 48, 121, 240), (8, 48, 121, 80)),
+        ((37, 40, 121, 240), (37, 40, 64, 40)),  # levels stay together
+        ((1, 8760, 721, 1440), (1, 64, 248, 240)),  # a map decodes 64 times as much as it holds
+        ((1, 8760, 33, 49), (1, 2190, 33, 49)),
     ],
 )
 def test_defaults(shape: Shape, expected: tuple[int, ...]) -> None:
-    assert tuple(map(len, cutting.cut(shape))) == expected
+    assert tuple(map(max, cutting.cut(shape))) == expected
 
 
 @settings(max_examples=30, deadline=None)
@@ -52,6 +55,7 @@ def test_defaults(shape: Shape, expected: tuple[int, ...]) -> None:
 def test_no_cheaper_cut(shape: Shape, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cutting, "TILE_VALUES", most)
+        patch.setattr(cutting, "_ALIGNED", 1)
         sizes = cutting.cut(shape)
 
     def cost(counts: tuple[int, ...]) -> float:

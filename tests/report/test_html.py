@@ -48,7 +48,7 @@ def _data(constant: bool = False, holes: bool = False) -> tuple[xr.Dataset, xr.D
         coords,
     )
     decoded = original if constant else original + rng.normal(0, 0.1, (2, 13, 16))
-    return original, decoded, evaluate(original, decoded, file_bytes=500, layers={"field": 400, "metadata": 100})
+    return original, decoded, evaluate(original, decoded, file_bytes=500, parts={"field": 400, "metadata": 100})
 
 
 def _check(text: str) -> Checker:

@@ -38,7 +38,7 @@ def made(names: tuple[str, ...] = ("t2m", "u<10>"), ratios: bool = False, exact:
         errors["flat"] = SweepErrors(0.0, 0.0, "1", None, None)
         points.append(Point(goal, ratio, 32 / ratio, int(4e6 / ratio), 1.5, rmse, errors))
     ranges = {**dict.fromkeys(names, 50.0), "flat": 0.0}
-    return Sweep(tuple(points), find_knees(points), ranges, 4_000_000, ("kept <losslessly>",))
+    return Sweep(tuple(points), find_knees(points), ranges, 4_000_000, ("kept <losslessly>",), 2_000_000)
 
 
 def page_of(sweep: Sweep) -> tuple[str, Checker]:
@@ -112,7 +112,7 @@ def test_the_terminal_tables_fit_80_columns() -> None:
     Console(file=stream, width=80).print(sweep_tables(sweep))
     shown = stream.getvalue()
     rows = [line for line in shown.splitlines() if "knee" in line]
-    assert " ".join(rows[0].split()) == "1 % 16.0 2.00 250 kB 0.400 % ◀ knee"
+    assert " ".join(rows[0].split()) == "1 % 16.0 8.00 2.00 250 kB 0.400 % ◀ knee"
     for wanted in ("ratio 100", "m s⁻¹", "flat", "–", "Note: kept <losslessly>"):
         assert wanted in shown
     assert max(map(len, shown.splitlines())) <= 80
@@ -120,8 +120,9 @@ def test_the_terminal_tables_fit_80_columns() -> None:
 
 def test_numbers_as_shares() -> None:
     assert [percent(value) for value in (0.00123, 0.0, None)] == ["0.123\u00a0%", "0\u00a0%", "–"]
-    line = point_line(made().points[0]).replace("\u00a0", " ")
-    assert line == "bound 0.01 %: ratio 4.00, 8.00 bits per value, RMSE 0.00400 % of the range"
+    line = point_line(made().points[0], 2_000_000).replace("\u00a0", " ")
+    sizes = "ratio 4.00 (2.00 times smaller than on disk), 8.00 bits per value"
+    assert line == f"bound 0.01 %: {sizes}, RMSE 0.00400 % of the range"
 
 
 def test_the_report_replaces_a_file_only_when_complete(tmp_path: Path) -> None:

@@ -20,9 +20,8 @@ def _evaluation(names: dict[str, str], file_bytes: int | None = 4000) -> Evaluat
     decoded = original + 1e-7 * rng.normal(size=(3, 14, 20))
     first = next(iter(names))
     original[first][0, 0, 0] = np.nan
-    return evaluate(
-        original, decoded, file_bytes=file_bytes, layers={"field": 3000, "rest": 1000} if file_bytes else None
-    )
+    parts = {"field": 3000, "rest": 1000} if file_bytes else None
+    return evaluate(original, decoded, file_bytes=file_bytes, stored_bytes=9000, parts=parts)
 
 
 def _text(evaluation: Evaluation) -> str:
@@ -48,6 +47,7 @@ def test_tables_hold_every_variable_and_unit_within_80_columns(names: dict[str, 
 def test_sizes_layers_and_differing_missing_values_are_said() -> None:
     text = _text(_evaluation({"t2m": "K"}))
     assert "3.36\u00a0kB as float32 in a file of 4.00\u00a0kB: ratio 0.840" in text
+    assert "2.25 times smaller than on disk" in " ".join(text.split())
     assert "75.0 %" in text
     assert "1 differ" in text
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 
 from nnzip.coder.mask import MaskEncoder
 from nnzip.container.arrays import ArrayStore
+from nnzip.container.deflate import deflate, manifest_dictionary
 from nnzip.container.manifest import (
     AchievedErrors,
     CompressedVariable,
@@ -20,7 +24,9 @@ from nnzip.container.manifest import (
     RawVariable,
     Source,
 )
+from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
+from nnzip.container.zip import Member, directory_bytes, local_header
 
 
 def encode_mask(mask: NDArray[np.bool_], periodic: bool = False) -> bytes:
@@ -79,3 +85,30 @@ def write_example(path: Path, overwrite: bool = False, **changes: Any) -> Manife
             writer.add(name, data)
         writer.finish(manifest, store.getvalue())
     return manifest
+
+
+def write_members(path: Path, members: Mapping[str, bytes]) -> Path:
+    """A sound ZIP file."""
+    data, entries = b"", []
+    for name, content in members.items():
+        entries.append(Member(name, len(data), len(content), zlib.crc32(content)))
+        data += local_header(name, len(content), zlib.crc32(content)) + content
+    path.write_bytes(data + directory_bytes(entries, len(data)))
+    return path
+
+
+def packed(text: bytes, arrays: bytes = b"") -> bytes:
+    """The member with this JSON as its manifest."""
+    return b"\3" + deflate(text, manifest_dictionary()) + arrays
+
+
+def read_all(path: Path) -> dict[str, Any]:
+    """Everything in an archive, but for arrays of more than a million values."""
+    with ArchiveReader(path) as reader:
+        found: dict[str, Any] = {name: reader.read(name) for name in reader.sizes()}
+        for name, variable in {**reader.manifest.coordinates, **reader.manifest.lossless}.items():
+            if math.prod(reader.manifest.shape(variable.dims)) <= 1 << 20:
+                found[name] = reader.read_array(variable).tobytes()
+        for mask in reader.manifest.masks:
+            found[f"mask {mask}"] = reader.arrays(mask.offset, mask.length)
+        return {**found, "manifest": reader.manifest}

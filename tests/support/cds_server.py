@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import random
 import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from nnzip.download.datasets import POINTS
 from tests.support import era5_examples
 from tests.support.local_server import LocalServer, Quiet
 
@@ -34,6 +39,8 @@ BAD_KEY = {
     "status": 401,
     "detail": "operation not allowed",
 }
+QUEUE_FULL = "Number queued requests for this dataset is temporarily limited. Please configure your scripts accordingly"
+NO_DATA = "MARS returned no data, please check your selection."
 
 
 @dataclass
@@ -44,6 +51,7 @@ class Job:
     request: dict[str, Any]
     statuses: list[str]
     content: bytes = b""
+    reason: str = NO_DATA
 
 
 @dataclass
@@ -62,13 +70,16 @@ class Corrupt:
 class CdsServer(LocalServer):
     """Faults: for each route (submit, status, results, file) what happens at its next calls, one after the other.
 
-    An int is that HTTP status, a dict an error of the service, "page" a page of a proxy, "silence" no reply at all,
-    None the usual reply. `before`: called before a route replies, with the job.
+    An int is that HTTP status, a dict an error of the service (with a key Retry-After: that header), "page" a page of
+    a proxy, "silence" no reply at all, None the usual reply. `queue_limit`: jobs that may wait or run at a time.
+    `before`: called before a route replies, with the job. `chaos`: one request in five fails, in a way that this draws.
     """
 
     statuses: list[str] = field(default_factory=lambda: ["accepted", "running", "successful"])
     faults: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     fields_allowed: int | None = None
+    queue_limit: int | None = None
+    most_queued: int = 0
     answer: Callable[[dict[str, Any]], bytes] = era5_examples.answer
     jobs: dict[str, Job] = field(default_factory=dict)
     submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -78,6 +89,9 @@ class CdsServer(LocalServer):
     checksum: str | None = None
     etag_suffix: str = ""
     further_bytes: int = 0
+    certificate: Path | None = None
+    chaos: random.Random | None = None
+    disturbed: int = 0
 
     def __post_init__(self) -> None:
         self._start(type("Handler", (_Handler,), {"state": self}))
@@ -89,13 +103,24 @@ class CdsServer(LocalServer):
 
 
 _LISTS = {
-    "product_type": r"reanalysis",
     "variable": r"[a-z0-9_]+",
     "year": r"(19[4-9]\d|20\d\d)",
     "month": r"(0[1-9]|1[0-2])",
     "day": r"(0[1-9]|[12]\d|3[01])",
     "time": r"([01]\d|2[0-3]):00",
 }
+_HOURLY = {"product_type": ["reanalysis"]}
+_STATISTICS = {"daily_statistic": "daily_mean", "time_zone": "utc+00:00", "frequency": "1_hourly"}
+_FORMS: dict[str, tuple[set[str], dict[str, Any]]] = {
+    "reanalysis-era5-single-levels": (set(), {}),
+    "reanalysis-era5-pressure-levels": (set(), {}),
+    "reanalysis-era5-land": (set(), {}),
+    "reanalysis-era5-single-levels-monthly-means": ({"day"}, {"product_type": ["monthly_averaged_reanalysis"]}),
+    "reanalysis-era5-pressure-levels-monthly-means": ({"day"}, {"product_type": ["monthly_averaged_reanalysis"]}),
+    "derived-era5-single-levels-daily-statistics": ({"time"}, {**_HOURLY, **_STATISTICS}),
+    POINTS: ({"year", "month", "day", "time"}, {}),
+}
+"""By collection: the lists that its form lacks, and keys with their only value."""
 _LEVELS = set(
     map(str, (*range(100, 251, 25), *range(300, 751, 50), *range(775, 1001, 25), 1, 2, 3, 5, 7, 10, 20, 30, 50, 70))
 )
@@ -103,18 +128,35 @@ _LEVELS = set(
 
 def _problem(dataset: str, request: dict[str, Any]) -> str | None:
     """What the forms of the Climate Data Store would not let through."""
+    if dataset not in _FORMS:
+        return f"no such collection: {dataset}"
+    without, fixed = _FORMS[dataset]
+    if any(request.get(key) != value for key, value in fixed.items()):
+        return f"not {fixed}"
+    if "levels" in dataset and dataset.startswith("reanalysis") and not fixed and dataset != POINTS:
+        fixed = {"product_type": request.get("product_type")}
+        if fixed["product_type"] not in (["reanalysis"], ["ensemble_members"]):
+            return f"product_type: {fixed['product_type']}"
     for key, pattern in _LISTS.items():
+        if key in without and key in request:
+            return f"{key} is not in the form"
+        if key in without:
+            continue
         if not request.get(key) or not all(re.fullmatch(pattern, value) for value in request[key]):
             return f"{key}: {request.get(key)}"
     levels = request.get("pressure_level", [])
-    if (dataset == "reanalysis-era5-pressure-levels") != bool(levels) or not set(levels) <= _LEVELS:
+    if ("pressure-levels" in dataset) != bool(levels) or not set(levels) <= _LEVELS:
         return f"pressure_level: {levels}"
-    if request.get("data_format") not in ("netcdf", "grib") or request.get("download_format") != "unarchived":
+    if dataset == POINTS:
+        return None if set(request) == {"variable", "location", "date", "data_format"} else f"keys: {set(request)}"
+    if "time" not in without and (
+        request.get("data_format") not in ("netcdf", "grib") or request.get("download_format") != "unarchived"
+    ):
         return "data_format"
     north, west, south, east = request.get("area", [90, -180, -90, 180])
-    if not (90 >= north > south >= -90 and -360 <= west < east <= 540 and east - west <= 360):
+    if not (90 >= north >= south >= -90 and -360 <= west <= east <= 540 and east - west <= 360):
         return f"area: {request['area']}"
-    further = set(request) - {*_LISTS, "pressure_level", "data_format", "download_format", "area"}
+    further = set(request) - {*_LISTS, *fixed, "pressure_level", "data_format", "download_format", "area", "grid"}
     return f"unknown keys: {further}" if further else None
 
 
@@ -130,8 +172,17 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._route("POST")
 
+    def _disturb(self, route: str) -> None:
+        """Let one request in five fail."""
+        chaos = self.state.chaos
+        if chaos is not None and chaos.random() < 0.2:
+            ways = [500, 502, 503, {"title": "slow down", "status": 429, "Retry-After": "0"}]
+            further = [Cut(chaos.randrange(8000)), Corrupt()] if route == "file" else ["silence"]
+            self.state.faults[route].insert(0, chaos.choice([*ways, *further]))
+            self.state.disturbed += 1
+
     def _route(self, method: str) -> None:
-        path = self.path.partition("?")[0]
+        path = urlsplit(self.path).path  # a proxy is asked for whole addresses
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if path == "/api/catalogue/v1/messages":
             return self._json({"messages": []})
@@ -148,6 +199,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         return self._json({"type": "not found", "title": "not found", "status": 404}, 404)
 
     def _submit(self, dataset: str, request: dict[str, Any]) -> None:
+        self._disturb("submit")
         if self.headers.get("PRIVATE-TOKEN") != "secret":
             return self._json(BAD_KEY, 401)
         self.state.submitted.append((dataset, request))
@@ -157,15 +209,21 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         if problem is not None:
             error = {"type": "invalid request", "title": "invalid request", "status": 400, "detail": problem}
             return self._json(error, 400)
-        levels = len(request.get("pressure_level", [0]))
-        fields = len(request["variable"]) * levels * len(request["day"]) * len(request["time"])
+        lists = [request.get(key, [0]) for key in ("variable", "pressure_level", "day", "time")]
+        fields = math.prod(map(len, lists))
         if self.state.fields_allowed is not None and fields > self.state.fields_allowed:
             return self._json(TOO_LARGE, 403)
         number = f"job-{len(self.state.jobs)}"
-        self.state.jobs[number] = Job(dataset, request, list(self.state.statuses))
+        job = self.state.jobs[number] = Job(dataset, request, list(self.state.statuses))
+        queued = sum(other.statuses[0] in ("accepted", "running") for other in self.state.jobs.values())
+        if self.state.queue_limit is not None and queued > self.state.queue_limit:
+            job.statuses, job.reason = ["rejected"], QUEUE_FULL
+        else:
+            self.state.most_queued = max(self.state.most_queued, queued)
         return self._json(self._info(number, "accepted", "monitor"), 201)
 
     def _status(self, number: str) -> None:
+        self._disturb("status")
         if self._fault("status", number):
             return None
         job = self.state.jobs.get(number)
@@ -175,13 +233,14 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         return self._json(self._info(number, status, "self"))
 
     def _results(self, number: str) -> None:
+        self._disturb("results")
         if self._fault("results", number):
             return None
         job = self.state.jobs[number]
         if job.statuses[0] in ("failed", "rejected"):
             word = "failed" if job.statuses[0] == "failed" else "been rejected"
             error = {"type": "job results failed", "title": f"The job has {word}", "status": 400}
-            return self._json({**error, "traceback": "MARS returned no data, please check your selection."}, 400)
+            return self._json({**error, "traceback": job.reason}, 400)
         job.content = job.content or self.state.answer(job.request)
         asset = {
             "type": "application/netcdf", "href": f"{self._origin()}/files/{number}.nc",
@@ -199,12 +258,15 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             if start >= len(content):
                 return self._json({"title": "range not satisfiable"}, 416)
         if method == "GET":
+            self._disturb("file")
             self.state.ranges.append(self.headers.get("Range", ""))
             if "file" in self.state.before:
                 self.state.before["file"](self.state.jobs[number])
         fault = self.state.faults["file"].pop(0) if method == "GET" and self.state.faults["file"] else None
         if isinstance(fault, int):
             return self._json({"title": "fault"}, fault)
+        if isinstance(fault, dict):
+            return self._json(fault, fault["status"])
         sent = content[start:]
         if isinstance(fault, Corrupt):
             sent = sent[:-1] + bytes([sent[-1] ^ 0xFF])
@@ -253,13 +315,16 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         }  # fmt: skip
 
     def _origin(self) -> str:
-        return f"http://{self.headers['Host']}"
+        return f"{self.state.scheme}://{self.headers['Host']}"
 
     def _json(self, content: dict[str, Any], status: int = 200) -> None:
-        self._send(json.dumps(content).encode(), "application/json", status)
+        headers = {key: content[key] for key in ("Retry-After",) if key in content}
+        self._send(json.dumps(content).encode(), "application/json", status, headers)
 
-    def _send(self, body: bytes, kind: str, status: int) -> None:
+    def _send(self, body: bytes, kind: str, status: int, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

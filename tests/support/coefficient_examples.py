@@ -1,56 +1,46 @@
-"""Coefficients as numpy arrays, through the coder of tensors, and its code for a GPU on the processor."""
+"""Volumes of coefficients, one at a time or behind a reference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
-import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from nnzip.coder import arrays, context, context_network
+from nnzip.coder.arrays import Device
 from nnzip.coder.bands import Bands
-from nnzip.coder.coefficients import CodingPlan, decode_coefficients, encode_coefficients, plan_coding
+from nnzip.coder.volumes import Layout, Plan, decode_volumes, encode_volumes, plan_volume
 
 Integers = NDArray[np.int32]
+Streams = list[bytes]
+
+CODE_OF_A_GPU = torch.device("cpu")
+"""A device on which torch computes contexts as on a GPU."""
 
 
-def tensor(values: Integers) -> Tensor:
-    return torch.from_numpy(values)
+def layout_of(values: Integers, bands: Bands, reference: Integers | None = None) -> Layout:
+    """Of a volume alone, or behind its reference."""
+    return Layout(values.shape, bands, (None,) if reference is None else (None, 0))
 
 
-def plan(values: Integers, bands: Bands, reference: Integers | None = None) -> CodingPlan:
-    return plan_coding(tensor(values), bands, None if reference is None else tensor(reference))
+def plans(values: Integers, bands: Bands, reference: Integers | None = None, device: Device = None) -> list[Plan]:
+    """Of the reference, if there is one, and of the volume."""
+    alone = [] if reference is None else [plan_volume(reference, bands, None, device)]
+    return [*alone, plan_volume(values, bands, reference, device)]
 
 
-def encode(values: Integers, bands: Bands, reference: Integers | None = None) -> bytes:
-    return encode_coefficients(tensor(values), bands, plan(values, bands, reference))
+def encode(values: Integers, bands: Bands, reference: Integers | None = None, device: Device = None) -> Streams:
+    """The streams of a volume, behind its reference."""
+    return encode_volumes(plans(values, bands, reference, device), layout_of(values, bands, reference))
 
 
-def decode(data: bytes, shape: tuple[int, ...], bands: Bands, reference: Integers | None = None) -> Integers:
-    other = None if reference is None else tensor(reference)
-    return np.asarray(decode_coefficients(data, shape, bands, other, torch.device("cpu")).numpy())
+def decode(
+    streams: Streams, values: Integers, bands: Bands, reference: Integers | None = None, device: Device = None
+) -> Integers:
+    """The last volume, for the shape of `values`."""
+    return decode_volumes(streams, layout_of(values, bands, reference), device)[-1]
 
 
-@contextmanager
-def code_of_a_gpu() -> Iterator[None]:
-    """Inside, contexts are computed as on a GPU: with torch instead of numpy."""
-    made = (
-        context._steps,
-        context._signed_classes,
-        context._pairs,
-        context._star_sums,
-        context_network.shipped_network,
-    )
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(arrays, "NUMPY_DEVICES", frozenset())
-            for cached in made:
-                cached.cache_clear()
-            yield
-    finally:
-        for cached in made:
-            cached.cache_clear()
+def size(values: Integers, bands: Bands, reference: Integers | None = None) -> int:
+    """Bytes of a volume, beyond those of its reference."""
+    before = 0 if reference is None else size(reference, bands)
+    return sum(map(len, encode(values, bands, reference))) - before

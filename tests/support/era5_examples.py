@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from nnzip.download.variables import BY_NAME, VARIABLES, Variable
 
-LONG_NAMES = {variable.long_name: variable for variable in VARIABLES}
+LONG_NAMES = {(variable.cds_name, variable.pressure): variable for variable in VARIABLES}
+LAND_NAMES = {variable.land: variable for variable in VARIABLES if variable.land}
 _BASES = {"K": 285.0, "Pa": 101000.0, "m s**-1": 5.0, "m**2 s**-2": 50000.0, "m": 0.001}
 
 
@@ -37,7 +38,7 @@ def values(
     )
     base = _BASES.get(variable.units, 1.0)
     field = base * (1 + 0.01 * wave + level / 2000)
-    return np.asarray(np.maximum(field - base, 0) if variable.accumulated else field, dtype=np.float32)
+    return np.asarray(np.maximum(field - base, 0) if variable.past_hour else field, dtype=np.float32)
 
 
 def dataset(
@@ -73,22 +74,31 @@ def hours(start: str, end: str, every: int = 1) -> NDArray[np.datetime64]:
 
 
 def answer(request: dict[str, Any]) -> bytes:
-    """What the Climate Data Store sends for a request: NetCDF, GRIB, or a ZIP where kinds of steps are mixed."""
-    north, west, south, east = request.get("area", [90, 0, -90, 359.75])
-    step = 0.25 if "area" in request else 30.0
+    """What the Climate Data Store sends for a request: NetCDF, GRIB, or a ZIP where kinds of steps are mixed.
+
+    As the Store does, it interpolates an area that is not on the grid: its points begin at the north-west corner.
+    """
+    if "location" in request:
+        return series(request)
+    is_land, is_ensemble = "product_type" not in request, request.get("product_type") == ["ensemble_members"]
+    step = request.get("grid", [0.1 if is_land else 0.5 if is_ensemble else 0.25])[0]
+    north, west, south, east = request.get("area", [90, 0, -90, 360 - step])
     latitude = np.arange(north, south - 1e-6, -step)
     longitude = np.arange(west, east + 1e-6, step)
-    days = [f"{request['year'][0]}-{request['month'][0]}-{day}" for day in request["day"]]
-    times = np.array([f"{day}T{hour}" for day in days for hour in request["time"]], "datetime64[ns]")
-    variables = [LONG_NAMES[name] for name in request["variable"]]
+    days = [f"{request['year'][0]}-{m}-{d}" for m in request["month"] for d in request.get("day", ["01"])]
+    times = np.array([f"{day}T{hour}" for day in days for hour in request.get("time", ["00:00"])], "datetime64[ns]")
     levels = [int(level) for level in request.get("pressure_level", [])]
-    if request["data_format"] == "grib":
+    variables = [LAND_NAMES[n] if is_land else LONG_NAMES[n, bool(levels)] for n in request["variable"]]
+    if request.get("data_format") == "grib":
         return grib(variables, times, latitude, longitude, levels)
     kinds = {}
     for name, kind in (("instant", False), ("accum", True)):
-        names = [variable.short_name for variable in variables if variable.accumulated == kind]
+        names = [variable.short_name for variable in variables if variable.past_hour == kind]
         if names:
             whole = dataset(names, times, latitude, longitude, levels)
+            if is_ensemble:
+                kinds[name] = netcdf(xr.concat([whole + member for member in range(10)], "number"))
+                continue
             expver = np.full(times.size, "0001", "<U4")
             kinds[name] = netcdf(whole.assign_coords(number=0, expver=("valid_time", expver)))
     if len(kinds) == 1:
@@ -97,6 +107,19 @@ def answer(request: dict[str, Any]) -> bytes:
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in kinds.items():
             archive.writestr(f"data_stream-oper_stepType-{name}.nc", content)
+    return packed.getvalue()
+
+
+def series(request: dict[str, Any]) -> bytes:
+    """A time series of a point as the Climate Data Store sends it: NetCDF files in a ZIP, with time alone."""
+    start, end = request["date"][0].split("/")
+    latitude, longitude = (np.array([float(request["location"][name])]) for name in ("latitude", "longitude"))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in request["variable"]:
+            whole = dataset([LONG_NAMES[name, False].short_name], hours(start, end), latitude, longitude)
+            content = whole.isel(latitude=0, longitude=0)
+            archive.writestr(f"reanalysis-era5-single-levels-timeseries-{name}.nc", netcdf(content))
     return packed.getvalue()
 
 
@@ -123,7 +146,7 @@ def grib(
         for level in levels or (0,):
             for time in times:
                 reference, step = time, 0
-                if variable.accumulated:
+                if variable.past_hour:
                     hour = int((time - time.astype("datetime64[D]")) / np.timedelta64(1, "h"))
                     step = (hour - 6) % 12 or 12
                     reference = time - np.timedelta64(step, "h")
@@ -142,7 +165,7 @@ def grib(
                 handle = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib1")
                 for key, value in keys.items():
                     eccodes.codes_set(handle, key, value)
-                if variable.accumulated:
+                if variable.past_hour:
                     eccodes.codes_set(handle, "stepType", "accum")
                     eccodes.codes_set(handle, "stepRange", f"{step - 1}-{step}")
                 field = values(variable, np.array([time]), latitude, longitude, level)

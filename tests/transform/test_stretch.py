@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nnzip.data.axes import SourceGrid
-from nnzip.field.fit import FitOptions, fit_field
-from nnzip.field.payload import read_field
-from nnzip.field.preparation import prepare
+from nnzip.errors import CorruptArchiveError
+from nnzip.tile.budgeted import Scaling, encode_to_size
+from nnzip.tile.decode import decode_tile
 from nnzip.transform.stretch import (
     STEEPEST,
     Stretch,
@@ -21,9 +19,8 @@ from nnzip.transform.stretch import (
     pack_stretch,
     read_stretches,
 )
-from tests.support.field_examples import make_grid, smooth, vertices
+from tests.support.field_examples import smooth
 
-CPU = torch.device("cpu")
 ROWS = np.array([0.0, 0.4, 1, 2.5, 4, 7, 9.99, 11])
 LAST_ROW = 11
 
@@ -142,34 +139,35 @@ def test_sides_without_a_tail_are_left_alone() -> None:
     assert slopes.tolist() == [[4, 1], [1, 1], [1, 1]]
 
 
-def test_limits_are_stretched_like_the_values() -> None:
-    grid = make_grid(6, 16, 20)
-    values = smooth((2, *grid.shape))
-    source = prepare(values, grid, [2], [TailOptions(4, 5, 95), TailOptions(3, 5, 95, local=True)])
-    low, high = (limit.numpy() for limit in source.limits())
-    found = source.values.numpy()
-    assert (found.min(axis=(1, 2, 3)) >= low - 1e-5).all()
-    assert (found.max(axis=(1, 2, 3)) <= high + 1e-5).all()
-    plain = prepare(values, grid, [2]).values.numpy()
-    assert (found.max(axis=(1, 2, 3)) > 1.5 * plain.max(axis=(1, 2, 3))).all()
+def coded(values: NDArray[np.float32], size: int, *tails: TailOptions) -> tuple[int, NDArray[np.floating]]:
+    """Bytes and decoded values of a tile [channel, time, lat, lon] of this size, its tails stretched one by one."""
+    known = np.isfinite(values)
+    mean, scale = np.nanmean(values, axis=(1, 2, 3)), np.nanstd(values, axis=(1, 2, 3))
+    standard = np.where(known, (values - mean[:, None, None, None]) / scale[:, None, None, None], 0).astype(np.float32)
+    stretches, rows = [], np.arange(values.shape[2], dtype=np.float64)
+    for tail in tails:
+        stretches.append(choose_stretch(standard, known, tail))
+        for channel, plane in enumerate(standard):
+            stretches[-1].apply(plane, channel, rows, rows.size - 1)
+    numbers = (each.astype(np.float32).astype(np.float64) for each in (mean, scale))
+    data = encode_to_size(values, Scaling(*numbers, tuple(stretches)), size, double=False, periodic=False)
+    channels, times, lines, columns = values.shape
+    return len(data), decode_tile(data, (channels, times, lines, columns))
 
 
-def errors(values: NDArray[np.float32], budget: float, options: FitOptions, grid: SourceGrid) -> list[float]:
+def errors(values: NDArray[np.float32], size: int, *tails: TailOptions) -> list[float]:
     """Bytes, and the RMSE of all, of the highest and of the lowest 2 % of the values."""
-    data = fit_field(values, grid, [len(values)], budget, options, lambda *_: None)
-    decoded = read_field(data, grid, len(values), CPU).evaluate(*vertices(grid))
+    found, decoded = coded(values, size, *tails)
     low, high = np.nanquantile(values, [0.02, 0.98])
     parts = (np.isfinite(values), values > high, values < low)
-    return [len(data), *(float(np.sqrt(np.square(decoded - values)[part].mean())) for part in parts)]
+    return [found, *(float(np.sqrt(np.square(decoded - values)[part].mean())) for part in parts)]
 
 
-@pytest.mark.parametrize("steps", [0, 60])
-def test_tails_have_smaller_errors_at_equal_bytes(steps: int) -> None:
-    grid = make_grid(16, 32, 48)
-    values = smooth((1, *grid.shape))
-    plain = errors(values, 2500, FitOptions(steps), grid)
-    both = errors(values, 2500, FitOptions(steps, tails=(TailOptions(5, 2, 98),)), grid)
-    upper = errors(values, 2500, FitOptions(steps, tails=(TailOptions(5, None, 98),)), grid)
+def test_tails_have_smaller_errors_at_equal_bytes() -> None:
+    values = smooth((1, 16, 32, 48))
+    plain = errors(values, 2500)
+    both = errors(values, 2500, TailOptions(5, 2, 98))
+    upper = errors(values, 2500, TailOptions(5, None, 98))
     assert max(plain[0], both[0], upper[0]) <= 2500
     assert both[2] < 0.6 * plain[2]
     assert both[3] < 0.6 * plain[3]
@@ -180,32 +178,52 @@ def test_tails_have_smaller_errors_at_equal_bytes(steps: int) -> None:
 
 def test_local_tails_keep_what_is_extreme_for_its_latitude() -> None:
     """A small dip where nothing varies much, beside large waves."""
-    grid = make_grid(6, 48, 64)
-    values = (smooth((1, *grid.shape), seed=3) - 280) * np.linspace(0.02, 2, 48, dtype=np.float32)[:, None]
-    t, y, x = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
+    shape = (6, 48, 64)
+    values = (smooth((1, *shape), seed=3) - 280) * np.linspace(0.02, 2, 48, dtype=np.float32)[:, None]
+    t, y, x = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
     dip = np.exp(-((y - 4) ** 2 + (x - 20 - 3 * t) ** 2) / 4)
     values[0] -= 4 * dip.astype(np.float32)
     core = dip > 0.8
 
-    def error(tails: tuple[TailOptions, ...]) -> float:
-        data = fit_field(values, grid, [1], 2000, FitOptions(0, tails=tails), lambda *_: None)
-        decoded = read_field(data, grid, 1, CPU).evaluate(*vertices(grid))
-        return float(np.sqrt(np.square(decoded - values)[0][core].mean()))
+    def error(*tails: TailOptions) -> float:
+        return float(np.sqrt(np.square(coded(values, 2000, *tails)[1] - values)[0][core].mean()))
 
-    local, anywhere = (error((TailOptions(10, 2, None, local=local),)) for local in (True, False))
-    assert local < 0.6 * min(anywhere, error(()))
+    local, anywhere = (error(TailOptions(10, 2, None, local=local)) for local in (True, False))
+    assert local < 0.6 * min(anywhere, error())
 
 
 def test_missing_values_do_not_count_and_the_range_is_kept() -> None:
-    grid = make_grid(8, 20, 24)
-    values = np.maximum(smooth((1, *grid.shape)) - 282, 0)
+    values = np.maximum(smooth((1, 8, 20, 24)) - 282, 0)
     values[0, :, 4:9, 5:15] = np.nan
-    options = FitOptions(30, tails=(TailOptions(10, 2, 98),))
-    data = fit_field(values, grid, [1], 900, options, lambda *_: None)
-    field = read_field(data, grid, 1, CPU)
-    decoded = field.evaluate(*vertices(grid))
+    size, decoded = coded(values, 900, TailOptions(10, 2, 98), TailOptions(3, 5, 95, local=True))
+    assert size <= 900
     assert np.isfinite(decoded).all()
     assert decoded.min() >= 0
     assert decoded.max() <= np.nanmax(values) * (1 + 1e-6)
-    between = field.evaluate(np.array([1.5]), np.linspace(0, 19, 39), np.linspace(0, 23, 47))
-    assert between.max() <= np.nanmax(values) * (1 + 1e-6)
+
+
+def test_rows_of_a_tile_have_the_stretch_of_their_record() -> None:
+    stretch = choose_stretch(
+        smooth((2, 4, 33, 16)) - 280, np.ones((2, 4, 33, 16), dtype=bool), TailOptions(4, local=True)
+    )
+    part = stretch.within(slice(1, 2), range(8, 25), 32)
+    values, rows = smooth((1, 4, 33, 16), 5)[0] - 280, np.arange(33, dtype=np.float64)
+    whole, cut = values.copy(), values[:, 8:25].copy()
+    stretch.apply(whole, 1, rows, 32)
+    part.apply(cut, 0, rows[:17], 16)
+    np.testing.assert_allclose(cut, whole[:, 8:25], atol=0.02 * np.abs(whole).max())
+
+
+def test_stretches_come_back_and_damage_is_reported() -> None:
+    values = smooth((2, 4, 16, 16)) - 280
+    known = np.ones(values.shape, dtype=bool)
+    stretches = [choose_stretch(values, known, TailOptions(4, local=local)) for local in (False, True)]
+    packed = [pack_stretch(stretch) for stretch in stretches]
+    for found, expected in zip(read_stretches(packed, 2), stretches, strict=True):
+        np.testing.assert_array_equal(found.sides, expected.sides)
+        np.testing.assert_array_equal(found.profile, expected.profile)
+    impossible = np.frombuffer(packed[0], "<f2").copy()
+    impossible[2] = 0.5  # a slope
+    for damaged in ([packed[0][:-2]], packed * 5, [impossible.tobytes()], [b"\xff" * len(packed[0])]):
+        with pytest.raises(CorruptArchiveError, match="damaged"):
+            read_stretches(damaged, 2)

@@ -29,6 +29,7 @@ struct Decoder {
     uint64_t state;
     uint32_t *words;
     size_t left;
+    int64_t read;
     Sorting sorting;
 };
 
@@ -113,6 +114,8 @@ void nnz_decoder_free(Decoder *decoder)
     free(decoder);
 }
 
+int64_t nnz_decoder_read(const Decoder *decoder) { return decoder->read; }
+
 int nnz_decoder_finished(const Decoder *decoder) { return !decoder->left && decoder->state == 1; }
 
 /* One symbol of frequency `width` that begins at `left` of the quantile. */
@@ -171,6 +174,7 @@ static int64_t pop_magnitudes(Decoder *decoder, const uint8_t *tables, int64_t c
         return -wrong;
     if (reserve(&sorting->escapes, (size_t)count, sizeof(int32_t)) != NNZ_OK)
         return -NNZ_MEMORY;
+    decoder->read += count;
     const int32_t *order = sorting->order.at;
     int32_t *escapes = sorting->escapes.at;
     const uint32_t *words = decoder->words;
@@ -252,6 +256,7 @@ static int pop_both(Decoder *decoder, const uint8_t *tables, int64_t count, int6
         return wrong;
     if (reserve(&sorting->escapes, (size_t)count, sizeof(int32_t)) != NNZ_OK)
         return NNZ_MEMORY;
+    decoder->read += count;
     const int32_t *order = sorting->order.at;
     int32_t *escapes = sorting->escapes.at;
     for (int64_t k = 0; k < count; k++) {

@@ -67,6 +67,8 @@ NNZ_API Decoder *nnz_decoder_new(const Model *model, const uint8_t *bytes, int64
 NNZ_API void nnz_decoder_free(Decoder *decoder);
 NNZ_API int nnz_pop(Decoder *decoder, const uint8_t *tables, int64_t count, int both_signs, int64_t *symbols);
 NNZ_API int nnz_pop_signs(Decoder *decoder, const uint8_t *classes, int64_t count, uint8_t *positive);
+/* Symbols read so far, signs not counted. */
+NNZ_API int64_t nnz_decoder_read(const Decoder *decoder);
 /* 1 when everything was read and the coder is back in its first state. */
 NNZ_API int nnz_decoder_finished(const Decoder *decoder);
 
@@ -100,5 +102,20 @@ NNZ_API int nnz_push_band(Encoder *encoder, Volume *volume, int32_t band, const 
                           const uint8_t *corrections, const uint8_t *silent);
 NNZ_API int nnz_pop_band(Decoder *decoder, Volume *volume, int32_t band, const uint8_t *corrections,
                          const uint8_t *silent, const int32_t *reference, int32_t *values);
+
+/* --- transforms: nnzip/transform ------------------------------------------------------------------------------- */
+
+enum { NNZ_DIMENSIONS = 4 };
+
+/* In place: wavelet.forward or inverse of float32 values [shape], to a depth along each axis; `closed`: which axes close
+ * on themselves. An axis or low band that is split has at least two values. */
+NNZ_API int nnz_wavelet(const Model *model, float *values, const int64_t *shape, const int32_t *depths,
+                        const int32_t *closed, int inverse);
+/* quantise.dequantise; `one` and `more`: shifts in quantisation steps. */
+NNZ_API void nnz_dequantise(const Model *model, const int32_t *quantised, int64_t count, float one, float more,
+                            float *values);
+/* In place: interpolation.forward or inverse of int64 values [shape] by its steps, int32 [count, 1 + NNZ_DIMENSIONS]: the
+ * axis that is split and the box it is split in, from fine to coarse. */
+NNZ_API int nnz_interpolation(int64_t *values, const int64_t *shape, const int32_t *steps, int32_t count, int inverse);
 
 #endif

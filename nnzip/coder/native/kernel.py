@@ -22,6 +22,8 @@ from nnzip.errors import CorruptArchiveError
 
 Bytes = NDArray[np.uint8]
 
+TABLES = 72
+
 _MEMORY, _ARGUMENT, _BEYOND = 1, 2, 3  # of kernel.h
 _SHAPES = ((8, 32, 36), (8, 32), (32, 32), (32,), (2, 32), (2,))
 
@@ -81,6 +83,8 @@ class Encoder:
         if symbols.size != tables.size:
             raise ValueError(f"{symbols.size} symbols with {tables.size} tables")
         values, kinds = np.ascontiguousarray(symbols, dtype=np.int64), np.ascontiguousarray(tables, dtype=np.uint8)
+        if kinds.size and kinds.max() >= TABLES:
+            raise ValueError(f"table {kinds.max()} is asked for; the last one is {TABLES - 1}")
         check(self._library.nnz_push(self.handle, values.ctypes.data, kinds.ctypes.data, values.size, both_signs))
 
     def push_signs(self, positive: NDArray[np.bool_], classes: Bytes) -> None:
@@ -122,6 +126,11 @@ class Decoder:
         positive = np.empty(kinds.shape, dtype=np.bool_)
         check(self._library.nnz_pop_signs(self.handle, kinds.ctypes.data, kinds.size, positive.ctypes.data))
         return positive
+
+    @property
+    def read(self) -> int:
+        """How many symbols were read, signs not counted."""
+        return int(self._library.nnz_decoder_read(self.handle))
 
     @property
     def finished(self) -> bool:

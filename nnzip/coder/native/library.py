@@ -40,12 +40,16 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "nnz_decoder_free": (None, (_POINTER,)),
     "nnz_pop": (_INT, (_POINTER, _POINTER, _INT64, _INT, _POINTER)),
     "nnz_pop_signs": (_INT, (_POINTER, _POINTER, _INT64, _POINTER)),
+    "nnz_decoder_read": (_INT64, (_POINTER,)),
     "nnz_decoder_finished": (_INT, (_POINTER,)),
     "nnz_volume_new": (_POINTER, (_POINTER, _POINTER, _POINTER, _INT32, _INT)),
     "nnz_volume_free": (None, (_POINTER,)),
     "nnz_plan": (_INT, (_POINTER, _INT32, *5 * (_POINTER,))),
     "nnz_count": (_INT, (_POINTER, _INT32, *8 * (_POINTER,))),
     "nnz_push_band": (_INT, (_POINTER, _POINTER, _INT32, *6 * (_POINTER,))),
+    "nnz_wavelet": (_INT, (*5 * (_POINTER,), _INT)),
+    "nnz_dequantise": (None, (_POINTER, _POINTER, _INT64, ctypes.c_float, ctypes.c_float, _POINTER)),
+    "nnz_interpolation": (_INT, (_POINTER, _POINTER, _POINTER, _INT32, _INT)),
     "nnz_pop_band": (_INT, (_POINTER, _POINTER, _INT32, *4 * (_POINTER,))),
 }
 
@@ -73,6 +77,16 @@ def paths() -> tuple[str, ...]:
     """The kernel's paths that this processor has, slowest first; none without a kernel."""
     found = library()
     return () if found is None else tuple(found.nnz_path_name(k).decode() for k in range(found.nnz_paths()))
+
+
+def compiler_problem() -> str | None:
+    """Why numpy does the kernel's work on this machine, and the remedy; None: the kernel does it."""
+    if paths():
+        return None
+    return (
+        "the native kernel was not compiled, and nnzip is about ten times slower without it; install a C compiler "
+        "(Debian, Ubuntu: apt install gcc) and nnzip again: pip install --force-reinstall --no-deps nnzip"
+    )
 
 
 def chosen_path() -> str:

@@ -40,6 +40,13 @@ typedef struct {
 
 typedef struct Path Path;
 
+/* Loops of the transforms, see wavelet.c. */
+typedef struct {
+    void (*wavelet)(float *values, const int64_t *shape, const int32_t *depths, const int32_t *closed, int inverse,
+                    float *scratch);
+    void (*dequantise)(const int32_t *quantised, int64_t count, float one, float more, float *values);
+} Transforms;
+
 struct Model {
     const Path *path;
     int8_t first[PHASES][HIDDEN][ROWS + CONSTANTS];
@@ -135,6 +142,7 @@ struct Path {
     void (*box)(const int16_t *padded, const int32_t *shape, int16_t *sums, int16_t *scratch);
     /* prediction.equations of the samples and the coefficients at their places. */
     void (*equations)(const Samples *samples, const int32_t *values, Equations own);
+    const Transforms *transforms;
 };
 
 /* Slowest first. */

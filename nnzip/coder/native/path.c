@@ -471,4 +471,7 @@ static void equations(const Samples *samples, const int32_t *values, Equations o
             own[j][i] = own[i][j];
 }
 
-const Path NAMED(path_, NNZ_PATH) = {TEXT(NNZ_PATH), heard, pack, look, flush, box, equations};
+extern const Transforms NAMED(transforms_, NNZ_PATH);
+
+const Path NAMED(path_, NNZ_PATH) = {TEXT(NNZ_PATH), heard, pack, look, flush, box, equations,
+                                     &NAMED(transforms_, NNZ_PATH)};

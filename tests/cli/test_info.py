@@ -1,17 +1,18 @@
-"""Durations and coordinate ranges as people read them."""
+"""Durations and coordinate ranges in words."""
 
 from __future__ import annotations
 
 import pytest
 
-from nnzip.cli.formatting import extent_text, seconds_text
+from nnzip.cli.info import extent_text
+from nnzip.report.numbers import duration
 
 
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(1.234, "1.2 s"), (42.4, "42 s"), (75, "1 min 15 s"), (3600, "1 h 0 min"), (59.8, "60 s")]
 )
 def test_seconds(seconds: float, expected: str) -> None:
-    assert seconds_text(seconds) == expected
+    assert duration(seconds) == expected
 
 
 def test_extent() -> None:

@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,6 @@ from nnzip.report import numbers
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.progress import Progress as ProgressBar
-    from rich.progress import TaskID
 
     from nnzip.progress import Progress
 
@@ -34,7 +32,6 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 EXIT_TERMINATED = 143  # 128 + SIGTERM
 PIPED_WIDTH = 200  # columns of a table that is written to a file or a pipe, where nothing may be cut off
-ERRORS_SHOWN = 3  # variables whose current error fits beside the progress bar
 
 # Errors of the operating system that are a limit of this machine and no bug, wherever they come up.
 RESOURCE_ERRNOS = {
@@ -104,6 +101,26 @@ class Terminal:
             table.add_row(*row)
         (self.message if aside else self.data)(table)
 
+    def promises(self, kept: Sequence[Mapping[str, Any]], sizes: Mapping[str, int], *, aside: bool = False) -> None:
+        """Promises beyond the bounds as they were kept, and the bytes they took of each variable; sets and maxima have
+        no tolerance.
+        """
+        rows = [
+            (
+                each["promise"],
+                numbers.count(each["points"]),
+                numbers.count(each["violations"]),
+                f"{100 * each['tightest']:.1f} %" if each["tightest"] else "-",
+            )
+            for each in kept
+        ]
+        if rows:
+            self.table(
+                ("promise", "points", "violations", "largest error / tolerance"), rows, right=(1, 2, 3), aside=aside
+            )
+            taken = ", ".join(f"{name} {numbers.file_size(size)}" for name, size in sizes.items())
+            (self.message if aside else self.data)(f"corrections for promises: {taken}")
+
     def json(self, content: object) -> None:
         """Write a result to stdout as JSON (strict: NaN and infinity become null)."""
         sys.stdout.write(json.dumps(_finite(content), indent=2, allow_nan=False, default=str) + "\n")
@@ -124,13 +141,12 @@ class Terminal:
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[state]}"),
             console=self.stderr,
             transient=True,
         )
         with bar:
-            task = bar.add_task("starting", total=1.0, state="")
-            yield lambda progress: _update(bar, task, progress)
+            task = bar.add_task("starting", total=1.0)
+            yield lambda progress: bar.update(task, completed=progress.fraction, description=progress.stage)
 
     @staticmethod
     def part_of(
@@ -142,16 +158,7 @@ class Terminal:
         from nnzip.progress import Progress
 
         start, stop = share
-        return lambda fraction: progress(Progress(stage, start + (stop - start) * fraction, None, {}))
-
-
-def _update(bar: ProgressBar, task: TaskID, progress: Progress) -> None:
-    parts = [] if progress.loss is None else [f"loss {progress.loss:.3g}"]
-    errors = list(progress.errors.items())[:ERRORS_SHOWN]
-    parts += [f"{name} {numbers.quantity(error, units)}" for name, (error, units) in errors]
-    if len(progress.errors) > ERRORS_SHOWN:
-        parts.append("...")
-    bar.update(task, completed=progress.fraction, description=progress.stage, state="  ".join(parts))
+        return lambda fraction: progress(Progress(stage, start + (stop - start) * fraction))
 
 
 def _finite(content: object) -> object:
