@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+
 from bench.cases import CASES
 from bench.compare import tables
 from bench.peers import PeerCase, bound_labels, read_peers
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace, peers: dict[str, PeerCase]) -> int:
             done = results.setdefault(name, {})
             missing = [each for each in wanted(kind, peers[name]) if each.label not in done]
             network = options.networks.parent / networks[name] if networks else None
-            for label, result in run_case(name, missing, peers[name], options.data, network) if missing else ():
+            for label, result in run_case(CASES[name], missing, peers[name], options.data, network) if missing else ():
                 done[label] = result
                 broken |= bool(result.violations)
                 print(f"{name} {label}: {_in_short(result)}", file=sys.stderr, flush=True)

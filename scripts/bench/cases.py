@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bench.peers import PeerCase
 from numpy.typing import NDArray
+
+from bench.peers import PeerCase
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
@@ -12,7 +13,6 @@ from bench.peers import (
     best_bytes,
     best_error,
     bound_labels,
-    error_at,
     fraction_of_range,
     rated_codecs,
     ratio_row,
@@ -64,7 +64,7 @@ def bounds(columns: Sequence[Results], peers: Peers) -> Table:
     for name, label, run in _runs(columns[0], lambda label: _is_middle(label) or fraction_of_range(label) is not None):
         best, bound = smallest_held(peers[name], label), f"{number(bound_labels(peers[name])[label])}"
         if run.errors is None:
-            rows.append((name, label, bound, "refused", *["–"] * (6 + len(columns))))
+            rows.append((name, label, bound, "refused", *["–"] * (5 + len(columns))))
             continue
         shares = [factor(bytes_share(peers[name], label, each)) for each in _beside(columns, name, label)]
         theirs = (best.codec, f"{best.bytes:,}") if best else ("–", "–")
@@ -113,9 +113,7 @@ def extremes(found: Results, peers: Peers) -> Table:
         means = f"{geometric_mean(tails):.3f}", f"{geometric_mean(wholes):.3f}"
         rows.append(("geometric mean", *["–"] * 6, *means))
     heads = ("case", "ratio", "bytes", "tail RMSE", "RMSE", "tail RMSE without", "RMSE without")
-    return Table(
-        "Extremes `>p99:0.1` at equal bytes", (*heads, "tail RMSE / SPERR's", "RMSE / SPERR's"), rows
-    )
+    return Table("Extremes `>p99:0.1` at equal bytes", (*heads, "tail RMSE / SPERR's", "RMSE / SPERR's"), rows)
 
 
 def looser(found: Results) -> Table:
@@ -125,7 +123,7 @@ def looser(found: Results) -> Table:
         series = [(float(label.split()[1]), run) for _, label, run in _runs({name: found[name]}, _is_looser)]
         sizes = [run.bytes for _, run in sorted(series, key=lambda pair: pair[0])]
         if sizes:
-            growth = max((after / before for before, after in zip(sizes, sizes[1:], strict=False)), default=0.0)
+            growth = max((after / before for before, after in itertools.pairwise(sizes)), default=0.0)
             broken = sum(run.violations or 0 for _, run in series)
             worst = f"**{growth:.4f}**" if growth > 1 else f"{growth:.4f}"
             rows.append((name, " ".join(f"{size:,}" for size in sizes), worst, str(broken)))

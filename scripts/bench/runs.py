@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-from bench.cases import CASES, Case, Values, channels, differences, latitudes, open_case, split_levels
+
+from bench.cases import Case, Values, channels, differences, latitudes, open_case, split_levels
 from bench.errors import Errors, measure, violations
 from bench.peers import PeerCase, fraction_of_range
 
@@ -59,19 +60,19 @@ Results = dict[str, dict[str, Run]]
 
 
 def run_case(
-    name: str, wanted: Sequence[Wanted], peer: PeerCase, data: Path, network: Path | None
+    case: Case, wanted: Sequence[Wanted], peer: PeerCase, data: Path, network: Path | None
 ) -> Iterator[tuple[str, Run]]:
     """Every run of a case with its label, as it is done. `network`: weights of the context network, instead of those of
     the package."""
     with tempfile.TemporaryDirectory() as folder, _process(network) as encoder, _process(network) as decoder:
         for run in wanted:
             archive, values = Path(folder) / "case.nnz", Path(folder) / "values.npy"
-            encoded = encoder.submit(_encode, name, run, data, archive).result()
+            encoded = encoder.submit(_encode, case, run, data, archive).result()
             if encoded.failure is None:
                 encoded = msgspec.structs.replace(
-                    encoded, decode=decoder.submit(_decode, name, run, data, archive, values).result()
+                    encoded, decode=decoder.submit(_decode, case, run, data, archive, values).result()
                 )
-                encoded = _measured(encoded, name, run, peer, data, np.load(values))
+                encoded = _measured(encoded, case, run, peer, data, np.load(values))
             yield run.label, encoded
 
 
@@ -103,10 +104,10 @@ def opened(case: Case, run: Wanted, data: Path) -> xr.Dataset:
     return split_levels(dataset, case) if run.own else dataset
 
 
-def _encode(name: str, run: Wanted, data: Path, archive: Path) -> Run:
+def _encode(case: Case, run: Wanted, data: Path, archive: Path) -> Run:
     import nnzip
 
-    dataset = opened(CASES[name], run, data)
+    dataset = opened(case, run, data)
     promises = () if run.extremes is None else (nnzip.parse_promise(f"extremes {run.extremes}"),)
     target = nnzip.Target(run.ratio, max_error=None if run.bound is None else dict(_bounds(dataset, run)))
     options = nnzip.Options(target, promises=promises)
@@ -120,23 +121,23 @@ def _encode(name: str, run: Wanted, data: Path, archive: Path) -> Run:
     return Run(found[0].file_bytes, found[0].file_bytes - tiles, found[0].source_bytes, encode=cost)
 
 
-def _decode(name: str, run: Wanted, data: Path, archive: Path, values: Path) -> Cost:
+def _decode(case: Case, run: Wanted, data: Path, archive: Path, values: Path) -> Cost:
     import nnzip
 
-    names = list(opened(CASES[name], run, data).data_vars)
+    names = list(opened(case, run, data).data_vars)
     found: list[xr.Dataset] = []
     with nnzip.open_archive(archive) as opened_archive:
         cost = timed(lambda: found.append(opened_archive.dataset().load()))
-    np.save(values, channels(found[0][names], CASES[name]))
+    np.save(values, channels(found[0][names], case))
     return cost
 
 
-def _measured(encoded: Run, name: str, run: Wanted, peer: PeerCase, data: Path, decoded: Values) -> Run:
-    dataset = opened(CASES[name], run, data)
-    original = channels(dataset, CASES[name])
+def _measured(encoded: Run, case: Case, run: Wanted, peer: PeerCase, data: Path, decoded: Values) -> Run:
+    dataset = opened(case, run, data)
+    original = channels(dataset, case)
     other = differences(original, peer)
     if other:
-        raise SystemExit(f"{name} is not the data of peers.json: {'; '.join(other)}")
+        raise SystemExit(f"{case.files} is not the data of peers.json: {'; '.join(other)}")
     broken = None
     if run.bound is not None:
         bounds = np.array(list(_bounds(dataset, run).values()))

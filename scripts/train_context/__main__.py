@@ -17,11 +17,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from train_context.collection import collect, sources
-from train_context.network import TrainedNetwork, size_of, train
-from train_context.samples import Samples
 
 from nnzip.errors import NnzipError
+from train_context.collection import collect, sources
+from train_context.network import integers, shipped_layers, size_of, train
+from train_context.samples import Samples
 
 
 def main() -> int:
@@ -64,11 +64,11 @@ def write_network(options: argparse.Namespace) -> None:
     """Train, report, write."""
     found = {path.stem: Samples.load(path) for path in sorted(options.samples.glob("*.npz"))}
     seen = {name: part for name, part in found.items() if not any(text in name for text in options.leave_out)}
-    network, shipped = train(list(seen.values()), options.steps), TrainedNetwork.shipped()
+    layers, shipped = train(Samples.joined(list(seen.values())), options.steps), shipped_layers()
     for name, part in found.items():
-        print(f"{'' if name in seen else 'unseen: '}{name}: {size_of(network, part) / size_of(shipped, part):.4f}")
+        print(f"{'' if name in seen else 'unseen: '}{name}: {size_of(layers, part) / size_of(shipped, part):.4f}")
     if options.output is not None:
-        np.savez(options.output, **network.arrays(), trained_on=np.array(sorted(seen)))
+        np.savez(options.output, **integers(layers), trained_on=np.array(sorted(seen)))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from train_context.samples import Samples, asked
 
 from nnzip.coder.bands import Subband
 from nnzip.coder.volumes import Layout, Plan, plan_volume
@@ -27,6 +26,7 @@ from nnzip.tile.ways import leaders, ways
 from nnzip.transform import interpolation
 from nnzip.transform.fill import fill_missing
 from nnzip.transform.rates import RateModel
+from train_context.samples import Samples, asked
 
 SHARES = (1e-4, 1e-3, 1e-2, 1e-1, None)
 """Bounds of the range; None: the community's tolerance."""
@@ -36,13 +36,13 @@ RATES = (1.0, 0.25, 0.06)
 
 SETTINGS = (*product(("wavelet", "interpolation"), SHARES), *product(("rate",), RATES))
 
-MOST_VARIABLES, MOST_SETTINGS, MOST_VOLUMES = 12, 26, 3
+MOST_VARIABLES, MOST_SETTINGS, MOST_VOLUMES = 12, 14, 2
 """Variables of a source, pairs of variable and setting, volumes of one of them."""
 
 MOST_KEPT = 12_000
 """Samples of one variable in one setting."""
 
-LARGEST_TILE, FEWEST_TIMES = 1 << 19, 16
+LARGEST_TILE, FEWEST_TIMES = 1 << 18, 16
 
 SUFFIXES = (".nc", ".nc4", ".cdf", ".grib", ".grib2", ".grb", ".zarr", ".zip")
 
