@@ -28,10 +28,10 @@ INPUT_UNIT, UNIT = 1 / 16, 1 / 64
 BATCH = 1024
 """Samples of each phase that make a step."""
 
-POOL = 1 << 20
+POOL = 1 << 21
 """Samples of each phase that are drawn, and gone through again and again."""
 
-LEARNING_RATE, WARM_UP = 4e-3, 0.05
+LEARNING_RATE, WARM_UP = 15e-3, 0.05
 
 _BETAS, _TINY = (0.9, 0.999), 1e-8  # of Adam
 _UNITS = (UNIT, UNIT, UNIT, UNIT * INPUT_UNIT, UNIT * UNIT, UNIT * UNIT)
