@@ -3,6 +3,8 @@
     PYTHONPATH=scripts python -m bench run ../shared/data results/shipped.json
     PYTHONPATH=scripts python -m bench run ../shared/data results/unseen.json --networks folds.json
     PYTHONPATH=scripts python -m bench tables ../shared/data results/unseen.json results/shipped.json
+    PYTHONPATH=scripts python -m bench promises ../shared/data
+    PYTHONPATH=scripts python -m bench scale large.nc
 
 A run can be stopped at any time and goes on where it was. Small cases come first.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -18,10 +21,11 @@ import msgspec
 from bench.cases import CASES
 from bench.compare import tables
 from bench.peers import PeerCase, bound_labels, read_peers
+from bench.promises import promises_table
 from bench.runs import Results, Run, Wanted, run_case
-from bench.tables import write_between
+from bench.scale import scale_table
+from bench.tables import Table, write_between
 
-BEGIN, END = "<!-- tables of scripts/bench -->", "<!-- end of the tables -->"
 KINDS = ("bounds", "ratios", "looser", "extremes")
 RATIOS = (30.0, 100.0, 300.0, 1000.0)
 TAILS = ">p99:0.1"
@@ -31,18 +35,25 @@ SERIES, LOOSEST = 12, 0.3
 
 
 def main() -> int:
-    """Do what the command says. Returns 1 when a bound did not hold, else 0."""
-    options = _parse()
-    peers = read_peers(options.data)
+    """Do what the command says. Returns 1 when a bound or another promise did not hold, else 0."""
+    options, broken, made = _parse(), 0, list[Table]()
+    if options.command == "run":
+        return run(options, read_peers(options.data))
     if options.command == "tables":
         found = [read_results(path) for path in options.results]
-        text = "\n".join(table.markdown() for table in tables(found[0], found[1:], peers))
-        if options.markdown is None:
-            print(text)
-        else:
-            write_between(options.markdown, BEGIN, END, text)
-        return 0
-    return run(options, peers)
+        made = tables(found[0], found[1:], read_peers(options.data))
+    elif options.command == "promises":
+        table, broken = promises_table(options.data)
+        made = [table]
+    else:
+        made = [scale_table(options.file)]
+    text = "\n".join(table.markdown() for table in made)
+    if options.markdown is None:
+        print(text)
+    else:
+        marks = (f"<!-- {options.command} of scripts/bench -->", f"<!-- end of {options.command} -->")
+        write_between(options.markdown, *marks, text)
+    return int(broken > 0)
 
 
 def run(options: argparse.Namespace, peers: dict[str, PeerCase]) -> int:
@@ -104,16 +115,21 @@ def _parse() -> argparse.Namespace:
     printing = commands.add_parser("tables", help="print what `run` wrote as Markdown")
     printing.add_argument("data", type=Path, metavar="DATA_DIR")
     printing.add_argument("results", type=Path, nargs="+", help="the results to show, then others to stand beside them")
-    printing.add_argument("--markdown", type=Path, help="write the tables here, between their marks")
+    costing = commands.add_parser("promises", help="what promises beyond the bound cost")
+    costing.add_argument("data", type=Path, metavar="DATA_DIR")
+    scaling = commands.add_parser("scale", help="a large file at tolerances, and its variables alone")
+    scaling.add_argument("file", type=Path)
+    for command in (printing, costing, scaling):
+        command.add_argument("--markdown", type=Path, help="write the tables here, between their marks")
     return parser.parse_args()
 
 
-def _names(known: object) -> object:
+def _names(known: Collection[str]) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         names = text.split(",")
-        unknown = [name for name in names if name not in known]  # type: ignore[operator]
+        unknown = [name for name in names if name not in known]
         if unknown:
-            raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}: choose from {', '.join(known)}")  # type: ignore[call-overload]
+            raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}: choose from {', '.join(known)}")
         return names
 
     return parse

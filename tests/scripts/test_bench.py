@@ -219,7 +219,7 @@ def test_a_series_of_bounds_grows_and_ends_at_the_loosest() -> None:
     series = [each.bound or 0.0 for each in command.wanted("looser", peer())]
     assert len(series) == command.SERIES
     assert series == sorted(series)
-    assert (series[0], series[-1]) == (pytest.approx(0.035), pytest.approx(105))
+    assert [series[0], series[-1]] == pytest.approx([0.035, 105])
 
 
 def test_geometric_mean() -> None:

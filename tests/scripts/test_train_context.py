@@ -83,7 +83,7 @@ def test_loss_and_gradients_are_those_of_torch() -> None:
     assert gradients[0][0, 0, 0] == 0
 
 
-def _torch(layers: network.Layers, *batch: torch.Tensor) -> tuple[float, list[np.ndarray]]:  # type: ignore[type-arg]
+def _torch(layers: network.Layers, *batch: torch.Tensor) -> tuple[float, list[np.ndarray]]:
     """Loss and gradients by definition: a two-sided geometric law with odds 2^(table/4 - 10), and a signed preference
     of sqrt(2) per class; what is rounded passes gradients."""
     inputs, rest, weights = batch
@@ -100,7 +100,7 @@ def _torch(layers: network.Layers, *batch: torch.Tensor) -> tuple[float, list[np
     towards = functional.logsigmoid(classes * rest.sign() * np.log(2) / 2)
     bits = torch.where(rest == 0, -torch.log(1 - some), -magnitude - towards) / np.log(2)
     loss = (bits * weights).sum()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return loss.item(), [array.grad.numpy() for array in given if array.grad is not None]
 
 
