@@ -1,4 +1,4 @@
-"""What this machine has for nnzip, what is missing and how to get it."""
+"""This machine's coder, GPU, packages and keys, and remedies for missing ones."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def coder_kernel() -> tuple[str | None, str | None]:
 
 
 def remedies(no_cuda: str | None, driver: str | None, torch: str | None, torch_cuda: str | None) -> list[str]:
-    """What to do, in sentences with commands; nothing for a machine without an NVIDIA driver, which needs nothing."""
+    """Sentences with commands; none for a machine without an NVIDIA driver, which needs nothing."""
     if not no_cuda or driver is None:
         return []
     if torch is None:

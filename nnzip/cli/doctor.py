@@ -1,4 +1,4 @@
-"""`nnzip doctor`: what this machine has, what is missing and how to get it."""
+"""`nnzip doctor`: this machine's coder, GPU, packages and keys, and remedies for missing ones."""
 
 from __future__ import annotations
 

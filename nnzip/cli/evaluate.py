@@ -109,7 +109,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Opened:
-    """A decoded dataset, lazily; of archives also sizes, manifest and what the report says of them."""
+    """A decoded dataset, lazily; of archives also sizes, manifest and details for the report."""
 
     name: str
     dataset: xr.Dataset
@@ -139,7 +139,7 @@ def _compare(
     extremes: bool,
     progress: Callable[[float], None] | None,
 ) -> Compared:
-    """Everything that is to be known of one decoded dataset."""
+    """Scores, promises, extremes and events of one decoded dataset."""
     from nnzip.evaluate.evaluate import evaluate as score
     from nnzip.evaluate.events import event_scores
     from nnzip.evaluate.scorecard import check_promises
@@ -217,7 +217,7 @@ def is_archive(path: Path) -> bool:
 
 
 def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
-    """What the metrics need to know of bytes: the file's, the source's as float32, and each part's."""
+    """Bytes of the file, of the source as float32, and of each part of the file."""
     from nnzip.container.reader import ArchiveReader
 
     with ArchiveReader(path) as reader:
@@ -226,7 +226,7 @@ def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
 
 
 def archive_details(manifest: Manifest) -> dict[str, dict[str, Any]]:
-    """What the report says about the archive: {section: {label: value}}."""
+    """Details of the archive for the report: {section: {label: value}}."""
     return {
         "Archive": {
             "written by": f"nnzip {manifest.nnzip}",

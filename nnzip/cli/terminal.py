@@ -42,7 +42,7 @@ ProgressCallback = Callable[["Progress"], None]
 
 
 class Terminal:
-    """What a command says: `data` to stdout, everything else to stderr.
+    """Output of a command: `data` to stdout, everything else to stderr.
 
     quiet: only errors and the data that was asked for. verbose: third-party warnings and tracebacks too.
     """

@@ -1,4 +1,4 @@
-"""What kind of file a path holds, by its first bytes, and whether the file is whole.
+"""The format of a file, by its first bytes, and whether the file is whole.
 
 Signatures: NetCDF classic format specification (CDF 1, 2, 5), HDF5 file format (superblock at 0, 512, 1024, ...),
 WMO GRIB (first "GRIB" after an optional header, last "7777"), ZIP local file header, Zarr metadata file names.

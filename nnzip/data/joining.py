@@ -82,7 +82,7 @@ def merge_cubes(cubes: Sequence[xr.Dataset], label: str) -> xr.Dataset:
 
 
 def _unused_coordinates(datasets: Sequence[xr.Dataset], labels: Sequence[str]) -> dict[str, xr.DataArray]:
-    """Coordinates along dimensions that no data variable has; those that differ between files go with a warning."""
+    """Coordinates along dimensions without a data variable. Warns of coordinates that differ between files."""
     found: dict[str, xr.DataArray] = {}
     differing: dict[str, str] = {}
     for dataset, label in zip(datasets, labels, strict=True):
@@ -169,7 +169,7 @@ def _merge_parts(parts: list[xr.Dataset]) -> xr.Dataset:
 
 
 def _dimensions_to_be(scalars: list[str]) -> list[str]:
-    """Which varying scalar coordinates become dimensions, times first: all but those that follow from others."""
+    """Scalar coordinates to become dimensions, times first; derived ones (valid_time) are left out."""
     times = [name for name in _TIME_PARTS if name in scalars]
     if _DERIVED in scalars and not times:
         times = [_DERIVED]

@@ -27,7 +27,7 @@ CONTEXT_DAYS = 3
 
 @dataclass(frozen=True)
 class Event:
-    """What to look at: `time` is a date ("2016-10-05": that day) or a span ("2016-10-02/2016-10-08"). Around a date
+    """A storm to follow: `time` is a date ("2016-10-05": that day) or a span ("2016-10-02/2016-10-08"). Around a date
     three days on either side are followed too, as context.
     """
 
@@ -80,9 +80,9 @@ class EventMaps:
 class EventScores:
     """An event as the original and the decoded data tell it, over its times.
 
-    variable, units, level: what is tracked (level: in words, empty without one). cell: km from the deepest centre to
-    the next row or column, whichever is farther: the smallest displacement a grid can show. wind, wind_units: where the
-    wind is from, empty without any.
+    variable, units, level: of the tracked field (level in words, or empty). cell: km from the deepest centre to the
+    next row or column, whichever is farther: the smallest displacement a grid can show. wind, wind_units: source and
+    units of the wind, or empty.
     """
 
     name: str
@@ -200,7 +200,7 @@ def _boxes(original: xr.Dataset, decoded: xr.Dataset, event: Event, names: list[
 
 
 def _span(time: str) -> str:
-    """A date with three days on either side; spans, and what is no date of the Gregorian calendar, as they are."""
+    """A date with three days on either side; spans and dates of other calendars as they are."""
     try:
         day = datetime.date.fromisoformat(time[:10])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whether two datasets hold the same variables on the same grid, so that their values can be compared one by one."""
+"""Match the variables, grids and coordinates of two datasets, so that values can be compared one by one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIME_TOLERANCE = np.timedelta64(1, "s")
 
 
 def label(dataset: xr.Dataset, role: str) -> str:
-    """How messages call the dataset: its role and, when it was opened from one, its file."""
+    """The dataset's name in messages: its role and its file, if it has one."""
     source = dataset.encoding.get("source")
     return f"{role} ({source})" if source else role
 

@@ -1,4 +1,4 @@
-"""The scorecard: what an archive promises about its variables, and what was measured."""
+"""The scorecard: an archive's promises about its variables beside measurements."""
 
 from __future__ import annotations
 

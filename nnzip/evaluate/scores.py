@@ -1,4 +1,4 @@
-"""What an evaluation found: plain frozen records, ready for JSON, tables and reports."""
+"""Results of an evaluation: plain frozen records for JSON, tables and reports."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""What an evaluation found, as a person reads it: terminal tables, figures, and a self-contained HTML report."""
+"""Evaluations and sweeps for people: terminal tables, figures, and self-contained HTML reports."""
 
 from __future__ import annotations

@@ -10,14 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
 
+from nnzip.evaluate.errors import Floats
 from nnzip.evaluate.events import Centre, EventScores
 from nnzip.evaluate.extremes.scores import ExtremeScores
 from nnzip.report.figures import GREY, INK, SERIES, STYLE, axis_label, legend, new_figure, plain, svg
 from nnzip.report.maps import ERROR_COLOURS, FIELD_COLOURS, Frame, Mark, draw_map, edges, error_limit, value_limits
-
-Floats = NDArray[np.float64]
 
 _MARKED = (0.01, 0.99)  # percentiles of the original marked in the plots
 _MARKERS = ("o", "s", "^", "D", "v", "P")

@@ -67,7 +67,7 @@ def event_tables(events: Sequence[EventScores]) -> Group:
 
 
 def event_sentence(event: EventScores) -> str:
-    """What became of the storm, with the numbers that decide."""
+    """The fate of the storm in one or two sentences, with numbers."""
     deepest = event.deepest
     when = f"At {deepest.time}" if len(event.inside) == 1 else f"At {deepest.time}, when it is deepest,"
     if deepest.original is None or deepest.decoded is None:
@@ -103,7 +103,7 @@ def detection(tail: TailScores) -> tuple[str, ...]:
 
 
 def notes(found: ExtremeScores) -> list[str]:
-    """What could not be answered, and whether the grid was thinned."""
+    """Scores that are missing and why, and whether the grid was thinned."""
     thinned = f"extremes were measured on every {found.thinned}th row and column, as there are many values"
     return [*([thinned] if found.thinned > 1 else []), *found.notes]
 

@@ -19,14 +19,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
-from numpy.typing import NDArray
 
-from nnzip.evaluate.errors import Histogram
+from nnzip.evaluate.errors import Floats, Histogram
 from nnzip.evaluate.scores import VariableScores
 from nnzip.evaluate.spectrum import Spectrum
 from nnzip.report import numbers
-
-Floats = NDArray[np.float64]
 
 BLUE, VERMILION, GREY = "#0072b2", "#d55e00", "#8a8f98"
 INK = "#010203"  # stands for currentColor while drawing
@@ -171,7 +168,7 @@ def legend(figure: Figure, columns: int) -> None:
 
 
 def axis_label(text: str, unit: str) -> str:
-    """What an axis shows, with its units in brackets."""
+    """The label of an axis, with units in brackets."""
     pretty = numbers.units(unit)
     return f"{text} [{pretty}]" if pretty else text
 

@@ -26,8 +26,8 @@ DSSIM_THRESHOLD = 0.9995
 
 @dataclass(frozen=True)
 class Compared:
-    """One decoded dataset in the report: its name (a file's), its scores, the promises that were checked, and what is
-    known of its extremes (by variable) and of events (in the same order for all datasets).
+    """One decoded dataset in the report: its name (a file's), its scores, its checked promises, its
+    extremes (by variable) and events (in the same order for all datasets).
     """
 
     name: str

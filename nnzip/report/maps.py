@@ -11,14 +11,12 @@ import xarray as xr
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
 
 from nnzip.data.grids import coordinate_label, require_grid
+from nnzip.evaluate.errors import Floats
 from nnzip.evaluate.scores import VariableScores
 from nnzip.report import numbers
 from nnzip.report.figures import STYLE, axis_label, new_figure, plain, svg
-
-Floats = NDArray[np.float64]
 
 MAX_COLUMNS = 720  # a map is drawn about 450 px wide; two dots per pixel is enough, and keeps the file small
 FIELD_COLOURS = "cividis"

@@ -39,7 +39,7 @@ class Storm:
 
 @dataclass(frozen=True)
 class StormFields:
-    """What the storm adds at each point, [lat, lon]."""
+    """The storm's share of each field, [lat, lon]."""
 
     pressure: Real  # Pa, <= 0
     u: Real  # m s-1, gradient wind and motion

@@ -3,7 +3,7 @@
     streamfunction waves -> wind (exact), pressure (linear balance), and where the air came from (its meridional
     displacement, a quarter wave out of phase with the pressure, so that warm air lies east of a low)
 
-The tropical cyclone is added to pressure and wind. synthetic_variables.py makes the variables of a sample from this.
+The tropical cyclone is added to pressure and wind. variables.py makes the variables of a sample from this.
 """
 
 from __future__ import annotations

@@ -69,12 +69,13 @@ def _beyond_promises(
     """Points beyond the bound alone, and beyond all promises, which may narrow any interval."""
     clipped: Values = np.clip(decoded, *limits)
     guard = np.broadcast_to(guards[:, None, None, None], original.shape)
-    here: tuple[NDArray[np.int64], Values, Values] = np.arange(original.size), original.ravel(), clipped.ravel()
-    plain = Wrong.of(*here, *_limits(Intervals(original, promised.bound, promised.dtype)), guard.ravel())
+    places, before = np.arange(original.size), np.asarray(clipped.ravel(), dtype=np.float64)
+    flat = np.asarray(original.ravel(), dtype=np.float64)
+    plain = Wrong.of(places, flat, before, *_limits(Intervals(original, promised.bound, promised.dtype)), guard.ravel())
     allowed = promised.allowed(original, clipped, guards)
     low, high = allowed.beyond(limits)
     clamped = (decoded <= limits[0] - guard) | (decoded >= limits[1] + guard)
-    return plain, Wrong.of(*here, low.ravel(), high.ravel(), np.where(clamped, 0.0, guard).ravel())
+    return plain, Wrong.of(places, flat, before, low.ravel(), high.ravel(), np.where(clamped, 0.0, guard).ravel())
 
 
 def _limits(allowed: Intervals) -> tuple[Values, Values]:

@@ -147,7 +147,7 @@ def test_info_shows_and_tells_in_json(archive: Path, nnzip: Nnzip) -> None:
     assert content["ratio"] == pytest.approx(RATIO, rel=0.03)
     assert content["variables"]["z"]["shape"] == [6, 2, 25, 48]
     assert content["coordinates"]["latitude"]["extent"] == [90, -90]
-    assert content["format"] == 2
+    assert content["format"] == 3
 
 
 def test_verify_finds_a_good_archive_sound(archive: Path, nnzip: Nnzip) -> None:

@@ -19,7 +19,7 @@ def test_unused_coordinates_and_unlimited_dimensions_come_back(tmp_path: Path) -
     )
     dataset.to_netcdf(tmp_path / "a.nc", unlimited_dims=["time"])
     with nnzip.open_dataset(tmp_path / "a.nc") as opened:
-        nnzip.compress(opened, tmp_path / "a.nnz", nnzip.Target(max_error={None: "1%"}), effort="fast")
+        nnzip.compress(opened, tmp_path / "a.nnz", nnzip.Target(max_error={None: "1%"}))
     nnzip.decompress(tmp_path / "a.nnz", tmp_path / "b.nc")
     with netCDF4.Dataset(tmp_path / "b.nc") as back:
         assert back["station"][:].tolist() == ["here", "there"]
@@ -35,7 +35,7 @@ def test_the_bound_holds_for_the_values_that_tools_see_of_packed_data(tmp_path: 
     packing = {"dtype": "i2", "scale_factor": 0.05, "add_offset": 101_325.0, "_FillValue": -32768}
     dataset.to_netcdf(tmp_path / "a.nc", encoding={"sp": packing})
     with nnzip.open_dataset(tmp_path / "a.nc") as opened:
-        result = nnzip.compress(opened, tmp_path / "a.nnz", nnzip.Target(max_error={None: 0.01}), effort="fast")
+        result = nnzip.compress(opened, tmp_path / "a.nnz", nnzip.Target(max_error={None: 0.01}))
         with nnzip.open_archive(tmp_path / "a.nnz") as archive:
             error = np.abs(archive.dataset()["sp"].values.astype(np.float64) - opened["sp"].values)
     assert error.max() <= 0.01

@@ -17,7 +17,7 @@ from nnzip.evaluate.scorecard import Check, broken, check_promises
 def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[xr.Dataset, Path]:
     data = nnzip.make_sample(resolution=7.5, hours=6, variables=["t2m", "sst"])
     path = tmp_path_factory.mktemp("scorecard") / "bounded.nnz"
-    nnzip.compress(data, path, nnzip.Target(max_error={"t2m": "0.5K", None: "1%"}), effort="fast")
+    nnzip.compress(data, path, nnzip.Target(max_error={"t2m": "0.5K", None: "1%"}))
     return data, path
 
 
@@ -58,7 +58,8 @@ def test_promises_beyond_the_bound_are_measured_anew(tmp_path: Path) -> None:
     original = nnzip.make_sample(resolution=7.5, hours=72, step_hours=6, variables=["t2m"])
     wanted = ["extremes p80:0.1", "preserve t2m > 20 degC", "preserve-maxima day", "region -30,30,0,90:0.5"]
     target = nnzip.Target(max_error={"t2m": "1K"})
-    done = nnzip.compress(original, tmp_path / "promised.nnz", target, promises=wanted, effort="fast")
+    promises = tuple(map(nnzip.parse_promise, wanted))
+    done = nnzip.compress(original, tmp_path / "promised.nnz", nnzip.Options(target, promises=promises))
     with nnzip.open_archive(done.path) as opened:
         decoded = opened.dataset().load()
         manifest = opened.manifest

@@ -1,4 +1,4 @@
-"""Whether the decoded data exceed a percentile where and when the original does.
+"""Detection scores: do the decoded data exceed a percentile where and when the original does?
 
 The threshold is a percentile of the original; both datasets are compared with it (nnzip.evaluate.extremes.tails says
 how). Hits, misses and false alarms are scored by the library `scores` (Leeuwenburg et al. 2024,

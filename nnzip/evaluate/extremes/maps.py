@@ -1,4 +1,4 @@
-"""Scores of maps of extremes: climate indices, return levels and heat waves, or why the record does not allow them."""
+"""Errors of climate indices, return levels and heat waves, or notes on why the record does not allow them."""
 
 from __future__ import annotations
 

@@ -14,10 +14,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.evaluate.errors import Floats
 from nnzip.evaluate.extremes.indices import YEAR
 from nnzip.evaluate.extremes.regions import require_time
-
-Floats = NDArray[np.float64]
 
 SHORTEST = {20: 20, 50: 25}
 """Years of record that a return level needs: at least half its period, and 20."""
