@@ -51,9 +51,9 @@ class Archive:
     def __init__(self, path: str | PathLike[str], device: str = "auto", preview: int = 1, ahead: int = 0) -> None:
         if preview not in PREVIEWS:
             raise UsageError(f"there is no preview at 1/{preview} of the resolution: choose 2, 4 or 8")
-        self._arguments = (path, device, preview, ahead)
         self.preview = preview
         self.reader = ArchiveReader(path)
+        self._arguments = (self.reader.path, device, preview, ahead)
         try:
             self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead)
             whole = self._read_skeleton()

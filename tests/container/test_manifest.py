@@ -183,7 +183,7 @@ def test_not_a_packed_manifest(data: bytes) -> None:
         ("variables.sst.masks", [0, 2], "has mask 2; there are 1"),
         ("variables.sst.masks", [0, 1, 1], "has 3 masks for 2 tiles"),
         ("variables.sst.masks", [0, -1], "masks"),
-        ("variables.sst.bound", 0, "bound"),
+        ("variables.sst.bound", -0.1, "bound"),
         ("variables.name", {"dims": ["time", "lat", "lon"]}, "is not in the archive"),
         ("lossless.sst", {"data": {"dtype": "f4", "values": [1]}}, '"sst" is declared twice'),
         ("coordinates.lat.dims", ["lon"], 'name of the dimension "lat"'),
