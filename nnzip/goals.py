@@ -57,7 +57,7 @@ class TileGoals:
         stretches = tuple(
             stretch.within(box.slices[0], box.rows, part.shape[2] - 1) for stretch in self._stretches[variable]
         )
-        return Scaling(mean, scale, stretches, part.rows(tile))
+        return Scaling(mean, scale, stretches, part.rows(tile), part.edges)
 
     def _allotted(self, room: float) -> dict[tuple[int, int], float]:
         """Bytes of every tile: at one step, relative to the scales, for all."""

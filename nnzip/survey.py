@@ -82,6 +82,11 @@ class Part:
         first = turn * (times[0] % DAY_SECONDS) + np.deg2rad(longitudes[0])
         return Cycle.of_steps(float(first), turn * float(steps[0]), float(np.deg2rad(column)))
 
+    @property
+    def edges(self) -> int:
+        """1 where tiles follow each other along latitude, 2 along longitude, 3 both."""
+        return (len(self.sizes[2]) > 1) + 2 * (len(self.sizes[3]) > 1)
+
     def rows(self, tile: int) -> bytes:
         """Latitude of a tile's first row and step between rows, float32; empty where the rows are no latitudes."""
         if not self.grid.latitude.geographic:

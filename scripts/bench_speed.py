@@ -14,7 +14,6 @@ from bench_results import Rate
 
 if TYPE_CHECKING:
     import torch
-
     from nnzip.field.model import Field
 
 _STEPS = 800
@@ -30,7 +29,6 @@ def measure_speed(data: Path) -> list[Rate]:
 
 def _training_rate(data: Path) -> Rate:
     import torch
-
     from nnzip.field.model import LEVELS
     from nnzip.field.training import Training, train_network
 
@@ -48,12 +46,12 @@ def _training_rate(data: Path) -> Rate:
 
 def _field_rates(data: Path) -> list[Rate]:
     import torch
-
-    from nnzip.data.grouping import plan_groups, stack
     from nnzip.field.fit import FitOptions, fit_field
     from nnzip.field.model import LEVELS, network_inputs
     from nnzip.field.payload import read_field
     from nnzip.reader import group_grid
+
+    from nnzip.data.grouping import plan_groups, stack
 
     dataset = open_case(CASES["global_t2m_2012"], data)
     group = plan_groups(dataset)[0][0]
@@ -77,7 +75,6 @@ def _field_rates(data: Path) -> list[Rate]:
 def _layers(inputs: int) -> list[torch.Tensor]:
     """The network of a single variable, untrained."""
     import torch
-
     from nnzip.field import network
 
     width = network.hidden_width(1)

@@ -22,6 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from gpu_coding import coded_alike, coding_rates, entropy_digest
+from nnzip.field import network, selftest
+from nnzip.field.backend import TinyCudaBackend, TorchBackend, tinycudann_problem, training_backend, weights_from_flat
+from nnzip.field.device import CPU, resolve_device
+from nnzip.field.model import LEVELS, Field, Scaling, network_inputs
 from rich.console import Console
 from rich.table import Table
 
@@ -30,10 +34,6 @@ from nnzip.coder.precision import exact_float32
 from nnzip.data.axes import source_grid
 from nnzip.doctor import examine
 from nnzip.errors import VerificationError
-from nnzip.field import network, selftest
-from nnzip.field.backend import TinyCudaBackend, TorchBackend, tinycudann_problem, training_backend, weights_from_flat
-from nnzip.field.device import CPU, resolve_device
-from nnzip.field.model import LEVELS, Field, Scaling, network_inputs
 from nnzip.plan.goals import GUARD
 from nnzip.transform import wavelet
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 
 import torch
-from torch import Tensor
-
-from nnzip.coder.bands import Bands
 from nnzip.coder.coefficients import decode_coefficients, encode_coefficients, plan_coding
 from nnzip.coder.exactness import followers, integers
 from nnzip.field.device import CPU
 from nnzip.field.selftest import fastest
+from torch import Tensor
+
+from nnzip.coder.bands import Bands
 
 
 def coded_alike(device: torch.device) -> dict[str, int]:

@@ -27,21 +27,21 @@ import numpy as np
 import torch
 import xarray as xr
 from context_training import Samples, size_of, train
+from nnzip.coder.coefficients import plan_coding
+from nnzip.field.encoder import choose_transform, quantise_segment
+from nnzip.field.payload import references
+from nnzip.field.preparation import prepare, transform
+from nnzip.reader import group_grid
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nnzip.coder.bands import Bands, interpolation_bands
-from nnzip.coder.coefficients import plan_coding
 from nnzip.coder.context import CONSTANTS, ROWS, Batch
 from nnzip.coder.context_model import ChannelContexts
 from nnzip.coder.phases import PHASES, phase_slices
 from nnzip.data.grouping import plan_groups, stack
 from nnzip.data.opening import open_dataset
 from nnzip.errors import NnzipError
-from nnzip.field.encoder import choose_transform, quantise_segment
-from nnzip.field.payload import references
-from nnzip.field.preparation import prepare, transform
-from nnzip.reader import group_grid
 from nnzip.sample.sample import make_sample
 from nnzip.transform import interpolation
 

@@ -81,7 +81,6 @@ def test_a_looser_bound_never_takes_more_bytes(name: str) -> None:
         assert looser <= 1.01 * tighter + 20
 
 
-@pytest.mark.xfail(strict=True, reason="open: 1.25 to 1.8 times, more the smoother the field (the edges of wavelets)")
 def test_no_seams_show_between_tiles_at_a_ratio_of_300(tmp_path: Path) -> None:
     """Within two points of a border between tiles errors are at most a quarter larger than elsewhere."""
     values = smooth((16, 96, 128), 5)

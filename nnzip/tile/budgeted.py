@@ -40,12 +40,13 @@ _LARGEST_CHANGE = 8.0
 @dataclass(frozen=True)
 class Scaling:
     """How values become comparable: (value - mean) / scale per channel, float32 numbers in float64 [channel], then the
-    stretches of the tails for these rows; `rows`: see `header.TileHeader`."""
+    stretches of the tails for these rows; `rows` and `edges`: see `header.TileHeader`."""
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
     stretches: tuple[Stretch, ...] = ()
     rows: bytes = b""
+    edges: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class _Standard:
         return channels, times, rows, columns
 
     def transformed(self, way: Way, *, with_cycle: bool) -> Transformed:
-        arrangement = way.arrangement(self.shape, periodic=self.head.periodic)
+        arrangement = way.arrangement(self.shape, periodic=self.head.periodic, edges=self.head.edges)
         return Transformed(self.values, arrangement, self.cycle if with_cycle else None, self.device)
 
 
@@ -231,6 +232,7 @@ def _standardised(
         stretches=tuple(pack_stretch(stretch) for stretch in scaling.stretches),
         double=double,
         periodic=periodic,
+        edges=scaling.edges,
     )
     missing = np.isnan(values)
     standard = np.empty(values.shape, dtype=np.float32)

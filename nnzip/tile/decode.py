@@ -110,7 +110,7 @@ def whole_multiples(head: TileHeader, integers: NDArray[np.int64]) -> Values:
 
 def _arrangement(head: TileHeader) -> Arrangement:
     depths = head.axes[0], head.axes[1], head.axes[2], head.axes[3]
-    return Arrangement(head.shape, depths, head.leading, head.periodic)
+    return Arrangement(head.shape, depths, head.leading, head.periodic, head.edges)
 
 
 def _tile(data: bytes, shape: Shape, *, whole: bool = True) -> Tile:

@@ -56,6 +56,7 @@ class TileHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     lattice: bytes = field(name="k", default=b"")
     double: bool = field(name="d", default=False)  # float64 output
     periodic: bool = field(name="p", default=False)  # along longitude
+    edges: Annotated[int, Meta(ge=0, le=3)] = field(name="e", default=0)  # volumes.Arrangement
     streams: tuple[int, ...] = field(name="n", default=())
 
     @property

@@ -125,7 +125,8 @@ def _maps_arrangement(arrangement: Arrangement, cycle: Cycle) -> Arrangement:
     """The maps of a channel are one volume, functions in the place of times."""
     channels, _, rows, columns = arrangement.shape
     depths = (0, 0, arrangement.depths[2], arrangement.depths[3])
-    return Arrangement((channels, cycle.count, rows, columns), depths, TIME, arrangement.periodic)
+    shape = channels, cycle.count, rows, columns
+    return Arrangement(shape, depths, TIME, arrangement.periodic, arrangement.edges)
 
 
 def _scales(cycle: Cycle, times: int) -> NDArray[np.float32]:

@@ -10,8 +10,8 @@ import gpu_check
 import gpu_coding
 import pytest
 import torch
-
 from nnzip.field import selftest
+
 from tests.support import fake_tinycudann
 
 CPU = torch.device("cpu")
