@@ -101,6 +101,7 @@ def cases() -> dict[str, Case]:
         "exact": (_dataset((3, 12, 16), 0.2), Options(Target(lossless=True))),
         "constant": (constant, _bounded("0.2")),
         "cycles": (_days(), _bounded("0.3")),
+        "edges": (_dataset((4, 40, 42), 0.1), Options(Target(ratio=12), tile={"latitude": 24, "longitude": 24})),
         "lattices": (_packed(), _bounded("0.035")),
         "levels": (_dataset((2, 16, 20, 24), 0.02), _bounded("0.05")),
         "members": (_dataset((4, 3, 20, 24), 0.1), _bounded("0.2")),

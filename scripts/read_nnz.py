@@ -116,7 +116,7 @@ def listed_values(coding: str, values: list[Any], count: int, kind: str) -> Any:
 
 CONSTANT, WAVELET, INTERPOLATION, EXACT = range(4)
 DEFAULTS: Json = {"c": WAVELET, "q": 1.0, "a": [], "v": 1, "h": [0, 0], "m": b"", "g": b"", "w": b"", "t": []}
-DEFAULTS |= {"y": b"", "k": b"", "o": 0.0, "d": False, "p": False, "n": []}
+DEFAULTS |= {"y": b"", "k": b"", "e": 0, "o": 0.0, "d": False, "p": False, "n": []}
 
 
 def decode_tile(data: bytes, shape: Sizes, network: Network, halvings: int = 0) -> Array:
@@ -204,6 +204,7 @@ def in_steps(
     depths: list[int],
     leading: int,
     shifts: list[int],
+    edges: int,
     periodic: bool,
     network: Network,
     halvings: int,
@@ -216,6 +217,11 @@ def in_steps(
     whole = read_volumes(streams, shape, bands, references, network).swapaxes(0, 1 - leading)
     moved = np.array([0, *shifts], np.float32) * np.float32(1 / 250)
     values = (np.sign(whole) * (np.abs(whole) + moved[np.minimum(np.abs(whole), 2)])).astype(np.float32)
+    for axis in (2, 3) if edges == 3 else (edges + 1,) if edges else ():
+        lines = np.moveaxis(values, axis, 0)
+        for start, stop in band_edges(size[axis], depths[axis]):
+            if stop - start >= 8:
+                lines[[start, stop - 1]] *= np.float32(0.5)
     fewer = [0, 0, *(min(halvings, depth) for depth in depths[2:])]
     values = values[tuple(slice(-(-n // 2**j)) for n, j in zip(size, fewer, strict=True))].copy()
     for axis in (3, 2, 1, 0):
@@ -229,7 +235,7 @@ def wavelet_values(head: Json, streams: list[bytes], network: Network, halvings:
     size, depths, leading, every = head["s"], head["a"], head["v"], 2**halvings
     too_deep = [(n, d) for n, d in zip(size, depths, strict=True) if d and -(-n // 2 ** (d - 1)) < 8]
     require(min(depths) >= 0 and not too_deep, "a depth is too large")
-    rest, kinds = streams[1::2] if head["y"] else streams, (head["p"], network, halvings)
+    rest, kinds = streams[1::2] if head["y"] else streams, (head["e"], head["p"], network, halvings)
     steps = in_steps(rest, size, depths, leading, head["h"][:2], *kinds)
     if head["y"]:
         first, step, column, harmonics = struct.unpack("<3dB", head["y"])

@@ -84,8 +84,9 @@ class CompressedVariable(_Entry, frozen=True):
 
     `sizes`: lengths of the pieces of its four axes (channel, time, latitude, longitude); an empty tuple is one piece.
     `masks`: for every tile 0 where nothing is missing, k for `manifest.masks[k - 1]`; one number stands for all tiles.
-    `bound`: the largest error at any point, promised where it is set (0: every value is exact); `guard` of it is kept for differences between the
-    arithmetic of encoder and decoder. `promises` go beyond it and took `promise_bytes` of the corrections.
+    `bound`: the largest error at any point, promised where it is set (0: every value is exact); `guard` of it is kept
+    for differences between the arithmetic of encoder and decoder. `promises` go beyond it and took `promise_bytes` of
+    the corrections.
     """
 
     dims: Dims
