@@ -147,7 +147,7 @@ class Goals:
         if promised.bound and errors.max_error == 0 and errors.maximum > errors.minimum:
             steps = f"multiples of a step, {step:.3g}," if step else "multiples of a step"
             notes.append(
-                f"{name} decodes exactly: its values are {steps} and the bound {promised.bound:.3g} is below half of it; "
+                f"{name} decodes exactly: its values are {steps}, the bound {promised.bound:.3g} is below half of it; "
                 "a bound above the step would save bytes"
             )
         elif 0 < promised.bound < step / 2:
