@@ -76,6 +76,15 @@ def _packed() -> xr.Dataset:
     return dataset
 
 
+def _days() -> xr.Dataset:
+    """Three days by the hour of a sun that warms some cells more than others."""
+    dataset = _dataset((72, 16, 24), 0.05)
+    amplitude = 4 * np.random.default_rng(2).random((16, 24))
+    hours = np.arange(72)[:, None, None] + np.arange(24) / 15
+    dataset["t"].values[:] = 280 + amplitude * np.cos(hours * np.pi / 12) + 0.05 * dataset["t"].values
+    return dataset.assign_coords(time=np.datetime64("2020-02-28", "ns") + np.arange(72) * np.timedelta64(1, "h"))
+
+
 def cases() -> dict[str, Case]:
     """Data and options of every archive, by name."""
     ratio = Options(
@@ -91,6 +100,8 @@ def cases() -> dict[str, Case]:
         "interpolation": (_dataset((8, 24, 30), 2.0), _bounded("0.3")),
         "exact": (_dataset((3, 12, 16), 0.2), Options(Target(lossless=True))),
         "constant": (constant, _bounded("0.2")),
+        "cycles": (_days(), _bounded("0.3")),
+        "edges": (_dataset((4, 40, 42), 0.1), Options(Target(ratio=12), tile={"latitude": 24, "longitude": 24})),
         "lattices": (_packed(), _bounded("0.035")),
         "levels": (_dataset((2, 16, 20, 24), 0.02), _bounded("0.05")),
         "members": (_dataset((4, 3, 20, 24), 0.1), _bounded("0.2")),

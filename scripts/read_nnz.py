@@ -116,7 +116,7 @@ def listed_values(coding: str, values: list[Any], count: int, kind: str) -> Any:
 
 CONSTANT, WAVELET, INTERPOLATION, EXACT = range(4)
 DEFAULTS: Json = {"c": WAVELET, "q": 1.0, "a": [], "v": 1, "h": [0, 0], "m": b"", "g": b"", "w": b"", "t": []}
-DEFAULTS |= {"k": b"", "o": 0.0, "d": False, "p": False, "n": []}
+DEFAULTS |= {"y": b"", "k": b"", "e": 0, "o": 0.0, "d": False, "p": False, "n": []}
 
 
 def decode_tile(data: bytes, shape: Sizes, network: Network, halvings: int = 0) -> Array:
@@ -125,10 +125,14 @@ def decode_tile(data: bytes, shape: Sizes, network: Network, halvings: int = 0) 
     head = DEFAULTS | msgpack.decode(data[2 : 2 + length])
     require(set(head) == {*DEFAULTS, "s", "l"}, "a tile has an unknown header")
     require(tuple(head["s"]) == shape, f"a tile has the shape {head['s']}, not {shape}")
-    require(len(head["n"]) == (4 if head["c"] in (WAVELET, INTERPOLATION) else 0), "a tile has no four streams")
+    parts = {WAVELET: 8 if head["y"] else 4, INTERPOLATION: 4}.get(head["c"], 0)
+    require(len(head["n"]) == parts, "a tile has another number of streams")
     stops = list(accumulate([2 + length, *head["n"]]))
     require(stops[-1] <= len(data), "the streams are longer than the tile")
-    streams, rest = [data[start:stop] for start, stop in pairwise(stops)][: 4 - halvings], data[stops[-1] :]
+    streams, rest = (
+        [data[start:stop] for start, stop in pairwise(stops)][: parts - parts // 4 * halvings],
+        data[stops[-1] :],
+    )
     dtype = np.dtype("<f8" if head["d"] else "<f4")
     if head["c"] == EXACT:
         sizes = struct.unpack_from("<L4xL", rest, 4)
@@ -194,24 +198,58 @@ def wavelet_subbands(shape: Sizes, depths: Sizes) -> list[Subband]:
     return sorted(found, key=lambda band: band.part)
 
 
-def wavelet_values(head: Json, streams: list[bytes], network: Network, halvings: int) -> Array:
-    """Values before limits and corrections, float64."""
-    size, depths, leading = head["s"], head["a"], head["v"]
-    shapes_left = [(n, d) for n, d in zip(size, depths, strict=True) if d and -(-n // 2 ** (d - 1)) < 8]
-    require(min(depths) >= 0 and not shapes_left, "a depth is too large")
-    bands = wavelet_subbands((size[leading], *size[2:]), (depths[leading], *depths[2:]))
+def in_steps(
+    streams: list[bytes],
+    size: list[int],
+    depths: list[int],
+    leading: int,
+    shifts: list[int],
+    edges: int,
+    periodic: bool,
+    network: Network,
+    halvings: int,
+) -> Array:
+    """Inverse wavelet of a tile's coefficients or maps [channel, time, latitude, longitude], float32 in steps."""
+    shape = size[leading], *size[2:]
+    bands = wavelet_subbands(shape, (depths[leading], *depths[2:]))
     first = {start for start, _ in band_edges(size[1 - leading], depths[1 - leading])}
     references = [None if i in first else i - 1 for i in range(size[1 - leading])]
-    whole = read_volumes(streams, (size[leading], *size[2:]), bands, references, network).swapaxes(0, 1 - leading)
-    shifts = np.array([0, *head["h"]], np.float32) * np.float32(1 / 250)
-    values = (np.sign(whole) * (np.abs(whole) + shifts[np.minimum(np.abs(whole), 2)])).astype(np.float32)
+    whole = read_volumes(streams, shape, bands, references, network).swapaxes(0, 1 - leading)
+    moved = np.array([0, *shifts], np.float32) * np.float32(1 / 250)
+    values = (np.sign(whole) * (np.abs(whole) + moved[np.minimum(np.abs(whole), 2)])).astype(np.float32)
+    for axis in (2, 3) if edges == 3 else (edges + 1,) if edges else ():
+        lines = np.moveaxis(values, axis, 0)
+        for start, stop in band_edges(size[axis], depths[axis]):
+            if stop - start >= 8:
+                lines[[start, stop - 1]] *= np.float32(0.5)
     fewer = [0, 0, *(min(halvings, depth) for depth in depths[2:])]
     values = values[tuple(slice(-(-n // 2**j)) for n, j in zip(size, fewer, strict=True))].copy()
     for axis in (3, 2, 1, 0):
-        invert(np.moveaxis(values, axis, 0), depths[axis] - fewer[axis], head["p"] and axis == 3)
+        invert(np.moveaxis(values, axis, 0), depths[axis] - fewer[axis], periodic and axis == 3)
     values *= np.float32(2.0 ** (-sum(fewer) / 2))
-    values = values[:, :, :: 2 ** (halvings - fewer[2]), :: 2 ** (halvings - fewer[3])].astype(np.float64)
-    places, weights = np.arange(0, size[2], 2**halvings), np.ones(size[2])
+    return np.asarray(values[:, :, :: 2 ** (halvings - fewer[2]), :: 2 ** (halvings - fewer[3])])
+
+
+def wavelet_values(head: Json, streams: list[bytes], network: Network, halvings: int) -> Array:
+    """Values before limits and corrections, float64."""
+    size, depths, leading, every = head["s"], head["a"], head["v"], 2**halvings
+    too_deep = [(n, d) for n, d in zip(size, depths, strict=True) if d and -(-n // 2 ** (d - 1)) < 8]
+    require(min(depths) >= 0 and not too_deep, "a depth is too large")
+    rest, kinds = streams[1::2] if head["y"] else streams, (head["e"], head["p"], network, halvings)
+    steps = in_steps(rest, size, depths, leading, head["h"][:2], *kinds)
+    if head["y"]:
+        first, step, column, harmonics = struct.unpack("<3dB", head["y"])
+        require(harmonics in (1, 2), "a cycle has one or two harmonics")
+        angles = first + step * np.arange(size[1])[:, None] + column * np.arange(0, size[3], every)
+        waves = [wave(k * angles) for k in range(1, harmonics + 1) for wave in (np.cos, np.sin)]
+        functions = np.array([np.ones_like(angles), *waves], np.float32)
+        shape = [size[0], len(functions), *size[2:]]
+        maps = in_steps(streams[::2], shape, [0, 0, *depths[2:]], 1, head["h"][2:], *kinds)
+        norms = np.sqrt([size[1], *[size[1] / 2] * len(waves)]).astype(np.float32)
+        for number, (function, norm) in enumerate(zip(functions, norms, strict=True)):
+            steps += function[:, None, :] * (maps[:, number : number + 1] / norm)
+    values = steps.astype(np.float64)
+    places, weights = np.arange(0, size[2], every), np.ones(size[2])
     if head["w"]:
         latitude = np.clip(floats(head["w"])[0] + floats(head["w"])[1] * np.arange(size[2]), -90, 90)
         weights = np.maximum(np.sqrt(np.cos(np.deg2rad(latitude))), 0.4)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WEIGHTS_FILE = Path(__file__).with_name("context_network.npz")
-"""Made by `scripts/train_context.py`."""
+"""Made by `scripts/train_context`."""
 
 SHAPES = ((8, 32, 36), (32, 32), (2, 32)), ((8, 32), (32,), (2,))
 """Of the weights and of the biases: [phase, hidden, inputs], [hidden, hidden], [outputs, hidden]."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -138,7 +138,7 @@ class Manifest(_Entry, frozen=True):
     masks: tuple[MaskRange, ...] = ()
     configuration: Attributes = {}
     errors: dict[Name, AchievedErrors] = {}
-    format: int = FORMAT_VERSION
+    format: ClassVar[int] = FORMAT_VERSION
 
     def shape(self, dims: Iterable[str]) -> tuple[int, ...]:
         """Sizes of these dimensions."""

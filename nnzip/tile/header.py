@@ -160,7 +160,7 @@ def _check(header: TileHeader, available: int | None) -> None:
 def _stream_count(header: TileHeader) -> int:
     if header.coding not in (WAVELET, INTERPOLATION):
         return 0
-    return 2 * PARTS if header.cycle else PARTS
+    return 2 * PARTS if header.cycle and header.coding == WAVELET else PARTS
 
 
 def _check_axes(header: TileHeader) -> None:
@@ -171,5 +171,7 @@ def _check_axes(header: TileHeader) -> None:
         and all(depth <= wavelet.max_depth(size) for depth, size in zip(header.axes, header.shape, strict=True)),
         INTERPOLATION: sorted(header.axes) == [0, 1, 2],
     }
+    if header.cycle and header.coding != WAVELET:
+        raise CorruptArchiveError("a tile is damaged: only the wavelet coding has a cycle")
     if not possible[header.coding]:
         raise CorruptArchiveError(f"a tile is damaged: its axes are {header.axes}")

@@ -153,6 +153,7 @@ def test_not_a_packed_manifest(data: bytes) -> None:
     ("path", "value", "message"),
     [
         ("planet", "Mars", "planet"),
+        ("format", 3, "format"),
         ("grids.0.colour", 1, "colour"),
         ("dims.time", -1, "dims"),
         ("dims.time", 1 << 50, "dims"),

@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic and tables, on made-up numbers."""
+"""The benchmark's arithmetic and tables on made-up numbers, and one run from files to tables."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import bench
 import numpy as np
 import pytest
 import xarray as xr
-from bench_cases import CASES, Case, channels, differences, latitudes, split_levels
-from bench_measure import Errors, measure, violations
-from bench_peers import (
+from bench import __main__ as command
+from bench import compare
+from bench.cases import CASES, Case, channels, differences, latitudes, split_levels
+from bench.errors import Errors, measure, violations
+from bench.peers import (
     PeerCase,
     PeerRow,
     best_bytes,
@@ -27,8 +28,8 @@ from bench_peers import (
     read_peers,
     smallest_held,
 )
-from bench_results import CaseResult, Cost, Machine, Rate, Results, Run
-from bench_tables import all_tables, bound_table, cost_table, error_table, geometric_mean, write_between
+from bench.runs import Cost, Results, Run
+from bench.tables import geometric_mean, write_between
 
 
 def row(codec: str, size: int, wrmse: float, **more: Any) -> PeerRow:
@@ -63,15 +64,21 @@ def peer(**changes: Any) -> PeerCase:
     return PeerCase(**{**fields, **changes})
 
 
-def run(label: str, size: int, wrmse: float, broken: int | None = None) -> Run:
-    errors = Errors(rmse=wrmse, wrmse=wrmse, max=2.0, p999=1.0, tail_rmse=0.4, mismatches=0)
-    return Run(label, size, 300, errors, broken, Cost(2.0, 1.5), Cost(0.5, 0.4))
+def run(size: int, wrmse: float, broken: int | None = None, tail: float = 0.4) -> Run:
+    errors = Errors(rmse=wrmse, wrmse=wrmse, max=2.0, p999=1.0, tail_rmse=tail, mismatches=0)
+    return Run(size, 300, 100_000, errors, broken, Cost(2.0, 1.5, 900_000_000), Cost(0.5, 0.4, 400_000_000))
 
 
-def results(**runs: Run) -> Results:
-    machine = Machine("a processor", 2, 1, "3.11", {"nnzip": "0"}, "2026-01-01", "normal")
-    case = CaseResult({each.label: each for each in runs.values()}, 900_000_000, 400_000_000, 200_000_000, 100_000)
-    return Results(machine, {"uk_t2m": case}, [Rate("training", 2.5e6, "samples/s")])
+def found() -> Results:
+    runs = {
+        "ratio 100": run(1000, 0.25),
+        "1e-02*range": run(1200, 0.1, 0),
+        "0.5K": run(6000, 0.05, 0),
+        "extremes 100": run(1000, 0.3, tail=0.1),
+        "looser 0.001": run(900, 0.1, 0),
+        "looser 0.0001": run(800, 0.1, 0),
+    }
+    return {"uk_t2m": runs}
 
 
 def test_errors_by_hand() -> None:
@@ -140,42 +147,83 @@ def test_sizes_of_ebcc_stand_for_whole_cases(tmp_path: Path) -> None:
 
 
 def test_tables() -> None:
-    found = results(a=run("ratio 100", 1000, 0.25), b=run("1e-02*range", 1200, 0.1, 0))
-    peers = {"uk_t2m": peer()}
-    markdown = error_table(found, peers).markdown()
-    assert "| uk_t2m | 100.0 | 1,000 | 300 | 0.25 K | 1.60 | **0.80** | **0.80** | sperr |" in markdown
-    bounds = bound_table(found, peers).rows
-    assert bounds == [
-        ("uk_t2m", "1e-02*range", "3.5 K", "1,200", "83.3", "sperr", "1,500", "1.25", "2", "0"),
-    ]
-    assert cost_table(found).rows[0][:5] == ("uk_t2m", "0.1", "2.00", "0.05", "1.50")
-    tables = all_tables(found, peers)
-    assert len(tables) == 7
+    tables = compare.tables(found(), [{}], {"uk_t2m": peer()})
+    means, bounds, ratios, extremes, looser, costs = tables
+    assert means.rows[2] == ("bytes at 0.01 of the range", "1.25 (1/1)", "–")
+    assert means.rows[5] == ("bytes at 0.001, 0.01 and tolerances together", "1.02 (1/2)", "–")
+    assert means.rows[-1][0] == "bytes at equal RMSE, all ratios"
+    assert bounds.rows[0][3:] == ("1,200", "300", "sperr", "1,500", "1.25", "–", "0.5714", "0")
+    assert bounds.rows[1][7] == "**0.83**"
+    assert ratios.rows[0][:7] == ("uk_t2m", "ratio 100", "1,000", "100.0", "0.25 K", "1.60", "**0.80**")
+    assert extremes.rows[0] == ("uk_t2m", "100", "1,000", "0.1", "0.3", "0.4", "0.25", "0.333", "1.500")
+    assert looser.rows == [("uk_t2m", "800 900", "**1.1250**", "0")]
+    assert costs.rows == [("uk_t2m", "0.1", "1.50", "0.07", "900", "0.40", "0.25", "400")]
     assert all(len(cells) == len(table.columns) for table in tables for cells in table.rows)
-    assert all(table.rich().row_count == len(table.rows) for table in tables)
+    assert "| uk_t2m | 1e-02*range | 3.5 | 1,200 |" in bounds.markdown()
 
 
 def test_a_refused_run_has_a_row() -> None:
-    found = results(a=Run("ratio 1000", failure="impossible"))
-    tables = all_tables(found, {"uk_t2m": peer()})
-    assert tables[0].rows[0][:3] == ("uk_t2m", "1000", "refused")
+    refused = {label: Run(failure="impossible") for label in ("ratio 1000", "0.5K")}
+    tables = compare.tables({"uk_t2m": refused}, [], {"uk_t2m": peer()})
+    assert [table.rows[0][:4] for table in tables[1:]] == [
+        ("uk_t2m", "0.5K", "0.5", "refused"),
+        ("uk_t2m", "ratio 1000", "refused", "–"),
+    ]
     assert all(len(cells) == len(table.columns) for table in tables for cells in table.rows)
+
+
+def test_from_files_to_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coords = {"time": np.arange(4.0), "latitude": np.arange(36.0, 8, -2), "longitude": np.arange(268.0, 304, 2)}
+    waves = np.sin(coords["longitude"] / 9) * np.cos(coords["latitude"] / 7)[:, None] * np.ones((4, 1, 1))
+    values = (90 * waves).astype(np.float32)
+    attrs = {"units": "m"}
+    xr.Dataset({"anom": (("time", "latitude", "longitude"), values, attrs)}, coords).to_netcdf(tmp_path / "waves.nc")
+    size = values.nbytes
+    low, high, spread = (float(f(values)) for f in (np.min, np.max, np.std))
+    rows = [row("sz3", size // 9, 1.0, label="1m", bound=1.0, held=True), row("sz3", size // 4, 0.5, target=2.0)]
+    changes = {"shape": list(values.shape), "min": low, "max": high, "std": spread, "n_valid": values.size}
+    known = peer(units="m", float32_bytes=size, bound=rows[:1], ratio=rows[1:], p99=[80.0], **changes)
+    monkeypatch.setitem(CASES, "matthew_z500", Case("waves.nc", "anom"))
+    monkeypatch.setattr(command, "read_peers", lambda data: {"matthew_z500": known})
+    monkeypatch.setattr(command, "RATIOS", (2.0,))
+    results = tmp_path / "results.json"
+    arguments = ["bench", "run", str(tmp_path), str(results), "--cases", "matthew_z500", "--kinds", "bounds,ratios"]
+    monkeypatch.setattr("sys.argv", arguments)
+    assert command.main() == 0
+    runs = json.loads(results.read_text())["matthew_z500"]
+    assert list(runs) == ["1m", "ratio 2"]
+    assert runs["1m"]["violations"] == 0
+    assert 0 < runs["1m"]["errors"]["max"] <= 1
+    assert 0 < runs["1m"]["metadata"] < runs["1m"]["bytes"] < size
+    monkeypatch.setattr(command, "run_case", None)  # nothing is left to run
+    assert command.main() == 0
+    capsys.readouterr()
+    monkeypatch.setattr("sys.argv", ["bench", "tables", str(tmp_path), str(results)])
+    assert command.main() == 0
+    assert "| matthew_z500 | 1m | 1 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--cases", "mars"], ["--kinds", "bounds,none"]])
+def test_bad_arguments_are_named(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bench", "run", "data", "results.json", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+    assert "choose from" in capsys.readouterr().err
+
+
+def test_a_series_of_bounds_grows_and_ends_at_the_loosest() -> None:
+    series = [each.bound or 0.0 for each in command.wanted("looser", peer())]
+    assert len(series) == command.SERIES
+    assert series == sorted(series)
+    assert [series[0], series[-1]] == pytest.approx([0.035, 105])
 
 
 def test_geometric_mean() -> None:
     assert geometric_mean([2.0, 0.5, 1.0]) == pytest.approx(1.0)
-
-
-def test_markdown_replaces_what_is_between_the_marks(tmp_path: Path) -> None:
-    path = tmp_path / "benchmarks.md"
-    path.write_text(f"before\n{bench.BEGIN}\nold\n{bench.END}\nafter\n")
-    failed = Run("ratio 1000", failure="impossible")
-    bench._write_markdown(path, results(a=run("ratio 100", 1000, 0.25), b=failed), {"uk_t2m": peer()})
-    text = path.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter\n")
-    assert "old" not in text
-    assert "- uk_t2m, ratio 1000: impossible" in text
 
 
 def test_a_file_without_marks_gets_them_at_its_end_and_once(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def test_the_archives_hold_what_they_are_named_after(made: tuple[str, Path]) -> 
     coding = codings.get(name, WAVELET)
     assert coding is None or {tile["c"] for tile in tiles} == {coding}
     holds = {
+        "cycles": len(tiles[0].get("y", b"")) == 25,
+        "edges": tiles[0].get("e") == 3,
         "levels": tiles[0].get("a", [0])[0] > 0,
         "lattices": {len(tile.get("k", b"")) > 16 for tile in tiles} == {False, True},
         "stretches": len(tiles[0].get("t", [])) == 2,

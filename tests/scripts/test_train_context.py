@@ -1,120 +1,166 @@
-"""Training of the context network: its loss, its arithmetic, and that it learns what the coder asks."""
+"""Training of the context network: its loss and gradients, its arithmetic, and that it learns what the coder asks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import context_training
 import numpy as np
 import pytest
 import torch
-import train_context
-import xarray as xr
+from torch.nn import functional
+from train_context import __main__ as command
+from train_context import collection, network
+from train_context.samples import HEADER_BITS, Samples, asked
 
-from nnzip.coder import context
 from nnzip.coder.bands import wavelet_bands
-from nnzip.coder.context_network import ContextNetwork, shipped_network
-from nnzip.coder.entropy import SIGN_CLASSES
+from nnzip.coder.context import CONSTANTS, ROWS
+from nnzip.coder.context_network import SHIFTS
+from nnzip.coder.context_weights import SHAPES, stored_network
+from nnzip.coder.entropy import SIGN_CLASSES, TABLES
 from nnzip.coder.phases import PHASES
+from nnzip.coder.volumes import Layout, plan_volume
 from nnzip.sample.sample import make_sample
 from tests.coder.test_context import smooth
-from tests.support.coefficient_examples import tensor
 
-INPUTS = context.ROWS + context.CONSTANTS
-
-
-def samples(shape: tuple[int, ...] = (4, 40, 40)) -> context_training.Samples:
-    bands = wavelet_bands(shape, (0, 2, 2))
-    coded = [tensor(smooth(shape)), tensor(smooth(shape) + smooth(shape, 1, 2.0))]
-    parts = train_context._channels(coded, bands, [2], np.random.default_rng(0))
-    return context_training.Samples.joined(list(parts))
+INPUTS = ROWS + CONSTANTS
 
 
-def test_bits_are_those_of_a_two_sided_geometric_law_with_a_signed_preference() -> None:
-    odds, preference = 2.0 ** (37 / 4 - 10), 2.0 ** (3 / 2)
-    some = odds / (1 + odds)
-    rest = torch.tensor([0.0, 1.0, -1.0, 5.0])
-    towards = np.array([1, preference, 1, preference]) / (1 + preference)
-    expected = np.array([1 - some, *(some * (1 - some**2) * some ** (2 * (k - 1)) for k in (1, 1, 5))])
-    expected[1:] *= towards[1:]
-    found = context_training.bits(torch.full((4,), 37.0), torch.full((4,), 3.0), rest)
-    np.testing.assert_allclose(found, -np.log2(expected), rtol=1e-5)
+def samples(shape: tuple[int, ...] = (4, 40, 40)) -> Samples:
+    """Of a volume and another that refers to it."""
+    bands, first = wavelet_bands(shape, (0, 2, 2)), smooth(shape)
+    second = first + smooth(shape, 1, 2.0)
+    plans = [plan_volume(first, bands, None), plan_volume(second, bands, first)]
+    found = asked(plans, Layout(shape, bands, (None, 0)), (0, 1), np.random.default_rng(0))
+    assert found is not None
+    return found
 
 
-def test_the_trained_network_computes_what_the_coder_will() -> None:
-    trained = context_training.TrainedNetwork()
-    with torch.no_grad():
-        trained.weights[2] *= 4
-        trained.biases[0] += torch.linspace(-0.5, 0.5, 32)
-    arrays = trained.arrays()
-    network = ContextNetwork(
-        *(tuple(arrays[f"{kind}{i}"].astype(np.float32) for i in range(3)) for kind in ("weights", "biases"))
-    )
-    inputs = np.random.default_rng(0).integers(0, 128, (len(PHASES), 200, INPUTS)).astype(np.float32)
-    with torch.no_grad():
-        tables, classes = trained([torch.from_numpy(part) * context_training.INPUT_UNIT for part in inputs])
-    directions = np.ones(1, dtype=np.int32)
-    for phase, part in enumerate(inputs):
-        for i, row in enumerate(part):
-            rows = row[: context.ROWS, None].copy()
-            batch = context.Batch(np.zeros(1, np.intp), np.arange(context.ROWS), rows, rows, directions, directions)
-            table, sign = network.evaluate(batch, tuple(row[context.ROWS :].astype(int).tolist()), phase)
-            assert abs(int(table[0]) - float(tables[200 * phase + i])) <= 0.51
-            assert abs(int(sign[0]) - SIGN_CLASSES // 2 - float(classes[200 * phase + i])) <= 0.51
-
-
-def test_samples_stand_for_all() -> None:
-    found = samples()
-    thin = found.thinned(500, np.random.default_rng(1))
-    assert thin.rest.size == 500
-    assert thin.counts.sum() == pytest.approx(found.counts.sum(), rel=0.2)
-    assert thin.bits == found.bits
+def test_samples_are_the_symbols_that_the_coder_asks_about() -> None:
+    shape = (4, 40, 40)
+    found = samples(shape)
+    values = smooth(shape)
+    plan = plan_volume(values, wavelet_bands(shape, (0, 2, 2)), None)
+    alone = asked([plan], Layout(shape, wavelet_bands(shape, (0, 2, 2)), (None,)), (0,), np.random.default_rng(0))
+    assert alone is not None
+    rest = values.astype(np.int64) - plan.contexts.offsets
+    heard = plan.contexts.tables > 0
+    assert alone.rest.size == heard.sum()
+    np.testing.assert_array_equal(np.sort(np.abs(alone.rest)), np.sort(np.abs(rest[heard])))
     assert found.inputs.shape == (found.rest.size, INPUTS)
     assert set(found.phases.tolist()) == set(range(len(PHASES)))
 
 
-def test_training_learns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_thinned_samples_weigh_as_much_as_all() -> None:
     found = samples()
-    before = context_training.size_of(context_training.TrainedNetwork(), found)
-    network = context_training.train([found], 40)
-    after = context_training.size_of(network, found)
-    assert after < 0.95 * before
-    again = context_training.train([found], 40)
-    for name, array in network.arrays().items():
-        np.testing.assert_array_equal(array, again.arrays()[name])
+    thin = found.thinned(500, np.random.default_rng(1))
+    assert thin.rest.size == 500
+    assert thin.weights.sum() == pytest.approx(found.weights.sum(), rel=1e-3)
 
 
-def test_the_shipped_network_is_near_its_planned_size() -> None:
-    """The size that training minimises is what the coder needs, but for silent coefficients and side information."""
+def test_samples_come_back_from_a_file(tmp_path: Path) -> None:
     found = samples()
-    network = context_training.TrainedNetwork()
-    shipped = shipped_network()
-    with torch.no_grad():
-        for i, unit in enumerate(context_training._BIAS_UNITS):
-            network.weights[i].copy_(torch.from_numpy(shipped.weights[i] * np.float32(context_training.UNIT)))
-            network.biases[i].copy_(torch.from_numpy(shipped.biases[i] * np.float32(unit)))
-    assert 0.9 < context_training.size_of(network, found) / found.bits < 1.1
+    found.save(tmp_path / "samples.npz")
+    again = Samples.load(tmp_path / "samples.npz")
+    for name in ("inputs", "rest", "phases", "weights"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
 
 
-def test_the_script_writes_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_and_gradients_are_those_of_torch() -> None:
+    rng = np.random.default_rng(0)
+    shape = len(PHASES), 300
+    inputs = rng.integers(0, 100, (*shape, INPUTS)).astype(np.uint8)
+    rest = np.rint(3 * rng.standard_normal(shape) ** 3).astype(np.float32)
+    weights = rng.random(shape).astype(np.float32)
+    layers = network.first_layers()
+    layers[0][0, 0, 0] = 3.0  # beyond what an int8 holds
+    loss, gradients = network._gradients(layers, inputs, rest, weights)
+    expected, wanted = _torch(layers, *(torch.from_numpy(array) for array in (inputs, rest, weights)))
+    assert loss == pytest.approx(expected, rel=1e-4)
+    for ours, theirs, each in zip(gradients, wanted, (*SHAPES[0], *SHAPES[1]), strict=True):
+        assert ours.shape == each
+        assert np.abs(ours - theirs).max() < 0.02 * np.abs(theirs).max()
+        assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.9999
+    assert gradients[0][0, 0, 0] == 0
+
+
+def _torch(layers: network.Layers, *batch: torch.Tensor) -> tuple[float, list[np.ndarray]]:
+    """Loss and gradients by definition: a two-sided geometric law with odds 2^(table/4 - 10), and a signed preference
+    of sqrt(2) per class; what is rounded passes gradients."""
+    inputs, rest, weights = batch
+    given = [torch.tensor(array, requires_grad=True) for array in layers]
+    w0, w1, w2 = (_whole(array.clamp(-127 / 64, 127 / 64), 1 / 64) for array in given[:3])
+    b0, b1, b2 = (_whole(array, unit) for array, unit in zip(given[3:], (1 / 1024, 1 / 4096, 1 / 4096), strict=True))
+    hidden = _activated(torch.einsum("pni,phi->pnh", inputs.float() / 16, w0) + b0[:, None])
+    outputs = _activated(hidden @ w1.T + b1) @ w2.T + b2
+    tables = (outputs[..., 0] * 8 - 0.5).clamp(1, TABLES - 1)
+    classes = (outputs[..., 1] * 4 - 0.5).clamp(-(SIGN_CLASSES // 2), SIGN_CLASSES // 2)
+    odds = 2 ** (tables.double() / 4 - 10)
+    some = odds / (1 + odds)
+    magnitude = torch.log(some) + torch.log(1 - some**2) + 2 * (rest.abs() - 1) * torch.log(some)
+    towards = functional.logsigmoid(classes * rest.sign() * np.log(2) / 2)
+    bits = torch.where(rest == 0, -torch.log(1 - some), -magnitude - towards) / np.log(2)
+    loss = (bits * weights).sum()
+    loss.backward()
+    return loss.item(), [array.grad.numpy() for array in given if array.grad is not None]
+
+
+def _whole(values: torch.Tensor, unit: float) -> torch.Tensor:
+    return values + (torch.round(values / unit) * unit - values).detach()
+
+
+def _activated(values: torch.Tensor) -> torch.Tensor:
+    capped = values.clamp(0, 255 / 64)
+    return capped + (torch.floor(capped * 64) / 64 - capped).detach()
+
+
+def test_units_are_those_of_the_coder() -> None:
+    assert 2.0 ** -SHIFTS[0] == network.INPUT_UNIT
+    assert 2.0 ** -SHIFTS[1] == network.UNIT
+    shipped = network.integers(network.shipped_layers())
+    for kind, arrays in zip(("weights", "biases"), stored_network(), strict=True):
+        for number, array in enumerate(arrays):
+            np.testing.assert_array_equal(shipped[f"{kind}{number}"], array)
+
+
+def test_training_learns_and_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "BATCH", 256)
+    monkeypatch.setattr(network, "POOL", 4096)
+    found = samples()
+    before = network.size_of(network.first_layers(), found)
+    layers = network.train(found, 60)
+    assert network.size_of(layers, found) < 0.95 * before
+    for array, again in zip(layers, network.train(found, 60), strict=True):
+        np.testing.assert_array_equal(array, again)
+
+
+def test_the_size_is_that_of_the_plan() -> None:
+    """But for silent coefficients, side information and the header."""
+    shape = (4, 64, 64)
+    bands, values = wavelet_bands(shape, (0, 2, 2)), smooth(shape)
+    plan = plan_volume(values, bands, None)
+    found = asked([plan], Layout(shape, bands, (None,)), (0,), np.random.default_rng(0))
+    assert found is not None
+    bits = network.size_of(network.shipped_layers(), found) * (8 * plan.bytes + HEADER_BITS)
+    assert 0.95 < bits / (8 * plan.bytes) < 1.05
+
+
+def test_from_files_to_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     small = make_sample(hours=8).isel(latitude=slice(0, 40), longitude=slice(0, 40))[["t2m"]]
-    monkeypatch.setattr(train_context, "make_sample", lambda hours: small)
-    monkeypatch.setattr(train_context, "RATES", (1.0,))
-    monkeypatch.setattr(train_context, "STEPS", (1e-2,))
+    monkeypatch.setattr(collection, "make_sample", lambda hours: small)
+    monkeypatch.setattr(network, "BATCH", 256)
+    monkeypatch.setattr(network, "POOL", 4096)
     (tmp_path / "era5_2016.nc").write_bytes(b"no data")
-    output = tmp_path / "network.npz"
-    monkeypatch.setattr("sys.argv", ["train_context.py", "--data", str(tmp_path), "--steps", "5", "-o", str(output)])
-    assert train_context.main() == 0
+    folder, output = tmp_path / "samples", tmp_path / "network.npz"
+    monkeypatch.setattr("sys.argv", ["train_context", "collect", str(tmp_path), str(folder)])
+    assert command.main() == 0
+    assert "era5_2016.nc is left out" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["built-in sample.npz"]
+    monkeypatch.setattr("sys.argv", ["train_context", "train", str(folder), "--steps", "5", "-o", str(output)])
+    assert command.main() == 0
+    assert "built-in sample: " in capsys.readouterr().out
     with np.load(output, allow_pickle=False) as written:
-        assert written["weights0"].shape == (len(PHASES), 32, INPUTS)
+        assert [written[f"weights{n}"].shape for n in range(3)] == list(SHAPES[0])
         assert written["weights0"].dtype == np.int8
-        assert written["trained_on"].tolist() == [
-            "the built-in sample at 1.0 bits",
-            "the built-in sample interpolated to 0.01",
-        ]
-
-
-def test_files_that_cannot_be_read_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_context, "make_sample", lambda hours: xr.Dataset())
-    (tmp_path / "era5_2016.nc").write_bytes(b"no data")
-    assert [found for found, _ in train_context.datasets([tmp_path])] == ["the built-in sample"]
+        assert written["trained_on"].tolist() == ["built-in sample"]

@@ -284,6 +284,7 @@ def test_streams_and_limits_are_those_of_the_coding(examples: dict[str, tuple[Va
         (pack(wavelet.header, wavelet.streams[:2], b""), "it has 2 streams"),
         (pack(constant.header, wavelet.streams, b""), "it has 4 streams"),
         (pack(msgspec.structs.replace(wavelet.header, limits=limits), wavelet.streams, b""), "limits"),
+        (pack(msgspec.structs.replace(constant.header, cycle=bytes(25), shifts=(0,) * 4), (), b""), "cycle"),
     ):
         with pytest.raises(CorruptArchiveError, match=message):
             decode_tile(damaged, MAP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from bench_measure import measure
+from bench.errors import measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

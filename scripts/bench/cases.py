@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bench_peers import PeerCase
 from numpy.typing import NDArray
+
+from bench.peers import PeerCase
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -73,10 +74,12 @@ def latitudes(dataset: xr.Dataset) -> Values:
 
 def split_levels(dataset: xr.Dataset, case: Case) -> xr.Dataset:
     """A dataset with one variable per level (`gh_500`), so that every level can have its own bound."""
+    if case.level is None:
+        return dataset
     array = dataset[case.variable]
     names = [f"{case.variable}_{level:g}" for level in dataset[case.level].to_numpy()]
     parts = {name: array.isel({case.level: i}, drop=True) for i, name in enumerate(names)}
-    return dataset.drop_vars([case.variable, str(case.level)]).assign(parts)
+    return dataset.drop_vars([case.variable, case.level]).assign(parts)
 
 
 def differences(values: Values, peer: PeerCase) -> list[str]:

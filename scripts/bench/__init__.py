@@ -1,0 +1,1 @@
+"""Benchmarks on the cases of a peers.json: `PYTHONPATH=scripts python -m bench --help`."""
