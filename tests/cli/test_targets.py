@@ -71,10 +71,10 @@ def test_a_share_of_the_range_of_a_constant_is_exact(tmp_path: Path, nnzip: Nnzi
 @pytest.mark.parametrize(
     ("packing", "said"),
     [
-        ({}, "its values are multiples of a step and the bound 0.1 is below half of it"),
+        ({}, "its values are multiples of a step, the bound 0.1 is below half of it"),
         (
             {"dtype": "int16", "scale_factor": 0.25, "add_offset": 0.0, "_FillValue": -32767},
-            "its values are multiples of a step, 0.25, and the bound 0.1 is below half of it",
+            "its values are multiples of 0.25, the bound 0.1 is below half of it",
         ),
     ],
     ids=["plain", "packed"],
