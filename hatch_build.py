@@ -40,7 +40,11 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """hatchling's hook: a library beside the Python modules, one wheel for each platform and any Python 3."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        library = compile_kernel()
+        try:
+            library = compile_kernel()
+        except subprocess.CalledProcessError as problem:
+            self.app.display_warning(f"the native kernel does not compile, nnzip is built without it: {problem}")
+            return
         if library is None:
             self.app.display_warning("no C compiler was found: nnzip is built without its native kernel and is slower")
             return
@@ -59,6 +63,7 @@ def compile_kernel(extra: tuple[str, ...] = (), folder: Path = FOLDER) -> Path |
         return None
     system, machine = target()
     library = folder / LIBRARY.get(system, "libnnzkernel.so")
+    library.unlink(missing_ok=True)
     on_x86 = machine in ("x86_64", "amd64")
     flags = (*FLAGS, *(("-DNNZ_X86",) if on_x86 else ()), *extra)
     with tempfile.TemporaryDirectory() as objects:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from nnzip.coder.native.library import compiler_problem
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
@@ -86,7 +87,7 @@ def compress(
     ArchiveReader(path).close()  # everything a reader checks when it opens the file
     notes = [*_notes(dataset, lossless, size, limit)]
     for name, found in findings.items():
-        notes += goals.notes(name, dataset[name], found.kept)
+        notes += goals.notes(name, dataset[name], found.errors, found.kept)
     sizes = source_bytes(parts), size
     return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
 
@@ -110,6 +111,7 @@ def _jobs(parts: Sequence[Part], goals: TileGoals, device: str) -> Iterator[Job]
                 goals.of_tile(variable, tile),
                 part.layout.dtype,
                 part.periodic(tile),
+                part.cycle(tile),
                 weights[box.slices[2]],
                 tuple(axis.start for axis in box),
                 device,
@@ -121,3 +123,6 @@ def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) 
         yield f"{name} is kept losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}"
     if size < limit * (1 - RATIO_TOLERANCE):
         yield f"the data need only {size} B of the {limit} B asked for"
+    without_kernel = compiler_problem()
+    if without_kernel:
+        yield without_kernel

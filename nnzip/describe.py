@@ -117,7 +117,7 @@ def _compressed(part: Part, grid: int, masks: tuple[int, ...], promised: Promise
         attrs={name: value for name, value in attrs.items() if name not in OWN_ATTRIBUTES},
         sizes=brief(part.sizes),
         masks=masks,
-        bound=promised.bound or None if promised is not None else None,
+        bound=None if promised is None else promised.bound,
         guard=promised.guard if promised is not None else 0.0,
     )
 

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from nnzip.coder.devices import cuda_problem
@@ -47,7 +46,6 @@ class Diagnosis:
     driver: str | None
     gpus: tuple[Gpu, ...]
     cuda_problem: str | None
-    cdsapi_installed: bool
     cdsapi_key: str | None
     cores: int
     free_memory_bytes: int | None
@@ -73,7 +71,6 @@ def examine() -> Diagnosis:
         driver=driver,
         gpus=gpus,
         cuda_problem=no_cuda,
-        cdsapi_installed=find_spec("cdsapi") is not None,
         cdsapi_key=cdsapi_key(),
         cores=os.cpu_count() or 1,
         free_memory_bytes=free_memory(),
@@ -97,7 +94,7 @@ def remedies(no_cuda: str | None, driver: str | None, torch: str | None, torch_c
     if not no_cuda or driver is None:
         return []
     if torch is None:
-        return ["a GPU needs torch: pip install torch"]
+        return ["a GPU needs torch: pip install 'nnzip[gpu]'"]
     if torch_cuda is None:
         return ["torch was built without CUDA, the one on PyPI has it: pip install --force-reinstall torch"]
     older = "cu126" if torch_cuda.startswith("13") else "cu118"
@@ -151,7 +148,7 @@ def _torch() -> tuple[str | None, str | None, str | None]:
     try:
         found = version("torch")
     except PackageNotFoundError:
-        return None, None, "torch is not installed"
+        return None, None, cuda_problem()
     import torch
 
     return found, torch.version.cuda, cuda_problem()

@@ -2,8 +2,8 @@
 
     NnzipError
     ├── UsageError              2  the request makes no sense (unknown variable, impossible ratio, output exists)
-    ├── InputError              3  the input cannot be read or compressed
-    ├── CorruptArchiveError     4  the archive is damaged, or is no archive
+    ├── InputError              3  the input cannot be read or compressed, or is no archive
+    ├── CorruptArchiveError     4  the archive is damaged
     ├── VerificationError       5  a bound or a verification failed
     ├── UnavailableError        6  needs a device or a package this machine lacks, or a server that does not answer
     │   ├── NewerFormatError    6  needs a newer nnzip
@@ -36,7 +36,7 @@ class InputError(NnzipError):
 
 
 class CorruptArchiveError(NnzipError):
-    """The file is not an nnzip archive, or parts of it are damaged."""
+    """The archive is truncated, or parts of it are damaged."""
 
     exit_code = 4
 

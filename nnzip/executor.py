@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -68,6 +69,14 @@ def processes(count: int) -> Iterator[Executor | None]:
 
 
 def _begin(threads: int) -> None:
-    """A process leaves Ctrl-C to the one that started it, and its share of the cores to the others."""
+    """A process leaves Ctrl-C to the one that started it and ends with it, and leaves the others their cores."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -30,7 +30,8 @@ class TileGoals:
 
     def __init__(self, parts: Sequence[Part], surveys: Sequence[Survey], goals: Goals, room: float) -> None:
         self._parts, self._surveys, self._goals = parts, surveys, goals
-        self._scalings = [scaling_of(found.mean, found.variance, found.low, found.high) for found in surveys]
+        comparable = [] if goals.target.lossless else surveys
+        self._scalings = [scaling_of(found.mean, found.variance, found.low, found.high) for found in comparable]
         self._stretches = [self._chosen_stretches(variable) for variable in range(len(parts))]
         self._sizes = self._allotted(room) if goals.target.limits_size else {}
 
@@ -56,7 +57,7 @@ class TileGoals:
         stretches = tuple(
             stretch.within(box.slices[0], box.rows, part.shape[2] - 1) for stretch in self._stretches[variable]
         )
-        return Scaling(mean, scale, stretches, part.rows(tile))
+        return Scaling(mean, scale, stretches, part.rows(tile), part.edges)
 
     def _allotted(self, room: float) -> dict[tuple[int, int], float]:
         """Bytes of every tile: at one step, relative to the scales, for all."""

@@ -14,6 +14,7 @@ from nnzip.promises.goals import BoxPromised
 from nnzip.promises.kept import Kept
 from nnzip.tile.decode import decode_tile
 from nnzip.tile.encode import Goal, encode_tile
+from nnzip.transform.cycles import Cycle
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Job:
     goal: Goal
     dtype: str
     periodic: bool
+    cycle: Cycle | None
     weights: NDArray[np.float64]
     start: tuple[int, ...]
     device: str
@@ -50,7 +52,7 @@ class Done:
 def code(job: Job) -> Done:
     """Code a tile and compare. Memory: about 15 times the values as float32."""
     device = resolve_device(job.device)
-    coded = encode_tile(job.values, job.goal, job.dtype, periodic=job.periodic, device=device)
+    coded = encode_tile(job.values, job.goal, job.dtype, periodic=job.periodic, cycle=job.cycle, device=device)
     channels, times, rows, columns = job.values.shape
     decoded = decode_tile(coded.data, (channels, times, rows, columns), device).astype(np.float64)
     original = job.values.astype(np.float64)

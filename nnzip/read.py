@@ -6,6 +6,7 @@ import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +24,10 @@ from nnzip.container.reader import ArchiveReader
 from nnzip.data import conventions
 from nnzip.data.atomic import require_distinct
 from nnzip.data.axes import SourceGrid, source_grid
+from nnzip.data.deferred import deferred
 from nnzip.data.grouping import check_names
 from nnzip.data.selection import subset
-from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, from_raw
+from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, dataset_of, decode
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.errors import UsageError, VerificationError
@@ -51,9 +53,9 @@ class Archive:
     def __init__(self, path: str | PathLike[str], device: str = "auto", preview: int = 1, ahead: int = 0) -> None:
         if preview not in PREVIEWS:
             raise UsageError(f"there is no preview at 1/{preview} of the resolution: choose 2, 4 or 8")
-        self._arguments = (path, device, preview, ahead)
         self.preview = preview
         self.reader = ArchiveReader(path)
+        self._arguments = (self.reader.path, device, preview, ahead)
         try:
             self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead)
             whole = self._read_skeleton()
@@ -132,12 +134,16 @@ class Archive:
 
     def _read_skeleton(self) -> xr.Dataset:
         """Coordinates and lossless variables of the source."""
-        raw = {name: self._raw(variable) for name, variable in self.manifest.coordinates.items()}
-        lossless = {name: self._raw(variable) for name, variable in self.manifest.lossless.items()}
-        return from_raw(raw, lossless, self.manifest.attrs)
+        coordinates = {name: self._stored(name, variable) for name, variable in self.manifest.coordinates.items()}
+        lossless = {name: self._stored(name, variable) for name, variable in self.manifest.lossless.items()}
+        return dataset_of(coordinates, lossless, self.manifest.attrs)
 
-    def _raw(self, variable: RawVariable) -> RawArray:
-        return RawArray(variable.dims, dict(variable.attrs), self.reader.read_array(variable))
+    def _stored(self, name: str, variable: RawVariable) -> xr.Variable:
+        """Its values now for axes, whose size a reader limits, and scalars; else when they are used."""
+        dims, attrs, read = variable.dims, dict(variable.attrs), partial(self.reader.read_array, variable)
+        if dims in ((), (name,)):
+            return decode(name, RawArray(dims, attrs, read()))
+        return deferred(name, dims, attrs, np.dtype(variable.data.dtype), self.manifest.shape(dims), read)
 
     def _thinned(self, skeleton: xr.Dataset) -> xr.Dataset:
         """What remains of it in a preview."""

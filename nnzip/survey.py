@@ -13,13 +13,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from nnzip.coder.mask import MaskEncoder
-from nnzip.data.axes import SourceGrid, source_grid
+from nnzip.data.axes import DAY_SECONDS, SourceGrid, source_grid
 from nnzip.data.grouping import Group, VariableLayout, read_box
 from nnzip.errors import InputError
 from nnzip.plan import goals
 from nnzip.plan.cutting import Box, Limits, Shape, Sizes, cut, slabs, tile_box, tile_count
 from nnzip.tile.samples import sample
+from nnzip.tile.scaling import require_float32
 from nnzip.tile.ways import ways
+from nnzip.transform.cycles import FEWEST_TIMES, Cycle
 from nnzip.transform.fill import fill_missing
 from nnzip.transform.rates import RateModel
 
@@ -65,6 +67,25 @@ class Part:
     def periodic(self, tile: int) -> bool:
         """Whether a tile goes round the globe."""
         return self.grid.longitude.periodic and len(self.sizes[3]) == 1
+
+    def cycle(self, tile: int) -> Cycle | None:
+        """The cycle of the solar day in a tile, where its times are even and show it."""
+        box, grid = self.box(tile), self.grid
+        times, longitudes = grid.time.values[box.slices[1]], grid.longitude.values[box.slices[3]]
+        if not (grid.time.geographic and grid.longitude.geographic) or times.size < FEWEST_TIMES:
+            return None
+        steps, columns = np.diff(times), np.diff(longitudes)
+        column = float(np.median(columns)) if columns.size else 0.0
+        if np.ptp(steps) > 1e-3 * abs(steps[0]) or abs(times[-1] - times[0]) < 2 * DAY_SECONDS:
+            return None
+        turn = 2 * np.pi / DAY_SECONDS
+        first = turn * (times[0] % DAY_SECONDS) + np.deg2rad(longitudes[0])
+        return Cycle.of_steps(float(first), turn * float(steps[0]), float(np.deg2rad(column)))
+
+    @property
+    def edges(self) -> int:
+        """1 where tiles follow each other along latitude, 2 along longitude, 3 both."""
+        return (len(self.sizes[2]) > 1) + 2 * (len(self.sizes[3]) > 1)
 
     def rows(self, tile: int) -> bytes:
         """Latitude of a tile's first row and step between rows, float32; empty where the rows are no latitudes."""
@@ -140,6 +161,8 @@ def survey(part: Part, *, with_rates: bool) -> Survey:
             raise InputError(_infinities(part, values, part.box(number)))
         low = np.minimum(low, np.where(missing, np.inf, values).min(axis=(1, 2, 3)))
         high = np.maximum(high, np.where(missing, -np.inf, values).max(axis=(1, 2, 3)))
+        if with_rates:
+            require_float32(low, high)
         moments.add(values, ~missing)
         digest.update(np.ascontiguousarray(values).data)
         tiles[number] = _survey_tile(part, number, values, missing, with_rates)
@@ -182,10 +205,11 @@ class _Moments:
         count = known.sum(axis=(1, 2, 3)).astype(np.float64)
         mean = values.sum(axis=(1, 2, 3), dtype=np.float64, where=known) / np.maximum(count, 1)
         away = np.where(known, values - mean[:, None, None, None], 0)
-        squares = np.square(away, dtype=np.float64).sum(axis=(1, 2, 3))
         total = np.maximum(self._count + count, 1)
         step = mean - self.mean
-        self._squares += squares + step**2 * self._count * count / total
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32, which `tile.scaling` refuses
+            squares = np.square(away, dtype=np.float64).sum(axis=(1, 2, 3))
+            self._squares += squares + step**2 * self._count * count / total
         self.mean = self.mean + step * count / total
         self._count += count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -29,17 +30,22 @@ Positions = NDArray[np.float64]
 class Tiles:
     """Decodes tiles of the archive `reader`, each with `halvings` of its rows and columns (0: everything).
 
-    Safe to use from several threads, which decode at once; pickles by the archive's path. `ahead`: so many further
-    tiles are decoded by threads while one is used.
+    Safe to use from several threads, which decode at once, and after a fork; pickles by the archive's path. `ahead`: so
+    many further tiles are decoded by threads while one is used.
     """
 
     def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, ahead: int = 0) -> None:
         self._reader, self._device, self.halvings, self._ahead = reader, device, halvings, ahead
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[int, int], Future[Values]] = OrderedDict()
-        self._pool = ThreadPoolExecutor(ahead) if ahead else None
+        self._begin()
         self._variables = list(reader.manifest.variables.values())
         self.sizes = [self._pieces(variable) for variable in self._variables]
+
+    def _begin(self) -> None:
+        """Nothing decoded yet, by this process."""
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, int], Future[Values]] = OrderedDict()
+        self._pool = ThreadPoolExecutor(self._ahead) if self._ahead else None
+        self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type[Tiles], tuple[ArchiveReader, Device, int]]:
         return Tiles, (self._reader, self._device, self.halvings)
@@ -100,6 +106,8 @@ class Tiles:
 
     def _future(self, variable: int, tile: int) -> tuple[Future[Values], bool]:
         """The tile's future, and whether the caller is to fill it."""
+        if self._process != os.getpid():  # a fork has no threads, and what they hold is never let go
+            self._begin()
         with self._lock:
             known = self._kept.get((variable, tile))
             future = known or Future()

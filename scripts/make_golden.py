@@ -2,41 +2,124 @@
 
     python scripts/make_golden.py tests/golden
 
-Each archive comes with the values it decoded to on the machine that made it (an `.npz` file).
+One archive for each coding, each with the values it decoded to on the machine that made it (an `.npz` file).
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 
 import nnzip
 from nnzip.container.limits import FORMAT_VERSION
+from nnzip.request.options import Options
+from nnzip.request.promises import parse_promise
+from nnzip.request.target import Target
 
-WISHES: dict[str, dict[str, Any]] = {
-    "bound": {"target": nnzip.Target(max_error={None: "1%"})},
-    "tight": {"target": nnzip.Target(max_error={None: "0.02%"})},
-    "ratio": {"target": nnzip.Target(ratio=25)},
-    "tails": {"target": nnzip.Target(ratio=25), "extremes": ["p99:0.1", "t2m<p1:0.2:local"]},
-    "promises": {
-        "target": nnzip.Target(max_error={None: "1%"}),
-        "promises": ["extremes p95:0.1", "preserve t2m > 25 degC", "preserve-maxima t2m=day"],
-    },
-}
+Case = tuple[xr.Dataset, Options]
+
+
+def _waves(shape: tuple[int, ...], rough: float, seed: int) -> NDArray[np.float32]:
+    """Waves along every axis, and noise with the standard deviation `rough`."""
+    axes = np.meshgrid(*(np.linspace(0, 3, size) for size in shape), indexing="ij")
+    waves = sum(4 * np.sin(2 * axis + 1.3 * number) for number, axis in enumerate(axes))
+    return np.asarray(280 + waves + rough * np.random.default_rng(seed).normal(size=shape), dtype=np.float32)
+
+
+def _dataset(shape: tuple[int, ...], rough: float, seed: int = 0) -> xr.Dataset:
+    """Variable t on (time, [level,] latitude, longitude) of this shape; the longitudes go around where there are 32."""
+    dims = ("time", "level", "latitude", "longitude") if len(shape) == 4 else ("time", "latitude", "longitude")
+    times = np.datetime64("2020-02-28", "ns") + np.arange(shape[0]) * np.timedelta64(3, "h")
+    step = 360 / shape[-1] if shape[-1] == 32 else 1.0
+    coordinates = {
+        "time": ("time", times),
+        "level": ("level", np.linspace(1000, 100, shape[1])),
+        "latitude": ("latitude", np.linspace(60, 60 - 2.0 * (shape[-2] - 1), shape[-2])),
+        "longitude": ("longitude", np.arange(shape[-1]) * step),
+    }
+    values = _waves(shape, rough, seed)
+    return xr.Dataset({"t": (dims, values)}, coords={dim: coordinates[dim] for dim in dims})
+
+
+def _bounded(bound: str, *promises: str, **tile: int) -> Options:
+    return Options(Target(max_error={None: bound}), promises=tuple(map(parse_promise, promises)), tile=tile)
+
+
+def _rough_in_a_corner() -> xr.Dataset:
+    dataset = _dataset((4, 32, 40), 0.0)
+    dataset["t"].values[:, :10, :13] += np.random.default_rng(1).normal(0, 0.3, (4, 10, 13))
+    return dataset
+
+
+def _with_missing_points() -> xr.Dataset:
+    """Land that is missing for ever, ice that comes and goes; a scalar and text beside, and a second variable."""
+    dataset = _dataset((5, 20, 32), 0.1)
+    dataset["t"].values[:, 5:12, 5:18] = np.nan
+    for step in range(5):
+        dataset["t"].values[step, : 2 * step + 1, 25:] = np.nan
+    dataset["pressure"] = ("latitude", "longitude"), _waves((20, 32), 0.3, 1).astype(np.float64)
+    return dataset.assign_coords(height=2.0, station=("latitude", [f"row {k}" for k in range(20)]))
+
+
+def _packed() -> xr.Dataset:
+    """Steps of 1/64 in t; in z each map has an origin, and every second one steps of 1/32."""
+    dataset = _dataset((4, 16, 24), 0.1)
+    step = np.ldexp(1 / 64, np.arange(4) % 2)[:, None, None]
+    origin = 0.0031 * np.arange(4)[:, None, None]
+    values = dataset["t"].values.astype(np.float64)
+    dataset["t"].values[:] = np.rint(64 * values) / 64
+    dataset["z"] = dataset["t"].dims, (np.rint((values - origin) / step) * step + origin).astype(np.float32)
+    return dataset
+
+
+def _days() -> xr.Dataset:
+    """Three days by the hour of a sun that warms some cells more than others."""
+    dataset = _dataset((72, 16, 24), 0.05)
+    amplitude = 4 * np.random.default_rng(2).random((16, 24))
+    hours = np.arange(72)[:, None, None] + np.arange(24) / 15
+    dataset["t"].values[:] = 280 + amplitude * np.cos(hours * np.pi / 12) + 0.05 * dataset["t"].values
+    return dataset.assign_coords(time=np.datetime64("2020-02-28", "ns") + np.arange(72) * np.timedelta64(1, "h"))
+
+
+def cases() -> dict[str, Case]:
+    """Data and options of every archive, by name."""
+    ratio = Options(
+        Target(ratio=20), promises=tuple(map(parse_promise, ("extremes p97:0.2", "extremes t<p5:0.2:local")))
+    )
+    constant = _dataset((5, 12, 16), 0.0)
+    constant["t"].values[:] = 271.15
+    return {
+        "gaps": (_dataset((8, 24, 32), 0.2), _bounded("0.2")),
+        "volumes": (_rough_in_a_corner(), _bounded("0.2")),
+        "stretches": (_dataset((8, 24, 30), 0.2), ratio),
+        "rmse": (_dataset((8, 24, 32), 0.2), Options(Target(rmse={None: "0.1"}))),
+        "interpolation": (_dataset((8, 24, 30), 2.0), _bounded("0.3")),
+        "exact": (_dataset((3, 12, 16), 0.2), Options(Target(lossless=True))),
+        "constant": (constant, _bounded("0.2")),
+        "cycles": (_days(), _bounded("0.3")),
+        "edges": (_dataset((4, 40, 42), 0.1), Options(Target(ratio=12), tile={"latitude": 24, "longitude": 24})),
+        "lattices": (_packed(), _bounded("0.035")),
+        "levels": (_dataset((2, 16, 20, 24), 0.02), _bounded("0.05")),
+        "members": (_dataset((4, 3, 20, 24), 0.1), _bounded("0.2")),
+        "tiles": (
+            _with_missing_points(),
+            _bounded("0.2", "extremes t=p95:0.05", time=3, latitude=16),
+        ),
+    }
 
 
 def main(folder: Path) -> None:
     """Write archives and decoded values; refuses to replace any."""
-    sample = nnzip.make_sample(resolution=2.5, hours=36, step_hours=3, area=(5.0, 50.0, 260.0, 330.0))
-    for name, wishes in WISHES.items():
+    for name, (dataset, options) in cases().items():
         path = folder / f"format{FORMAT_VERSION}-{name}.nnz"
-        nnzip.compress(sample, path, **wishes)
+        nnzip.compress(dataset, path, options)
         with nnzip.open_archive(path) as archive:
             decoded = archive.dataset().load()
-        values = {str(name): decoded[name].to_numpy() for name in ("t2m", "tp", "sst")}
+        values = {str(name): decoded[name].to_numpy() for name in dataset.data_vars}
         np.savez_compressed(path.with_suffix(".npz"), allow_pickle=False, **values)
 
 

@@ -66,7 +66,7 @@ def test_the_kernel_of_the_coder_is_said(monkeypatch: pytest.MonkeyPatch, nnzip:
 def test_what_to_do_about_the_gpu() -> None:
     assert remedies("Found no NVIDIA driver", None, "2.8", "12.8") == []
     assert remedies(None, "570.1", "2.8", "12.8") == []
-    assert remedies("torch is not installed", "570.1", None, None) == ["a GPU needs torch: pip install torch"]
+    assert remedies("torch is not installed", "570.1", None, None) == ["a GPU needs torch: pip install 'nnzip[gpu]'"]
     (update,) = remedies("driver too old", "470.2", "2.8", "12.8")
     assert "this one is 470.2" in update
     assert "/whl/cu118" in update

@@ -13,10 +13,10 @@ from nnzip.plan.goals import GUARD
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.nnz"))
 
 
+@pytest.mark.xfail(strict=True, reason="made once the network of format 3 is trained (scripts/make_golden.py)")
 def test_there_are_golden_archives() -> None:
     assert {path.stem for path in GOLDEN} >= {
-        *(f"format1-{name}" for name in ("bound", "ratio", "tight")),
-        *(f"format2-{name}" for name in ("bound", "promises", "ratio", "tails", "tight")),
+        f"format3-{name}" for name in ("bound", "promises", "ratio", "tails", "tight")
     }
 
 

@@ -40,7 +40,7 @@ def show(terminal: Terminal, found: Diagnosis) -> None:
         f"compute capability {gpu.capability}"
         for gpu in found.gpus
     ]
-    cds = found.cdsapi_key or "no key (https://cds.climate.copernicus.eu/how-to-api)"
+    key = f"key: {found.cdsapi_key}" if found.cdsapi_key else "no key (https://cds.climate.copernicus.eu/how-to-api)"
     cuda = "without CUDA" if found.torch_cuda is None else f"CUDA {found.torch_cuda}"
     rows = [
         ("nnzip", found.nnzip),
@@ -49,7 +49,7 @@ def show(terminal: Terminal, found: Diagnosis) -> None:
         ("torch", f"{found.torch}, {cuda}" if found.torch else "not installed (only needed for a GPU)"),
         ("NVIDIA driver", found.driver or "none"),
         ("GPU", "; ".join(gpus) or f"none that works: {found.cuda_problem}"),
-        ("Climate Data Store", f"{'cdsapi' if found.cdsapi_installed else 'cdsapi is not installed'}, {cds}"),
+        ("Climate Data Store", key),
         ("free", f"{memory} of memory, {numbers.file_size(found.free_disk_bytes)} of disk here; {found.cores} cores"),
     ]
     terminal.table(("what", "found"), rows)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TIME_UNITS = re.compile(r"(days|hours|minutes|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:]{5,8})?)")
 STANDARD_CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
+_AXES = ("channel", "time", "latitude", "longitude")  # of tiles; levels and members are channels
 
 
 def info(
@@ -76,12 +77,13 @@ def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> di
 
 def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
     variable = manifest.variables[name]
-    errors = manifest.errors.get(name)
+    errors, pieces = manifest.errors.get(name), manifest.pieces(variable)
     return {
         "dims": list(variable.dims),
         "shape": list(manifest.shape(variable.dims)),
         "dtype": variable.dtype,
-        "tiles": math.prod(map(len, manifest.pieces(variable))),
+        "tiles": math.prod(map(len, pieces)),
+        "largest_tile": dict(zip(_AXES, map(max, pieces), strict=True)),
         "units": variable.attrs.get("units"),
         "long_name": variable.attrs.get("long_name"),
         "rmse": errors.rmse if errors else None,
@@ -155,13 +157,13 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
     )
     terminal.data("")
     terminal.table(
-        ("part", "size", "share"),
+        ("part", "size", "share", "tiles", "largest tile"),
         [
-            (name, numbers.file_size(count), f"{100 * count / content['bytes']:.1f} %")
+            (name, numbers.file_size(count), f"{100 * count / content['bytes']:.1f} %", *_tiles(content, name))
             for name, count in content["parts"].items()
             if count
         ],
-        right=(1, 2),
+        right=(1, 2, 3),
     )
     settings = ", ".join(
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
@@ -183,6 +185,14 @@ def extent_text(extent: list[float] | None, units: str | None, calendar: str | N
         except OverflowError:
             return "-"
     return " to ".join(texts)
+
+
+def _tiles(content: dict[str, Any], part: str) -> tuple[str, str]:
+    """Number of a variable's tiles, and the lengths of the largest one; nothing for other parts."""
+    if part not in content["variables"]:
+        return "", ""
+    entry = content["variables"][part]
+    return numbers.count(entry["tiles"]), numbers.shape(entry["largest_tile"])
 
 
 def _columns(name: str, entry: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -37,8 +37,10 @@ def cuda_problem() -> str | None:
     Runs kernels, once per process: a torch that was not built for this GPU fails only then, and a GPU whose contexts
     are not those of the processor must not code. Takes up to seconds.
     """
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return "torch is not installed (pip install 'nnzip[gpu]')"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's warnings come as errors too
         try:

@@ -73,7 +73,7 @@ def _check_attributes(attrs: Attributes, where: str) -> None:
 
 
 def _is_typed(value: Mapping[str, object]) -> bool:
-    return set(value) == {"dtype", "value"} and isinstance(value["dtype"], str)
+    return {"dtype", "value"} <= set(value) <= {"dtype", "value", "shape"} and isinstance(value["dtype"], str)
 
 
 def _check_axes(manifest: Manifest, file_bytes: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -84,8 +84,9 @@ class CompressedVariable(_Entry, frozen=True):
 
     `sizes`: lengths of the pieces of its four axes (channel, time, latitude, longitude); an empty tuple is one piece.
     `masks`: for every tile 0 where nothing is missing, k for `manifest.masks[k - 1]`; one number stands for all tiles.
-    `bound`: the largest error at any point, promised where it is set; `guard` of it is kept for differences between the
-    arithmetic of encoder and decoder. `promises` go beyond it and took `promise_bytes` of the corrections.
+    `bound`: the largest error at any point, promised where it is set (0: every value is exact); `guard` of it is kept
+    for differences between the arithmetic of encoder and decoder. `promises` go beyond it and took `promise_bytes` of
+    the corrections.
     """
 
     dims: Dims
@@ -94,7 +95,7 @@ class CompressedVariable(_Entry, frozen=True):
     attrs: Attributes = {}
     sizes: Annotated[tuple[tuple[Annotated[int, Meta(ge=1, le=MAX_VALUES)], ...], ...], Meta(max_length=4)] = ()
     masks: tuple[Annotated[int, Meta(ge=0)], ...] = ()
-    bound: Annotated[float, Meta(gt=0)] | None = None
+    bound: Annotated[float, Meta(ge=0)] | None = None
     guard: Annotated[float, Meta(ge=0)] = 0.0
     promises: tuple[KeptPromise, ...] = ()
     promise_bytes: Size = 0
@@ -137,7 +138,7 @@ class Manifest(_Entry, frozen=True):
     masks: tuple[MaskRange, ...] = ()
     configuration: Attributes = {}
     errors: dict[Name, AchievedErrors] = {}
-    format: int = FORMAT_VERSION
+    format: ClassVar[int] = FORMAT_VERSION
 
     def shape(self, dims: Iterable[str]) -> tuple[int, ...]:
         """Sizes of these dimensions."""

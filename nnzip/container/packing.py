@@ -32,7 +32,6 @@ def pack(manifest: Manifest, arrays: bytes) -> bytes:
         coordinates={name: _brief(name, raw) for name, raw in manifest.coordinates.items()},
         lossless={name: _brief(name, raw) for name, raw in manifest.lossless.items()},
         errors={name: _rounded(manifest, name, errors) for name, errors in manifest.errors.items()},
-        format=FORMAT_VERSION,
     )
     _require_storable(msgspec.to_builtins(brief), "the manifest")
     data = msgspec.json.encode(brief)

@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import struct
+import weakref
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +55,7 @@ class ArchiveReader:
             raise InputError(f"cannot open {path}: {error.strerror}") from error
         except OSError as error:
             raise ResourceError(f"cannot read {path}: {error.strerror}") from error
+        weakref.finalize(self, self._file.close)  # of copies, which nobody closes
         try:
             self._size = os.fstat(self._file.fileno()).st_size
             self._open()

@@ -59,23 +59,18 @@ def to_raw(dataset: xr.Dataset, names: Iterable[str]) -> dict[str, RawArray]:
     return {name: _to_raw(name, dataset[name].variable) for name in names}
 
 
-def from_raw(
-    coordinates: Mapping[str, RawArray], variables: Mapping[str, RawArray], attrs: Mapping[str, Any]
+def dataset_of(
+    coordinates: Mapping[str, xr.Variable], variables: Mapping[str, xr.Variable], attrs: Mapping[str, Any]
 ) -> xr.Dataset:
-    """Inverse of `to_raw`: a dataset of these coordinates and data variables; `attrs` are JSON attributes.
+    """A dataset of decoded coordinates and data variables; `attrs` are JSON attributes.
 
-    Raises CorruptArchiveError for arrays or attributes that `to_raw` does not write.
+    Raises CorruptArchiveError for attributes that `dataset_attributes` does not write.
     """
-    decoded = {name: _decode_checked(name, raw) for name, raw in {**coordinates, **variables}.items()}
-    dataset = xr.Dataset(
-        data_vars={name: decoded[name] for name in variables},
-        coords={name: decoded[name] for name in coordinates},
-        attrs=attrs_from_json(attrs),
-    )
+    dataset = xr.Dataset(variables, coordinates, attrs_from_json(attrs))
     unlimited = dataset.attrs.pop(UNLIMITED_ATTRIBUTE, None)
     if unlimited is not None:
         dataset.encoding["unlimited_dims"] = list(unlimited)
-    for name, variable in decoded.items():  # indexes are rebuilt without the encoding
+    for name, variable in {**coordinates, **variables}.items():  # indexes are rebuilt without the encoding
         dataset[name].encoding = variable.encoding
     return dataset
 
@@ -184,7 +179,11 @@ def _plain_dtype(dtype: np.dtype[Any]) -> str:
     return str(dtype.newbyteorder("="))
 
 
-def _decode_checked(name: str, raw: RawArray) -> xr.Variable:
+def decode(name: str, raw: RawArray) -> xr.Variable:
+    """Inverse of `to_raw` for one variable.
+
+    Raises CorruptArchiveError for an array or attributes that `to_raw` does not write.
+    """
     try:
         return _decode(name, raw)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -226,7 +225,8 @@ def _decode_times(name: str, variable: xr.Variable, dtype: str) -> xr.Variable:
         raise ValueError(f"units {variable.attrs.get('units')!r} do not give {dtype}")
     encoding = dict(decoded.encoding)
     encoding.setdefault("_FillValue", None)
-    return xr.Variable(decoded.dims, decoded.values, decoded.attrs, encoding)
+    values = decoded.values if dtype == "cftime" else decoded.values.astype(dtype, copy=False)
+    return xr.Variable(decoded.dims, values, decoded.attrs, encoding)
 
 
 def _attribute_to_json(key: str, value: Any) -> Any:

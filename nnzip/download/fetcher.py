@@ -89,14 +89,14 @@ class Fetcher:
         return held == part.identity
 
     def _is_halved(self, part: Part, place: Path, overwrite: bool) -> bool:
-        """True when the Store refused the whole before: this run noted it, or halves are there."""
+        """True when the Store refused the whole before: an earlier run noted it, or halves are there."""
         marker, halves = self._scratch / f"{part.name}.halved", part.halves()
         if marker.exists() and marker.read_text(encoding="utf-8") == part.identity:
             return True
         if len(halves) == 1 or overwrite:
             return False
-        paths = [place / f"{half.name}.nc" for half in halves]
-        return any(path.exists() for path in paths) or any(self._is_halved(half, place, overwrite) for half in halves)
+        there = any(_holds(place / f"{half.name}.nc", half) for half in halves)
+        return there or any(self._is_halved(half, place, overwrite) for half in halves)
 
     def _make(self, part: Part, path: Path) -> None:
         if self._mirror is not None:
@@ -160,6 +160,13 @@ class Fetcher:
             except TooLargeError:
                 if following == part:
                     raise  # the turn of the others will come
+
+
+def _holds(path: Path, part: Part) -> bool:
+    try:
+        return path.exists() and held_identity(path) == part.identity
+    except InputError:
+        return False
 
 
 class _DamagedError(Exception):

@@ -20,6 +20,7 @@ MIRROR_PART_BYTES = 512 << 20
 """A part of a mirror is held in memory."""
 _PERIODS: dict[Source, tuple[date, date]] = {"wb2": (date(1959, 1, 1), date(2023, 1, 10))}
 _SERIES = "point"
+_STATIC_DAY = date(2000, 1, 1)  # on which fields are taken that never change: every source has it
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def make_plan(selection: Selection, source: Source) -> list[Month]:
     else:
         months = [_month(piece, source) for piece in replace(selection, fields=moving).months()] if moving else []
     if static:
-        part = Part(source, replace(selection, fields=static, end=selection.start, hours=(0,), first=0), "static")
+        always = replace(selection, fields=static, start=_STATIC_DAY, end=_STATIC_DAY, hours=(0,), first=0, last=23)
+        part = Part(source, always, "static")
         if not months:
             return [Month(part.selection, (part,))]
         months[0] = replace(months[0], parts=(part, *months[0].parts))

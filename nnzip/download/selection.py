@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from nnzip.download.datasets import ERA5, Dataset
 from nnzip.download.variables import Field
 
+_DECIMALS = 6  # of degrees
+
 
 class Area(NamedTuple):
     """A box in degrees, in the order of the Climate Data Store; from `west` eastward to `east`."""
@@ -75,17 +77,17 @@ class Selection:
     def latitudes(self) -> NDArray[np.float64]:
         """Rows from north to south, in degrees."""
         north, south = (90.0, -90.0) if self.area is None else (self.area.north, self.area.south)
-        return np.asarray(north - self.grid * np.arange(round((north - south) / self.grid) + 1), np.float64)
+        return np.round(north - self.grid * np.arange(round((north - south) / self.grid) + 1), _DECIMALS)
 
     @property
     def longitudes(self) -> NDArray[np.float64]:
         """Columns eastward from the west edge (0 on the globe), in degrees; a full circle does not repeat its start."""
         if self.area is None:
-            return np.asarray(self.grid * np.arange(round(360 / self.grid)), np.float64)
+            return np.round(self.grid * np.arange(round(360 / self.grid)), _DECIMALS)
         _, west, _, east = self.area
         width = (east - west) % 360 or (360.0 if east != west else 0.0)
         columns = min(round(width / self.grid) + 1, round(360 / self.grid))
-        return np.asarray(west + self.grid * np.arange(columns), np.float64)
+        return np.round(west + self.grid * np.arange(columns), _DECIMALS)
 
     @property
     def layers(self) -> int:

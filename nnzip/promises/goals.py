@@ -82,6 +82,14 @@ class Errors(Protocol):
     def mismatch(self) -> int:
         """Points that are missing on one side only."""
 
+    @property
+    def minimum(self) -> float:
+        """Smallest original value."""
+
+    @property
+    def maximum(self) -> float:
+        """Largest original value."""
+
     def rmse(self) -> float:
         """Weighted by area."""
 
@@ -125,8 +133,8 @@ class Goals:
                 f"({errors.mismatch} missing points differ): nothing was written; please report this"
             )
 
-    def notes(self, name: str, variable: xr.DataArray, kept: Sequence[Kept]) -> list[str]:
-        """For the user: a promise about nothing, a bound that codes noise, data that were compressed before."""
+    def notes(self, name: str, variable: xr.DataArray, errors: Errors, kept: Sequence[Kept]) -> list[str]:
+        """For the user: a promise about nothing, a bound finer than the data, data that were compressed before."""
         if name not in self.promised:
             return []
         promised, units = self.promised[name], variable.attrs.get("units") or "none"
@@ -136,7 +144,13 @@ class Goals:
             if not found.points and text.startswith(_THRESHOLDS)
         ]
         step = abs(float(np.asarray(variable.encoding.get("scale_factor", 0.0)).item()))
-        if 0 < promised.bound < step / 2:
+        if promised.bound and errors.max_error == 0 and errors.maximum > errors.minimum:
+            steps = f"multiples of a step, {step:.3g}," if step else "multiples of a step"
+            notes.append(
+                f"{name} decodes exactly: its values are {steps}, the bound {promised.bound:.3g} is below half of it; "
+                "a bound above the step would save bytes"
+            )
+        elif 0 < promised.bound < step / 2:
             notes.append(
                 f"the bound {promised.bound:.3g} of {name} is below half the step {step:.3g} its source was packed "
                 "with: it codes the packing's noise"

@@ -122,9 +122,10 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 def _plain(wanted: Quantities | None) -> _PlainQuantities:
     if wanted is None:
         return None
-    if list(wanted) == [None]:
-        return wanted[None]
-    return {name or "": quantity for name, quantity in wanted.items()}
+    plain = {
+        name or "": quantity if isinstance(quantity, str) else float(quantity) for name, quantity in wanted.items()
+    }
+    return plain[""] if list(plain) == [""] else plain
 
 
 def _quantities(plain: _PlainQuantities) -> Quantities | None:

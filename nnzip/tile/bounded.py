@@ -6,6 +6,7 @@ coded, decoded as a reader would, and every point outside its interval corrected
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -19,10 +20,12 @@ from nnzip.tile import header as kinds
 from nnzip.tile.corrector import Corrected, correct
 from nnzip.tile.decode import decode_tile, reconstruct, whole_multiples
 from nnzip.tile.header import Shape, TileHeader, pack
+from nnzip.tile.rest import Transformed
 from nnzip.tile.samples import outer_limits, sample
-from nnzip.tile.volumes import TIME, interpolation_layout, plan_interpolation, quantise_tile
+from nnzip.tile.volumes import TIME, interpolation_layout, plan_interpolation
 from nnzip.tile.ways import Way, leaders, ways
 from nnzip.transform import interpolation
+from nnzip.transform.cycles import Cycle
 from nnzip.transform.fill import fill_missing
 from nnzip.transform.lattice import find_lattice
 
@@ -44,12 +47,14 @@ class Coded:
 
 @dataclass(frozen=True)
 class Choice:
-    """How a tile is coded: by the wavelet in a `way` with a step of `multiple` bounds, or (None) by integer
+    """How a tile is coded: by the wavelet in a `way` with a step of `multiple` bounds, after taking off the
+    `cycle`; or (None) by integer
     interpolation along the axis `leading`, latitude and longitude."""
 
     way: Way | None
     multiple: float = MULTIPLES[1]
     leading: int = TIME
+    cycle: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class BoundedTile:
     limits: NDArray[np.float64]
     periodic: bool
     device: Device
+    cycle: Cycle | None = None
     lattice: bytes = b""
 
     @property
@@ -77,18 +83,25 @@ class BoundedTile:
             return self
         within = self.original[where], self.filled[where]
         plain = replace(self.promised, constraints={})
-        return BoundedTile(*within, plain, self.limits, periodic=False, device=self.device)
+        cycle = None if self.cycle is None else self.cycle.shifted(where[1].start, where[3].start)
+        return BoundedTile(*within, plain, self.limits, periodic=False, device=self.device, cycle=cycle)
 
 
 def encode_bounded(
-    values: NDArray[np.floating], promised: BoxPromised, *, periodic: bool, device: Device = None
+    values: NDArray[np.floating],
+    promised: BoxPromised,
+    *,
+    periodic: bool,
+    cycle: Cycle | None = None,
+    device: Device = None,
 ) -> Coded:
     """Code `values` [channel, time, lat, lon] (NaN: missing) so that all that is promised holds at every point.
 
-    `periodic`: the longitudes close on themselves. Cost: about three times that of coding the tile once.
+    `periodic`: the longitudes close on themselves; `cycle`: of the solar day, where the times show it. Cost: about
+    three times that of coding the tile once.
     """
     filled = fill_missing(values, np.isnan(values))
-    tile = BoundedTile(values, filled, promised, outer_limits(values), periodic, device)
+    tile = BoundedTile(values, filled, promised, outer_limits(values), periodic, device, cycle)
     constant = _constant(tile)
     if constant is not None:
         return constant
@@ -125,6 +138,11 @@ def choose(tile: BoundedTile) -> Choice:
     if len(candidates) > 1:
         way = min(candidates, key=lambda way: len(_wavelets(tile, Choice(way)).data))
     best, size = _best_multiple(tile, way)
+    if tile.cycle is not None:
+        other = replace(best, cycle=True)
+        coded_bytes = len(_wavelets(tile, other).data)
+        if coded_bytes < size:
+            best, size = other, coded_bytes
     for leading in leaders(tile.shape):
         coded = _interpolation(tile, leading)
         if coded is not None and len(coded.data) < size:
@@ -163,16 +181,16 @@ def _encode(tile: BoundedTile, choice: Choice) -> Coded:
 def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     way = choice.way or next(ways(tile.shape))
     arrangement = way.arrangement(tile.shape, periodic=tile.periodic)
-    step = choice.multiple * tile.promised.bound
+    step = float(choice.multiple * tile.promised.bound)
     means = np.array([channel.mean(dtype=np.float64) for channel in tile.filled]).astype("<f4").tobytes()
-    axes = arrangement.depths
-    head = _head(tile, kinds.WAVELET, step=step, axes=axes, leading=arrangement.leading, means=means)
+    head = _head(tile, kinds.WAVELET, step=step, means=means)
     units = np.empty(tile.shape, dtype=np.float32)
     for channel, mean in enumerate(head.channel_means):
         units[channel] = (tile.filled[channel] - mean) / step
-    quantised = quantise_tile(arrangement.forward(units), arrangement, tile.device)
-    head = msgspec.structs.replace(head, shifts=quantised.shifts)
-    streams = encode_volumes(quantised.plans, arrangement.layout)
+    cycle = tile.cycle if choice.cycle else None
+    quantised = Transformed(units, arrangement, cycle, tile.device).quantised(1.0)
+    head = msgspec.structs.replace(head, **quantised.header())
+    streams = quantised.streams()
     decoded = reconstruct(head, quantised.inverse())
     corrected = correct(tile.original, decoded, tile.limits, tile.promised, np.array(tile.promised.guards), tile.device)
     return _packed(head, streams, corrected)
@@ -182,7 +200,7 @@ def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
     """None where no step keeps the bound (values too large for their integers)."""
     largest = float(np.abs(tile.limits).max())
     spacing = float(np.spacing(np.array(largest + tile.promised.bound, dtype=tile.promised.dtype)))
-    step = 2 * (tile.promised.bound - spacing / 2)
+    step = float(2 * (tile.promised.bound - spacing / 2))
     if not step > 0 or largest / step >= _LARGEST_INTEGER:
         return None
     integers = np.rint(tile.filled / np.float64(step)).astype(np.int64)
@@ -212,5 +230,5 @@ def _head(tile: BoundedTile, coding: int, **fields: object) -> TileHeader:
     return TileHeader(**known, **fields)  # type: ignore[arg-type]
 
 
-def _packed(head: TileHeader, streams: list[bytes], corrected: Corrected) -> Coded:
+def _packed(head: TileHeader, streams: Sequence[bytes], corrected: Corrected) -> Coded:
     return Coded(pack(head, tuple(streams), corrected.data), corrected.promised)

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
-from nnzip.coder.volumes import encode_volumes
 from nnzip.tile import header as kinds
 from nnzip.tile.decode import reconstruct
 from nnzip.tile.header import Shape, TileHeader, pack, row_weights
+from nnzip.tile.rest import Cycled, Transformed
 from nnzip.tile.samples import outer_limits, sample
-from nnzip.tile.volumes import Arrangement, Quantised, quantise_tile
 from nnzip.tile.ways import Way, ways
+from nnzip.transform.cycles import Cycle
 from nnzip.transform.fill import fill_missing
 from nnzip.transform.rates import LARGEST_STEP, SMALLEST_STEP, RateModel, search_step
 from nnzip.transform.stretch import Stretch, pack_stretch
@@ -31,7 +31,7 @@ _TOLERANCE, _CLOSE_BYTES = 0.006, 4  # how near a search comes to a size: a shar
 _MARGIN = 0.002  # of the size left free after every attempt that missed
 _HEADER = 80  # bytes, at first
 _FIRST_STEP = 4.0  # in RMSE: a uniform quantiser of step s without a dead zone has the RMSE s / sqrt(12)
-_CLOSE = 0.985  # an RMSE from here to 1 of the target is good enough
+_CLOSE = 0.995  # an RMSE from here to 1 of the target is good enough
 _MOST_STEPS = 10
 _EXPONENT = 0.8  # RMSE goes about with this power of the step
 _LARGEST_CHANGE = 8.0
@@ -40,12 +40,13 @@ _LARGEST_CHANGE = 8.0
 @dataclass(frozen=True)
 class Scaling:
     """How values become comparable: (value - mean) / scale per channel, float32 numbers in float64 [channel], then the
-    stretches of the tails for these rows; `rows`: see `header.TileHeader`."""
+    stretches of the tails for these rows; `rows` and `edges`: see `header.TileHeader`."""
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
     stretches: tuple[Stretch, ...] = ()
     rows: bytes = b""
+    edges: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class _Standard:
 
     head: TileHeader
     values: NDArray[np.float32]
+    cycle: Cycle | None
     device: Device
 
     @property
@@ -61,23 +63,30 @@ class _Standard:
         channels, times, rows, columns = self.values.shape
         return channels, times, rows, columns
 
-    def arrangement(self, way: Way) -> Arrangement:
-        return way.arrangement(self.shape, periodic=self.head.periodic)
+    def transformed(self, way: Way, *, with_cycle: bool) -> Transformed:
+        arrangement = way.arrangement(self.shape, periodic=self.head.periodic, edges=self.head.edges)
+        return Transformed(self.values, arrangement, self.cycle if with_cycle else None, self.device)
 
 
 def encode_to_size(
-    values: NDArray[np.floating], scaling: Scaling, size: float, *, double: bool, periodic: bool, device: Device = None
+    values: NDArray[np.floating],
+    scaling: Scaling,
+    size: float,
+    *,
+    double: bool,
+    periodic: bool,
+    cycle: Cycle | None = None,
+    device: Device = None,
 ) -> bytes:
     """Code `values` [channel, time, lat, lon] (NaN: missing) in at most `size` bytes, with the smallest error; where
     that is below the smallest tile, in as few as possible. Cost: about six times that of coding the tile once."""
-    standard = _standardised(values, scaling, double=double, periodic=periodic, device=device)
+    standard = _standardised(values, scaling, double=double, periodic=periodic, cycle=cycle, device=device)
     part = _sampled(standard)
     share = part.values.size / standard.values.size
-    model = RateModel(part.arrangement(next(ways(part.shape))).forward(part.values))
+    model = RateModel(part.transformed(next(ways(part.shape)), with_cycle=False).coefficients)
     step = model.step_for(size * share)
-    arrangement = _best_arrangement(standard, part, step)
-    coefficients = arrangement.forward(standard.values)
-    model, sizes = RateModel(coefficients), _Sizes(coefficients, arrangement, device)
+    transformed = _best_transformed(standard, part, step)
+    model, sizes = RateModel(transformed.coefficients), _Sizes(transformed)
     best, fixed = b"", float(_HEADER)
     for attempt in range(_ATTEMPTS):
         room = size - fixed
@@ -101,6 +110,7 @@ def encode_to_rmse(
     *,
     double: bool,
     periodic: bool,
+    cycle: Cycle | None = None,
     device: Device = None,
 ) -> bytes:
     """Code `values` [channel, time, lat, lon] (NaN: missing) so that their RMSE is at most `rmse` in their units.
@@ -111,20 +121,18 @@ def encode_to_rmse(
     """
     scale = float(np.float32(max(rmse, float(np.finfo(np.float32).smallest_subnormal))))
     alike = replace(scaling, scale=np.full(len(values), scale))
-    standard = _standardised(values, alike, double=double, periodic=periodic, device=device)
-    arrangement = _best_arrangement(standard, _sampled(standard), _FIRST_STEP)
-    coefficients = arrangement.forward(standard.values)
+    standard = _standardised(values, alike, double=double, periodic=periodic, cycle=cycle, device=device)
+    transformed = _best_transformed(standard, _sampled(standard), _FIRST_STEP)
     known = np.isfinite(values)
     total = float((known.sum(axis=(0, 1, 3)) * weights).sum())
 
     def attempt(step: float) -> tuple[bytes, float, bool]:
-        found = quantise_tile(coefficients * np.float32(1 / step), arrangement, device)
+        found = transformed.quantised(step)
         head = _head(standard, found, step)
         low, high = head.smallest_largest
         error = np.where(known, np.clip(reconstruct(head, found.inverse()), low, high).astype(head.dtype) - values, 0.0)
         squares = float((np.square(error, dtype=np.float64).sum(axis=(0, 1, 3)) * weights).sum())
-        silent = not any(volume.any() for volume in found.integers)
-        return _packed(standard, found, step), (squares / max(total, 1e-300)) ** 0.5, silent
+        return _packed(standard, found, step), (squares / max(total, 1e-300)) ** 0.5, found.silent
 
     return _search_rmse(attempt, rmse)
 
@@ -185,27 +193,32 @@ class _Bracket:
 class _Sizes:
     """Sizes at the steps tried so far; of the quantised tiles, which are large, only the last one is kept."""
 
-    def __init__(self, coefficients: NDArray[np.floating], arrangement: Arrangement, device: Device) -> None:
-        self._coefficients, self._arrangement, self._device = coefficients, arrangement, device
+    def __init__(self, transformed: Transformed) -> None:
+        self._transformed = transformed
         self._sizes: dict[float, float] = {}
-        self._last: tuple[float, Quantised] | None = None
+        self._last: tuple[float, Cycled] | None = None
 
     def size(self, step: float) -> float:
         """Expected bytes of the streams."""
         return self._sizes[step] if step in self._sizes else self.quantised(step).bytes
 
-    def quantised(self, step: float) -> Quantised:
+    def quantised(self, step: float) -> Cycled:
         """The tile at `step`."""
         if self._last is None or self._last[0] != step:
             self._last = None
-            scaled = self._coefficients * np.float32(1 / step)
-            self._last = (step, quantise_tile(scaled, self._arrangement, self._device))
+            self._last = (step, self._transformed.quantised(step))
             self._sizes[step] = self._last[1].bytes
         return self._last[1]
 
 
 def _standardised(
-    values: NDArray[np.floating], scaling: Scaling, *, double: bool, periodic: bool, device: Device
+    values: NDArray[np.floating],
+    scaling: Scaling,
+    *,
+    double: bool,
+    periodic: bool,
+    cycle: Cycle | None,
+    device: Device,
 ) -> _Standard:
     channels, times, rows, columns = values.shape
     limits = outer_limits(values).astype("<f4").tobytes()
@@ -219,6 +232,7 @@ def _standardised(
         stretches=tuple(pack_stretch(stretch) for stretch in scaling.stretches),
         double=double,
         periodic=periodic,
+        edges=scaling.edges,
     )
     missing = np.isnan(values)
     standard = np.empty(values.shape, dtype=np.float32)
@@ -228,36 +242,34 @@ def _standardised(
         for stretch in scaling.stretches:
             stretch.apply(standard[channel], channel, places, rows - 1)
     filled = fill_missing(standard, missing)
-    return _Standard(head, filled * row_weights(scaling.rows, rows).astype(np.float32)[:, None], device)
+    return _Standard(head, filled * row_weights(scaling.rows, rows).astype(np.float32)[:, None], cycle, device)
 
 
 def _sampled(standard: _Standard) -> _Standard:
     where = sample(standard.shape)
     if where is None:
         return standard
-    return replace(standard, values=standard.values[where], head=msgspec.structs.replace(standard.head, periodic=False))
+    head = msgspec.structs.replace(standard.head, periodic=False)
+    cycle = None if standard.cycle is None else standard.cycle.shifted(where[1].start, where[3].start)
+    return replace(standard, values=standard.values[where], head=head, cycle=cycle)
 
 
-def _best_arrangement(standard: _Standard, part: _Standard, step: float) -> Arrangement:
-    """The arrangement that takes the fewest bytes at this step on a part; at equal steps errors are about equal."""
-    candidates = list(ways(standard.shape))
-    if len(candidates) == 1:
-        return standard.arrangement(candidates[0])
+def _best_transformed(standard: _Standard, part: _Standard, step: float) -> Transformed:
+    """The way that takes the fewest bytes at this step on a part, without and with the cycle; at equal steps errors are
+    about equal."""
     sizes = {}
-    for way in candidates:
-        arrangement = part.arrangement(way)
-        scaled = arrangement.forward(part.values) * np.float32(1 / step)
-        sizes[way] = quantise_tile(scaled, arrangement, part.device).bytes
-    return standard.arrangement(min(sizes, key=lambda way: sizes[way]))
+    for way in ways(standard.shape):
+        sizes[way, False] = part.transformed(way, with_cycle=False).quantised(step).bytes
+    best, _ = min(sizes, key=lambda choice: sizes[choice])
+    if standard.cycle is not None:
+        sizes[best, True] = part.transformed(best, with_cycle=True).quantised(step).bytes
+    best, with_cycle = min(sizes, key=lambda choice: sizes[choice])
+    return standard.transformed(best, with_cycle=with_cycle)
 
 
-def _head(standard: _Standard, found: Quantised, step: float) -> TileHeader:
-    arrangement = found.arrangement
-    return msgspec.structs.replace(
-        standard.head, step=step, axes=arrangement.depths, leading=arrangement.leading, shifts=found.shifts
-    )
+def _head(standard: _Standard, found: Cycled, step: float) -> TileHeader:
+    return msgspec.structs.replace(standard.head, step=step, **found.header())
 
 
-def _packed(standard: _Standard, found: Quantised, step: float) -> bytes:
-    streams = encode_volumes(found.plans, found.arrangement.layout)
-    return pack(_head(standard, found, step), tuple(streams), b"")
+def _packed(standard: _Standard, found: Cycled, step: float) -> bytes:
+    return pack(_head(standard, found, step), found.streams(), b"")

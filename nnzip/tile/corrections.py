@@ -175,7 +175,7 @@ def _pack(unit: float, fixes: Points, shape: Shape, exact: NDArray[np.int64], va
     exact_gaps = np.diff(exact, prepend=-1)
     literal_bits = int(exact_gaps.max(initial=1)).bit_length()
     header = CorrectionsHeader(
-        unit=unit,
+        unit=float(unit),
         fixes=fixes[0].size,
         fix_bytes=len(data),
         literals=exact.size,

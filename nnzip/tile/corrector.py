@@ -73,9 +73,9 @@ def _beyond_promises(
     flat = np.asarray(original.ravel(), dtype=np.float64)
     plain = Wrong.of(places, flat, before, *_limits(Intervals(original, promised.bound, promised.dtype)), guard.ravel())
     allowed = promised.allowed(original, clipped, guards)
-    low, high = allowed.beyond(limits)
+    low, high = (np.asarray(limit, dtype=np.float64).reshape(-1) for limit in allowed.beyond(limits))
     clamped = (decoded <= limits[0] - guard) | (decoded >= limits[1] + guard)
-    return plain, Wrong.of(places, flat, before, low.ravel(), high.ravel(), np.where(clamped, 0.0, guard).ravel())
+    return plain, Wrong.of(places, flat, before, low, high, np.where(clamped, 0.0, guard).ravel())
 
 
 def _limits(allowed: Intervals) -> tuple[Values, Values]:

@@ -15,7 +15,8 @@ from nnzip.tile import header as kinds
 from nnzip.tile.corrections import apply_corrections
 from nnzip.tile.exact import decode_exact
 from nnzip.tile.header import Shape, Tile, TileHeader, row_weights, unpack
-from nnzip.tile.volumes import Arrangement, coarse_inverse, interpolated, interpolation_layout, inverse
+from nnzip.tile.rest import decode, decode_coarse
+from nnzip.tile.volumes import Arrangement, interpolated, interpolation_layout
 from nnzip.transform.lattice import read_lattice
 from nnzip.transform.stretch import read_stretches
 
@@ -51,8 +52,8 @@ def decode_preview(data: bytes, shape: Shape, halvings: int, device: Device = No
     if head.coding == kinds.EXACT:
         return decode_exact(tile.corrections, head)[:, :, :: 1 << halvings, :: 1 << halvings]
     if head.coding == kinds.WAVELET:
-        streams = tile.streams[: PARTS - halvings]
-        units = coarse_inverse(streams, _arrangement(head), head.shifts, halvings, device)
+        streams = tile.streams[: _coarse_streams(head, halvings)]
+        units = decode_coarse(head, streams, _arrangement(head), halvings, device)
         values = reconstruct(head, units, 1 << halvings)
     else:
         finer = Tile(head, tile.streams[: PARTS - halvings], b"")
@@ -65,7 +66,12 @@ def preview_size(data: bytes, halvings: int) -> int:
     head = unpack(data, whole=False).header
     if head.coding == kinds.EXACT:
         return sys.maxsize
-    return 2 + int.from_bytes(data[:2], "little") + sum(head.streams[: PARTS - halvings])
+    return 2 + int.from_bytes(data[:2], "little") + sum(head.streams[: _coarse_streams(head, halvings)])
+
+
+def _coarse_streams(head: TileHeader, halvings: int) -> int:
+    """How many of a tile's first streams a preview needs."""
+    return (PARTS - halvings) * (2 if head.cycle else 1)
 
 
 def detail(tile: Tile, device: Device = None) -> Values:
@@ -75,8 +81,7 @@ def detail(tile: Tile, device: Device = None) -> Values:
         return np.full(head.shape, head.origin)
     if head.coding == kinds.WAVELET:
         arrangement = _arrangement(head)
-        integers = decode_volumes(tile.streams, arrangement.layout, device)
-        return reconstruct(head, inverse(integers, arrangement, head.shifts))
+        return reconstruct(head, decode(head, tile.streams, arrangement, device))
     order = head.axes[0], head.axes[1], head.axes[2]
     layout = interpolation_layout(head.shape, order, head.leading)
     return whole_multiples(head, interpolated(decode_volumes(tile.streams, layout, device), order, head.leading))
@@ -105,7 +110,7 @@ def whole_multiples(head: TileHeader, integers: NDArray[np.int64]) -> Values:
 
 def _arrangement(head: TileHeader) -> Arrangement:
     depths = head.axes[0], head.axes[1], head.axes[2], head.axes[3]
-    return Arrangement(head.shape, depths, head.leading, head.periodic)
+    return Arrangement(head.shape, depths, head.leading, head.periodic, head.edges)
 
 
 def _tile(data: bytes, shape: Shape, *, whole: bool = True) -> Tile:

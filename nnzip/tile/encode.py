@@ -12,6 +12,7 @@ from nnzip.promises.goals import BoxPromised
 from nnzip.tile.bounded import Coded, encode_bounded
 from nnzip.tile.budgeted import Scaling, encode_to_rmse, encode_to_size
 from nnzip.tile.exact import encode_exact
+from nnzip.transform.cycles import Cycle
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,37 @@ Goal = BoxPromised | Size | Rmse
 
 
 def encode_tile(
-    values: NDArray[np.floating], goal: Goal, dtype: str, *, periodic: bool = False, device: Device = None
+    values: NDArray[np.floating],
+    goal: Goal,
+    dtype: str,
+    *,
+    periodic: bool = False,
+    cycle: Cycle | None = None,
+    device: Device = None,
 ) -> Coded:
     """Code `values` [channel, time, lat, lon] (float32 or float64, NaN: missing) for output of the type `dtype`.
 
-    `periodic`: the longitudes close on themselves. Missing points decode to any number. Cost on one core: see
-    `bounded`, `budgeted`; memory about 15 times the values as float32.
+    `periodic`: the longitudes close on themselves; `cycle`: of the solar day, where the times show it. Missing points
+    decode to any number. Cost on one core: see `bounded`, `budgeted`; memory about 15 times the values as float32.
     """
-    if isinstance(goal, Size | Rmse):
+    if isinstance(goal, Size):
         double = dtype == "float64"
-        if isinstance(goal, Size):
-            return Coded(
-                encode_to_size(values, goal.scaling, goal.bytes, double=double, periodic=periodic, device=device)
-            )
+        size = goal.bytes
+        return Coded(
+            encode_to_size(values, goal.scaling, size, double=double, periodic=periodic, cycle=cycle, device=device)
+        )
+    if isinstance(goal, Rmse):
         tile = encode_to_rmse(
-            values, goal.scaling, goal.rmse, goal.weights, double=double, periodic=periodic, device=device
+            values,
+            goal.scaling,
+            goal.rmse,
+            goal.weights,
+            double=dtype == "float64",
+            periodic=periodic,
+            cycle=cycle,
+            device=device,
         )
         return Coded(tile)
     if goal.bound == 0:
         return Coded(encode_exact(values, dtype))
-    return encode_bounded(values, goal, periodic=periodic, device=device)
+    return encode_bounded(values, goal, periodic=periodic, cycle=cycle, device=device)

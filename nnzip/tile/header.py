@@ -36,7 +36,8 @@ class TileHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     `axes`: depths of the wavelet along the four axes, or for the interpolation the order of its three axes. `leading`:
     the axis that leads the volumes, 0 channel or 1 time; the other one numbers them. `shifts`: centroids of magnitude 1
-    and of larger ones, in units of `transform.quantise.SHIFT_UNIT`. `rows`: float32 latitude of the first row and step.
+    and of larger ones, in units of `transform.quantise.SHIFT_UNIT`;
+    of the rest, then of the maps of a cycle. `rows`: float32 latitude of the first row and step.
     """
 
     shape: tuple[Size, Size, Size, Size] = field(name="s")
@@ -45,7 +46,8 @@ class TileHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     step: float = field(name="q", default=1.0)
     axes: tuple[Depth, ...] = field(name="a", default=())
     leading: Annotated[int, Meta(ge=0, le=1)] = field(name="v", default=1)
-    shifts: tuple[int, int] = field(name="h", default=(0, 0))
+    shifts: tuple[int, ...] = field(name="h", default=(0, 0))
+    cycle: bytes = field(name="y", default=b"")  # transform/cycles.py
     means: bytes = field(name="m", default=b"")  # float32 [channel]; empty: 0
     scales: bytes = field(name="g", default=b"")  # float32 [channel]; empty: 1
     rows: bytes = field(name="w", default=b"")
@@ -54,6 +56,7 @@ class TileHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     lattice: bytes = field(name="k", default=b"")
     double: bool = field(name="d", default=False)  # float64 output
     periodic: bool = field(name="p", default=False)  # along longitude
+    edges: Annotated[int, Meta(ge=0, le=3)] = field(name="e", default=0)  # volumes.Arrangement
     streams: tuple[int, ...] = field(name="n", default=())
 
     @property
@@ -131,10 +134,12 @@ def _check(header: TileHeader, available: int | None) -> None:
     problems = {
         f"its coding {header.coding} is not known": header.coding not in range(4),
         f"its shape {header.shape} has more than {LARGEST_TILE} values": prod(header.shape) > LARGEST_TILE,
-        "its limits are not two finite numbers": limits.size != 2 or not np.isfinite(limits).all(),
+        "its limits are not two finite numbers, the smaller first": limits.size != 2
+        or not np.isfinite(limits).all()
+        or limits[0] > limits[1],
         f"its streams are more than the {available} B there": min(header.streams, default=0) < 0
-        or (available is not None and sum(header.streams) > available)
-        or len(header.streams) not in (0, PARTS),
+        or (available is not None and sum(header.streams) > available),
+        f"it has {len(header.streams)} streams": len(header.streams) != _stream_count(header),
         "its step is not a positive number": not (np.isfinite(header.step) and header.step > 0),
         "its channels do not add up": len(header.means) not in (0, 4 * channels)
         or len(header.scales) not in (0, 4 * channels)
@@ -148,8 +153,14 @@ def _check(header: TileHeader, available: int | None) -> None:
     numbers = np.concatenate([header.channel_means, header.channel_scales, rows, [header.origin]])
     if not (np.isfinite(numbers).all() and (header.channel_scales > 0).all()):
         raise CorruptArchiveError("a tile is damaged: its means, scales or rows are not finite")
-    if not all(-127 <= shift <= 127 for shift in header.shifts):
+    if len(header.shifts) != (4 if header.cycle else 2) or not all(-127 <= shift <= 127 for shift in header.shifts):
         raise CorruptArchiveError("a tile is damaged: its centroids lie outside their cells")
+
+
+def _stream_count(header: TileHeader) -> int:
+    if header.coding not in (WAVELET, INTERPOLATION):
+        return 0
+    return 2 * PARTS if header.cycle and header.coding == WAVELET else PARTS
 
 
 def _check_axes(header: TileHeader) -> None:
@@ -160,5 +171,7 @@ def _check_axes(header: TileHeader) -> None:
         and all(depth <= wavelet.max_depth(size) for depth, size in zip(header.axes, header.shape, strict=True)),
         INTERPOLATION: sorted(header.axes) == [0, 1, 2],
     }
+    if header.cycle and header.coding != WAVELET:
+        raise CorruptArchiveError("a tile is damaged: only the wavelet coding has a cycle")
     if not possible[header.coding]:
         raise CorruptArchiveError(f"a tile is damaged: its axes are {header.axes}")

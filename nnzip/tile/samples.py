@@ -28,13 +28,16 @@ def sample(shape: Shape) -> tuple[slice, ...] | None:
 
 
 def outer_limits(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Smallest and largest known value [2], rounded outwards to float32; zeros where nothing is known."""
+    """Smallest and largest known value [2], rounded outwards to float32, within its range; zeros where nothing is
+    known."""
     known = values[np.isfinite(values)]
     if not known.size:
         return np.zeros(2)
-    exact = np.array([known.min(), known.max()], dtype=np.float64)
+    largest = float(np.finfo(np.float32).max)
+    exact = np.clip(np.array([known.min(), known.max()], dtype=np.float64), -largest, largest)
     rounded = exact.astype(np.float32)
-    outwards = np.nextafter(rounded, np.array([-np.inf, np.inf], dtype=np.float32))
+    with np.errstate(over="ignore"):  # of the largest number, which is not taken
+        outwards = np.nextafter(rounded, np.array([-np.inf, np.inf], dtype=np.float32))
     beyond = np.array([rounded[0] > exact[0], rounded[1] < exact[1]])
     return np.where(beyond, outwards, rounded).astype(np.float64)
 

@@ -23,15 +23,21 @@ def scaling_of(mean: Numbers, variance: Numbers, low: Numbers, high: Numbers) ->
     but a channel that varies less than 1 / LARGEST_SCALE of it keeps a finer one. Raises InputError for values beyond
     float32's range.
     """
+    require_float32(low, high)
     known = low <= high
     largest = np.where(known, np.maximum(-low, high), 0.0)
-    if largest.max() > _LARGEST:
-        raise InputError(
-            f"the data hold values from {low[known].min():g} to {high[known].max():g}, beyond float32's range: rescale "
-            "the variable, or keep it exactly (--lossless)"
-        )
     shared = variance[known].mean() if known.any() else 0.0
     scale = np.minimum(np.sqrt(shared), LARGEST_SCALE * np.sqrt(variance))
     scale = np.maximum(scale, largest * _PRECISION)
     scale = np.where(scale < _TINY, 1.0, scale)
     return mean.astype(np.float32).astype(np.float64), scale.astype(np.float32).astype(np.float64)
+
+
+def require_float32(low: Numbers, high: Numbers) -> None:
+    """Raise InputError for values beyond float32's range; `low` and `high` [channel], infinite where there is none."""
+    known = low <= high
+    if known.any() and max(-low[known].min(), high[known].max()) > _LARGEST:
+        raise InputError(
+            f"the data hold values from {low[known].min():g} to {high[known].max():g}, beyond float32's range: rescale "
+            "the variable, or keep it exactly (--lossless)"
+        )

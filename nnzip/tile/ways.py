@@ -22,11 +22,11 @@ class Way:
     times: int
     leading: int
 
-    def arrangement(self, shape: Shape, *, periodic: bool) -> Arrangement:
+    def arrangement(self, shape: Shape, *, periodic: bool, edges: int = 0) -> Arrangement:
         """This way with a tile of this shape."""
         channels, times, rows, columns = map(wavelet.max_depth, shape)
         depths = channels if self.channels else 0, times * self.times // 4, rows, columns
-        return Arrangement(shape, depths, self.leading, periodic)
+        return Arrangement(shape, depths, self.leading, periodic, edges)
 
 
 def ways(shape: Shape) -> Iterator[Way]:

@@ -35,11 +35,12 @@ class Lattice:
     def snap(self, values: Numbers) -> None:
         """Move `values` [channel, time, lat, lon] to the nearest lattice points, in place."""
         steps, origins = self.steps[:, :, None, None], self.origins[:, :, None, None]
-        values -= origins
-        values /= steps
-        np.rint(values, out=values)
-        values *= steps
-        values += origins
+        with np.errstate(over="ignore"):  # a damaged lattice
+            values -= origins
+            values /= steps
+            np.rint(values, out=values)
+            values *= steps
+            values += origins
 
     def allowed(self, bound: float, precision: float) -> Numbers:
         """Largest error of every map before `snap` that keeps `bound` after it; `precision` of the values."""
@@ -49,13 +50,14 @@ class Lattice:
     def pack(self) -> bytes:
         """Little-endian: float64 step and origin of all maps; or the float64 step of the first one, and deflated the
         binary exponents int8 [map] of all, relative to it, and the origins uint16 [map] in 2^-16 steps, first all low
-        bytes."""
+        bytes; and a byte 0 where that would be as long as the former."""
         if self.steps.size == 1:
             return np.array([self.steps.flat[0], self.origins.flat[0]], dtype="<f8").tobytes()
         exponents = np.rint(np.log2(self.steps / self.steps.flat[0])).astype(np.int8)
         phases = np.rint(self.origins / self.steps * _PHASES).astype("<u2")
         content = exponents.tobytes() + phases.ravel().view(np.uint8).reshape(-1, 2).T.tobytes()
-        return np.array([self.steps.flat[0]], dtype="<f8").tobytes() + zlib.compress(content, 9, wbits=-15)
+        packed = np.array([self.steps.flat[0]], dtype="<f8").tobytes() + zlib.compress(content, 9, wbits=-15)
+        return packed + b"\0" if len(packed) == _SINGLE else packed
 
 
 def read_lattice(data: bytes, channels: int, times: int) -> Lattice | None:
@@ -70,13 +72,15 @@ def read_lattice(data: bytes, channels: int, times: int) -> Lattice | None:
         try:
             content = inflater.decompress(data[8:], 3 * count + 1)
             base = np.frombuffer(data[:8], dtype="<f8")[0]
-        except (zlib.error, IndexError) as error:
+        except (zlib.error, ValueError, IndexError) as error:
             raise CorruptArchiveError(f"a tile's lattice cannot be read: {error}") from error
         if len(content) != 3 * count:
             raise CorruptArchiveError(f"a tile's lattice has {len(content)} B instead of {3 * count}")
-        step = np.ldexp(base, np.frombuffer(content[:count], dtype=np.int8).astype(np.int64)).reshape(channels, times)
+        exponents = np.frombuffer(content[:count], dtype=np.int8).reshape(channels, times)
         phases = np.frombuffer(content[count:], dtype=np.uint8).reshape(2, count).T.copy().view("<u2")
-        origin = phases.reshape(channels, times) / _PHASES * step
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
+            step = np.ldexp(base, exponents.astype(np.int64))
+            origin = phases.reshape(channels, times) / _PHASES * step
     step, origin = step.astype(np.float64), origin.astype(np.float64)
     if not (np.isfinite(step).all() and np.isfinite(origin).all() and (step > 0).all()):
         raise CorruptArchiveError("a tile's lattice is not made of positive steps")

@@ -8,17 +8,16 @@ model (Sullivan & Wiegand, *Rate-distortion optimization for video compression*,
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.coder import entropy
 from nnzip.coder.arrays import Device
 from nnzip.coder.bands import Bands
-from nnzip.coder.contexts import Coefficients
+from nnzip.coder.contexts import Coefficients, occupied
 from nnzip.coder.native import transforms as native
 from nnzip.coder.native.kernel import shipped_kernel
+from nnzip.coder.native.volume import Volume, Worth
 from nnzip.coder.volumes import Plan, fit_corrections, plan_volume
 
 DEAD_ZONE = 0.54
@@ -37,22 +36,40 @@ Values = NDArray[np.float32]
 
 def quantise(values: Values, bands: Bands, reference: Coefficients | None = None, device: Device = None) -> Plan:
     """Integers for finite float32 `values` [axis, lat, lon] with their plan; beyond `LARGEST_MAGNITUDE` clipped."""
+    values = np.ascontiguousarray(values)
+    chosen = _rounded(values)
+    plan = plan_volume(chosen, bands, reference, device)
+    kernel, corrections = shipped_kernel(), fit_corrections([plan])[0]
+    if kernel is None:
+        chosen = _shrunk(values, plan, plan.tables(bands, corrections))
+    else:
+        volume, worth = Volume(kernel, values.shape, bands, None), Worth(*entropy.rest_lengths(), LAGRANGIAN)
+        for number in occupied(chosen, bands):
+            volume.shrink(number, plan.planned, values, (corrections, plan.silent[number]), worth)
+    return plan_volume(chosen, bands, reference, device)
+
+
+def _rounded(values: Values) -> Coefficients:
+    kernel = shipped_kernel()
+    if kernel is not None:
+        return native.round_off(kernel, values, DEAD_ZONE, LARGEST_MAGNITUDE)
     magnitudes = np.abs(values)
     rounded = np.where(magnitudes < DEAD_ZONE, 0, np.rint(np.minimum(magnitudes, LARGEST_MAGNITUDE)))
-    chosen = np.copysign(rounded, values).astype(np.int32)
-    plan = plan_volume(chosen, bands, reference, device)
-    candidates = np.flatnonzero(chosen)
-    used = plan.tables(bands, fit_corrections([plan])[0])
-    kept, offsets = chosen.ravel()[candidates], plan.contexts.offsets.ravel()[candidates]
+    return np.copysign(rounded, values).astype(np.int32)
+
+
+def _shrunk(values: Values, plan: Plan, used: NDArray[np.uint8]) -> Coefficients:
+    """The plan's integers, smaller by one where the bits that saves are worth it; `used`: the tables of all."""
+    candidates = np.flatnonzero(plan.values)
+    kept, offsets = plan.values.ravel()[candidates], plan.contexts.offsets.ravel()[candidates]
     tables, classes = used.ravel()[candidates], plan.contexts.classes.ravel()[candidates]
-    size = magnitudes.ravel()[candidates]
     smaller = kept - np.sign(kept)
     saved: Values = _bits(kept - offsets, tables, classes)
     saved -= _bits(smaller - offsets, tables, classes)
-    away = size - np.abs(kept)  # error of keeping m; that of m - 1 is away + 1
-    chosen = chosen.copy()
+    away = np.abs(values.ravel()[candidates]) - np.abs(kept)  # error of keeping m; that of m - 1 is away + 1
+    chosen = plan.values.copy()
     chosen.ravel()[candidates] = np.where(2 * away + 1 < LAGRANGIAN * saved, smaller, kept)
-    return plan_volume(chosen, bands, reference, device)
+    return chosen
 
 
 def centroids(values: Values, quantised: Coefficients) -> tuple[int, int]:
@@ -81,14 +98,8 @@ def dequantise(quantised: Coefficients, shifts: tuple[int, int]) -> Values:
 
 def _bits(rest: NDArray[np.integer], tables: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Bits of symbols [n] after their offsets."""
-    magnitudes, signs = _lengths()
+    magnitudes, signs = entropy.rest_lengths()
     places = np.minimum(np.abs(rest), entropy.MAX_MAGNITUDE)
     towards = np.where(rest < 0, entropy.SIGN_CLASSES - 1 - classes, classes)
     found: NDArray[np.float32] = magnitudes[tables, places] + np.where(rest == 0, 0, signs[towards])
     return found
-
-
-@lru_cache(maxsize=1)
-def _lengths() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bits of a magnitude [table, magnitude], and of a positive sign [class]."""
-    return entropy.rest_lengths()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
+import copy
 import json
 import os
 import resource
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from nnzip.cli.main import app
+from nnzip.container.reader import MANIFEST_MEMBER
 from tests.conftest import Nnzip
+from tests.support.archive_examples import manifest_text, packed, read_members, write_members
 
 BROKEN = (b"", b"not a dataset at all\n", b"CDF\x01", b"\x89HDF\r\n\x1a\nshort", b"PK\x03\x04short", b"GRIB")
 FAST = ("--ratio", 3, "--effort", "fast")
@@ -313,8 +315,18 @@ def test_zip_that_is_no_archive(tmp_path: Path, nnzip: Nnzip) -> None:
     with zipfile.ZipFile(foreign, "w") as file:
         file.writestr("holiday.txt", "sun")
     for command in ("info", "verify", "decompress"):
-        result = nnzip(command, foreign, code=4)
-        assert "photos.nnz" in result.stderr
+        result = nnzip(command, foreign, code=3)
+        assert result.stderr == f"error: {foreign}: it is a ZIP file, but no nnzip archive\n"
+
+
+def test_archive_of_a_former_format(tmp_path: Path, nnzip: Nnzip) -> None:
+    old = tmp_path / "old.nnz"
+    with zipfile.ZipFile(old, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("manifest.json", '{"format":2,"nnzip":"0.1.0","dims":{}}')
+    for command in ("info", "verify", "decompress"):
+        result = nnzip(command, old, code=6)
+        assert "old.nnz: it has format 1 or 2" in result.stderr
+        assert "compress the data again" in result.stderr
 
 
 def test_dataset_where_an_archive_is_expected(weather: Path, nnzip: Nnzip) -> None:
@@ -323,24 +335,14 @@ def test_dataset_where_an_archive_is_expected(weather: Path, nnzip: Nnzip) -> No
         assert "weather.nc: it is no nnzip archive" in stderr
 
 
-def rewritten(archive: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """A copy of the archive with a changed manifest and right checksums."""
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(path, "w") as target:
-        for entry in source.infolist():
-            content = source.read(entry)
-            if entry.filename == "manifest.json":
-                manifest = json.loads(content)
-                change(manifest)
-                content = json.dumps(manifest).encode()
-            target.writestr(entry, content)
-    return path
-
-
 def test_archive_of_a_newer_format(archive: Path, tmp_path: Path, nnzip: Nnzip) -> None:
-    newer = rewritten(archive, tmp_path / "newer.nnz", lambda manifest: manifest.update(format=3, unheard_of={"a": 1}))
+    members = read_members(archive)
+    manifest, arrays = manifest_text(members[MANIFEST_MEMBER])
+    content = packed(json.dumps({**manifest, "unheard_of": {"a": 1}}).encode(), arrays)
+    newer = write_members(tmp_path / "newer.nnz", {**members, MANIFEST_MEMBER: b"\4" + content[1:]})
     for command in ("info", "verify", "decompress"):
         result = nnzip(command, newer, code=6)
-        assert "format 3" in result.stderr
+        assert "format 4" in result.stderr
         assert "update nnzip" in result.stderr
 
 
@@ -356,11 +358,15 @@ def places_of_numbers(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[
 @pytest.mark.parametrize("number", [10**12, 2**62, -1, 0])
 def test_absurd_numbers_in_a_manifest(number: int, archive: Path, tmp_path: Path, nnzip: Nnzip) -> None:
     """Every whole number of the manifest in turn: refused, or without consequence, but never a crash or huge memory."""
-    with zipfile.ZipFile(archive) as file:
-        places = list(places_of_numbers(json.loads(file.read("manifest.json"))))
+    members = read_members(archive)
+    manifest, arrays = manifest_text(members[MANIFEST_MEMBER])
+    places = list(places_of_numbers(manifest))
     assert len(places) > 10
     for place in places:
-        hostile = rewritten(archive, tmp_path / "hostile.nnz", functools.partial(replace_number, place, number))
+        changed = copy.deepcopy(manifest)
+        replace_number(place, number, changed)
+        content = packed(json.dumps(changed).encode(), arrays)
+        hostile = write_members(tmp_path / "hostile.nnz", {**members, MANIFEST_MEMBER: content})
         result = CliRunner().invoke(app, ["verify", str(hostile)])
         assert result.exit_code in (0, 4, 5, 6), f"{place}: {result.stderr}"
 

@@ -68,6 +68,34 @@ def test_a_share_of_the_range_of_a_constant_is_exact(tmp_path: Path, nnzip: Nnzi
         assert (back["x"].to_numpy() == 0.1).all()
 
 
+@pytest.mark.parametrize(
+    ("packing", "said"),
+    [
+        ({}, "its values are multiples of a step and the bound 0.1 is below half of it"),
+        (
+            {"dtype": "int16", "scale_factor": 0.25, "add_offset": 0.0, "_FillValue": -32767},
+            "its values are multiples of a step, 0.25, and the bound 0.1 is below half of it",
+        ),
+    ],
+    ids=["plain", "packed"],
+)
+def test_a_bound_below_half_a_step_of_the_values_is_said(
+    packing: dict[str, object], said: str, tmp_path: Path, nnzip: Nnzip
+) -> None:
+    """Values on a lattice decode exactly under a bound that is finer: its user pays for noise."""
+    waves = 40 * np.sin(np.arange(24.0)[:, None] / 3) * np.cos(np.arange(32.0) / 4)
+    noise = np.random.default_rng(0).normal(size=(6, 24, 32))
+    values = np.rint(4 * (waves + noise)) / 4
+    coordinates = {"time": np.arange(6), "lat": np.arange(24.0), "lon": np.arange(32.0)}
+    source = xr.Dataset({"x": (("time", "lat", "lon"), values.astype(np.float32), {"units": "m"})}, coordinates)
+    source.to_netcdf(tmp_path / "a.nc", encoding={"x": packing})
+    assert f"note: x decodes exactly: {said}" in nnzip("compress", tmp_path / "a.nc", "--max-error", "0.1").stderr
+    nnzip("decompress", tmp_path / "a.nnz", "-o", tmp_path / "b.nc")
+    with xr.open_dataset(tmp_path / "b.nc") as back:
+        np.testing.assert_array_equal(back["x"], source["x"])
+    assert "decodes exactly" not in nnzip("compress", tmp_path / "a.nc", "--max-error", "0.3", "-f").stderr
+
+
 def tail_rmse(source: Path, decoded: Path, name: str) -> tuple[float, float]:
     """RMSE of all values and of those beyond the 2nd and 98th percentile."""
     with xr.open_dataset(source) as first, xr.open_dataset(decoded) as second:

@@ -114,6 +114,13 @@ def test_mask_numbers() -> None:
     assert manifest.mask_number(CompressedVariable(dims), 7) == 0
 
 
+def test_typed_attributes_may_have_several_dimensions() -> None:
+    matrix = {"dtype": "<f4", "value": [1, 0, 0, 1], "shape": [2, 2]}
+    check_manifest(example(attrs={"matrix": matrix}), 1000, ["nnzip", *TILES], FILE_BYTES)
+    with pytest.raises(CorruptArchiveError, match=r'"matrix" has keys.*size'):
+        check_manifest(example(attrs={"matrix": {**matrix, "size": 4}}), 1000, ["nnzip", *TILES], FILE_BYTES)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_non_finite_numbers_cannot_be_written(value: float) -> None:
     with pytest.raises(InputError, match=r"'x' is (nan|inf)"):
@@ -146,6 +153,7 @@ def test_not_a_packed_manifest(data: bytes) -> None:
     ("path", "value", "message"),
     [
         ("planet", "Mars", "planet"),
+        ("format", 3, "format"),
         ("grids.0.colour", 1, "colour"),
         ("dims.time", -1, "dims"),
         ("dims.time", 1 << 50, "dims"),
@@ -175,7 +183,7 @@ def test_not_a_packed_manifest(data: bytes) -> None:
         ("variables.sst.masks", [0, 2], "has mask 2; there are 1"),
         ("variables.sst.masks", [0, 1, 1], "has 3 masks for 2 tiles"),
         ("variables.sst.masks", [0, -1], "masks"),
-        ("variables.sst.bound", 0, "bound"),
+        ("variables.sst.bound", -0.1, "bound"),
         ("variables.name", {"dims": ["time", "lat", "lon"]}, "is not in the archive"),
         ("lossless.sst", {"data": {"dtype": "f4", "values": [1]}}, '"sst" is declared twice'),
         ("coordinates.lat.dims", ["lon"], 'name of the dimension "lat"'),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,18 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from nnzip.data.skeleton import RawArray, attrs_from_json, attrs_to_json, compressed_attributes, from_raw, to_raw
+from nnzip.data.deferred import deferred
+from nnzip.data.skeleton import (
+    RawArray,
+    attrs_from_json,
+    attrs_to_json,
+    compressed_attributes,
+    dataset_of,
+    decode,
+    to_raw,
+)
 from nnzip.errors import CorruptArchiveError, InputError
 
 cftime = pytest.importorskip("cftime")  # untyped; netCDF4 depends on it
@@ -24,11 +36,27 @@ def round_trip(dataset: xr.Dataset) -> xr.Dataset:
     for name, array in to_raw(dataset, map(str, dataset.variables)).items():
         assert array.values.dtype.kind in "fiuU"
         raw[name] = RawArray(array.dims, json.loads(json.dumps(array.attrs, allow_nan=False)), array.values)
-    return from_raw(
-        {name: raw[name] for name in map(str, dataset.coords)},
-        {name: raw[name] for name in map(str, dataset.data_vars)},
-        json.loads(json.dumps(attrs_to_json(dataset.attrs), allow_nan=False)),
-    )
+    attrs = json.loads(json.dumps(attrs_to_json(dataset.attrs), allow_nan=False))
+    coordinates, variables = map(str, dataset.coords), map(str, dataset.data_vars)
+    decoded = {name: decode(name, array) for name, array in raw.items()}
+    back = dataset_of({name: decoded[name] for name in coordinates}, {name: decoded[name] for name in variables}, attrs)
+    assert_deferred_alike(back, raw)
+    return back
+
+
+def assert_deferred_alike(back: xr.Dataset, raw: dict[str, RawArray]) -> None:
+    """A variable that is decoded when it is used, also by another process, is the same as one decoded at once."""
+    for name, array in raw.items():
+        later = deferred(
+            name, array.dims, array.attrs, array.values.dtype, array.values.shape, partial(values_of, array)
+        )
+        assert later.dtype == back[name].dtype
+        assert later.encoding.keys() == back[name].encoding.keys()
+        xr.testing.assert_identical(pickle.loads(pickle.dumps(later)).load(), back[name].variable.to_base_variable())
+
+
+def values_of(raw: RawArray) -> NDArray[Any]:
+    return raw.values
 
 
 def assert_same(a: xr.Dataset, b: xr.Dataset) -> None:
@@ -232,4 +260,4 @@ def test_forged_attributes(value: Any) -> None:
 )
 def test_forged_arrays(attrs: dict[str, Any]) -> None:
     with pytest.raises(CorruptArchiveError, match="'v' is not stored as nnzip writes it"):
-        from_raw({}, {"v": RawArray(("x",), attrs, np.array([1, 2]))}, {})
+        decode("v", RawArray(("x",), attrs, np.array([1, 2])))

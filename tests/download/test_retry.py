@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from nnzip.cli.terminal import Terminal
 from nnzip.cli.download_reports import DownloadWatcher
+from nnzip.cli.terminal import Terminal
 from nnzip.download.retry import Patience, Server, short
 from nnzip.errors import UnavailableError, UsageError
 from tests.support.cds_server import CdsServer

@@ -78,6 +78,7 @@ def test_all_of_era5_is_there() -> None:
         ("t3m", r"no ERA5 variable 't3m': did you mean t2m"),
         ("2m_temprature", r"did you mean t2m \(2m_temperature\)"),
         ("wave_height", r"did you mean .*hmax \(maximum_individual_wave_height\)"),
+        ("wave_hight", r"did you mean hmax \(maximum_individual_wave_height\) or swh1"),
         ("convective rain", r"did you mean crr \(convective_rain_rate\)"),
         ("zzzzzz", "nnzip download --list"),
         ("z", r"z \(geopotential\) needs pressure levels in hPa: write z500 or z@500,850"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 
 from nnzip.coder.mask import MaskEncoder
 from nnzip.container.arrays import ArrayStore
-from nnzip.container.deflate import deflate, manifest_dictionary
+from nnzip.container.deflate import deflate, inflate_first, manifest_dictionary
+from nnzip.container.limits import MAX_INFLATION
 from nnzip.container.manifest import (
     AchievedErrors,
     CompressedVariable,
@@ -100,6 +103,19 @@ def write_members(path: Path, members: Mapping[str, bytes]) -> Path:
 def packed(text: bytes, arrays: bytes = b"") -> bytes:
     """The member with this JSON as its manifest."""
     return b"\3" + deflate(text, manifest_dictionary()) + arrays
+
+
+def read_members(path: Path) -> dict[str, bytes]:
+    """Every member of a ZIP file."""
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def manifest_text(member: bytes) -> tuple[dict[str, Any], bytes]:
+    """Inverse of `packed`: the JSON of the manifest, and the arrays."""
+    text, arrays = inflate_first(member[1:], len(member) * MAX_INFLATION, manifest_dictionary())
+    manifest: dict[str, Any] = json.loads(text)
+    return manifest, arrays
 
 
 def read_all(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Small grids and fields for the tests of nnzip.field."""
+"""Small grids and smooth fields."""
 
 from __future__ import annotations
 
@@ -34,9 +34,3 @@ def smooth(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float32]:
     spectrum = np.fft.rfftn(noise, axes=(-3, -2, -1)) / (1 + wavenumber) ** 2.2
     field = np.fft.irfftn(spectrum, s=lengths, axes=(-3, -2, -1))
     return np.asarray(280 + 5 * (field - field.mean()) / max(field.std(), 1e-9), dtype=np.float32)
-
-
-def vertices(grid: SourceGrid) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Positions of the source points."""
-    times, rows, columns = grid.shape
-    return np.arange(times, dtype=np.float64), np.arange(rows, dtype=np.float64), np.arange(columns, dtype=np.float64)

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -21,7 +22,7 @@ from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
 from nnzip.tile.encode import Goal, Rmse, Size, encode_tile
-from nnzip.tile.header import Shape, unpack
+from nnzip.tile.header import Shape, pack, unpack
 from tests.support.tile_examples import KINDS, MISSING, SHAPES, Values, bounded, scaling, values_of, with_missing
 
 TYPES = st.sampled_from(("float32", "float64"))
@@ -273,6 +274,20 @@ def test_another_shape_is_an_error(examples: dict[str, tuple[Values, bytes]]) ->
     for _, data in examples.values():
         with pytest.raises(CorruptArchiveError, match="shape"):
             decode_tile(data, (3, 2, 33, 50))
+
+
+def test_streams_and_limits_are_those_of_the_coding(examples: dict[str, tuple[Values, bytes]]) -> None:
+    wavelet, constant = (unpack(examples[name][1]) for name in ("wavelet", "constant"))
+    limits = wavelet.header.limits[4:] + wavelet.header.limits[:4]
+    for damaged, message in (
+        (pack(wavelet.header, (), b""), "it has 0 streams"),
+        (pack(wavelet.header, wavelet.streams[:2], b""), "it has 2 streams"),
+        (pack(constant.header, wavelet.streams, b""), "it has 4 streams"),
+        (pack(msgspec.structs.replace(wavelet.header, limits=limits), wavelet.streams, b""), "limits"),
+        (pack(msgspec.structs.replace(constant.header, cycle=bytes(25), shifts=(0,) * 4), (), b""), "cycle"),
+    ):
+        with pytest.raises(CorruptArchiveError, match=message):
+            decode_tile(damaged, MAP)
 
 
 @pytest.mark.parametrize("place", [4, 12])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nnzip.tile.volumes import Arrangement, quantise_tile
 from nnzip.transform.fill import fill_missing
@@ -55,8 +56,9 @@ def test_an_ocean_costs_little_beside_the_field_without_its_continents() -> None
     depths = (0, 0, max_depth(48), max_depth(64))
     arrangement = Arrangement((1, 4, 48, 64), depths, 1, False)
 
-    def size(some: np.ndarray) -> float:
-        return quantise_tile(arrangement.forward((some - 280) / np.float32(0.05)), arrangement).bytes
+    def size(some: NDArray[np.floating]) -> float:
+        scaled = ((some - 280) / 0.05).astype(np.float32)
+        return quantise_tile(arrangement.forward(scaled), arrangement).bytes
 
     whole = size(values)
     assert size(fill_missing(np.where(missing, np.nan, values), missing)) < 0.93 * whole

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nnzip.coder.bands import Bands, wavelet_bands
-from nnzip.coder.volumes import Coefficients, Layout, encode_volumes, plan_volume
+from nnzip.coder.contexts import Coefficients
+from nnzip.coder.volumes import Layout, encode_volumes, plan_volume
 from nnzip.transform import wavelet
 from nnzip.transform.quantise import LAGRANGIAN, LARGEST_MAGNITUDE, SHIFT_UNIT, centroids, dequantise, quantise
 

@@ -149,8 +149,8 @@ def coded(values: NDArray[np.float32], size: int, *tails: TailOptions) -> tuple[
         stretches.append(choose_stretch(standard, known, tail))
         for channel, plane in enumerate(standard):
             stretches[-1].apply(plane, channel, rows, rows.size - 1)
-    numbers = (each.astype(np.float32).astype(np.float64) for each in (mean, scale))
-    data = encode_to_size(values, Scaling(*numbers, tuple(stretches)), size, double=False, periodic=False)
+    scaling = Scaling(mean.astype(np.float64), scale.astype(np.float64), tuple(stretches))
+    data = encode_to_size(values, scaling, size, double=False, periodic=False)
     channels, times, lines, columns = values.shape
     return len(data), decode_tile(data, (channels, times, lines, columns))
 

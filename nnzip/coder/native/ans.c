@@ -36,9 +36,6 @@ struct Decoder {
 static const uint64_t FULL = (uint64_t)1 << 32;
 static const uint32_t QUANTILE = ((uint32_t)1 << PRECISION) - 1;
 
-const Model *encoder_model(const Encoder *encoder) { return encoder->model; }
-const Model *decoder_model(const Decoder *decoder) { return decoder->model; }
-
 static void release_sorting(Sorting *sorting)
 {
     release(&sorting->order);

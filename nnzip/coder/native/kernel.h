@@ -118,4 +118,15 @@ NNZ_API void nnz_dequantise(const Model *model, const int32_t *quantised, int64_
  * axis that is split and the box it is split in, from fine to coarse. */
 NNZ_API int nnz_interpolation(int64_t *values, const int64_t *shape, const int32_t *steps, int32_t count, int inverse);
 
+/* --- rounding: nnzip/transform/quantise.py -------------------------------------------------------------------- */
+
+/* The nearest integers of `values`; 0 below the dead zone. */
+NNZ_API void nnz_round(const float *values, int64_t count, float dead_zone, float largest, int32_t *found);
+/* Makes coefficients of a planned subband smaller by one where the bits saved are worth it. `lengths` [72, 1024] and
+ * `signs` [25]: bits of magnitudes and of positive signs. */
+NNZ_API int nnz_shrink(const Volume *volume, int32_t band, const float *scaled, const int16_t *offsets,
+                       const uint8_t *tables, const uint8_t *classes, const uint8_t *corrections,
+                       const uint8_t *silent, const float *lengths, const float *signs, float lagrangian,
+                       int32_t *values);
+
 #endif

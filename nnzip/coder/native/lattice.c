@@ -53,7 +53,6 @@ int open_lattice(Lattice *lattice, const Geometry *geometry)
     if (reserve(&lattice->memory, used * each + SLACK, sizeof(int16_t)) != NNZ_OK ||
         reserve(&lattice->filled, (size_t)geometry->planes, PHASES) != NNZ_OK)
         return NNZ_MEMORY;
-    memset(lattice->memory.at, 0, (used * each + SLACK) * sizeof(int16_t));
     memset(lattice->filled.at, 0, (size_t)geometry->planes * PHASES);
     int16_t *next = lattice->memory.at;
     for (int phase = 0; phase < PHASES; phase++) {
@@ -71,40 +70,49 @@ void close_lattice(Lattice *lattice)
     release(&lattice->filled);
 }
 
-int put_phase(Lattice *lattice, const Geometry *geometry, int phase, const int32_t *values, int64_t row, int64_t plane)
+/* Zeros from one place to another, which often lie side by side. */
+static void clear(int16_t *from, const int16_t *to)
+{
+    if (to - from > 3)
+        memset(from, 0, (size_t)(to - from) * sizeof *from);
+    else
+        for (int k = 0; k < to - from; k++)
+            from[k] = 0;
+}
+
+int put_phase(Lattice *lattice, const Path *path, const Geometry *geometry, int phase, const int32_t *values,
+              int64_t row, int64_t plane)
 {
     const int32_t *count = geometry->count[phase];
+    const int8_t *first = PHASE[phase];
+    int16_t *written = lattice->phase[phase]; /* up to here; padding becomes zero */
     int32_t any = 0;
-    if (!lattice->phase[phase])
+    if (!written)
         return 0;
+    const int16_t *end = written + geometry->planes * geometry->plane;
     for (int32_t t = 0; t < count[0]; t++) {
         int32_t here = 0;
         for (int32_t y = 0; y < count[1]; y++) {
-            const int32_t *from = values + (2 * t + PHASE[phase][0]) * plane + (2 * y + PHASE[phase][1]) * row + PHASE[phase][2];
+            const int32_t *from = values + (2 * t + first[0]) * plane + (2 * y + first[1]) * row + first[2];
             int16_t *to = lattice->phase[phase] + (t + 1) * geometry->plane + (y + 1) * geometry->stride + 1;
-            for (int32_t x = 0; x < count[2]; x++) {
-                int32_t value = from[2 * (int64_t)x];
-                value = value < -LARGEST ? -LARGEST : value > LARGEST ? LARGEST : value;
-                here |= value;
-                to[x] = (int16_t)value;
-            }
+            clear(written, to);
+            here |= path->cap(from, 2, count[2], to);
+            written = to + count[2];
         }
         lattice->occupied[phase][t + 1] = here != 0;
         any |= here;
     }
+    clear(written, end);
     return any != 0;
 }
 
+/* By parity of time, latitude and longitude. */
+static const int8_t OF_PARITY[2][2][2] = {{{0, 7}, {5, 2}}, {{3, 4}, {6, 1}}};
+
 int phase_beside(int phase, const int8_t *offset)
 {
-    for (int other = 0; other < PHASES; other++) {
-        int same = 1;
-        for (int axis = 0; axis < AXES; axis++)
-            same &= PHASE[other][axis] == ((PHASE[phase][axis] + offset[axis]) & 1);
-        if (same)
-            return other;
-    }
-    return 0; /* not reached: every parity has its phase */
+    const int8_t *parity = PHASE[phase];
+    return OF_PARITY[(parity[0] + offset[0]) & 1][(parity[1] + offset[1]) & 1][(parity[2] + offset[2]) & 1];
 }
 
 const int16_t *neighbour(const Lattice *lattice, const Geometry *geometry, int phase, int32_t time, const int8_t *offset,

@@ -25,12 +25,14 @@ typedef struct {
 void measure(Geometry *geometry, const int32_t *size);
 int64_t phase_count(const Geometry *geometry, int phase);
 
+/* Its phases hold anything until they are put. */
 int open_lattice(Lattice *lattice, const Geometry *geometry);
 void close_lattice(Lattice *lattice);
 
-/* The coefficients of a phase out of the subband at `values`, whose rows and planes are so far apart; returns whether
+/* Puts the coefficients of a phase out of the subband at `values`, whose rows and planes are so far apart; returns whether
  * any is not zero. */
-int put_phase(Lattice *lattice, const Geometry *geometry, int phase, const int32_t *values, int64_t row, int64_t plane);
+int put_phase(Lattice *lattice, const Path *path, const Geometry *geometry, int phase, const int32_t *values,
+              int64_t row, int64_t plane);
 
 /* Place 0 of a plane (time) of the neighbours of a phase, or NULL where they do not exist. `occupied`: whether the
  * plane holds anything. */

@@ -23,11 +23,6 @@ static void spread(const Parent *parent, const int16_t *from, int16_t *to)
     }
 }
 
-static int capped_magnitude(int32_t value)
-{
-    return value > LARGEST || value < -LARGEST ? LARGEST : value < 0 ? -value : value;
-}
-
 int open_parent(Parent *parent, const Path *path, const Geometry *geometry, const int32_t *values, const int32_t *size,
                 int64_t row, int64_t plane)
 {
@@ -55,10 +50,8 @@ int open_parent(Parent *parent, const Path *path, const Geometry *geometry, cons
         for (int32_t y = 0; y < size[1]; y++) {
             const int32_t *from = values + t * plane + y * row;
             int16_t *to = padded + (t + 1) * padded_plane + (y + 1) * columns + 1;
-            for (int32_t x = 0; x < size[2]; x++) {
-                to[x] = (int16_t)capped_magnitude(from[x]);
-                any |= to[x];
-            }
+            any |= path->cap(from, 1, size[2], to);
+            path->sizes(to, size[2]);
         }
         filled[t] = any != 0;
         parent->any |= any != 0;

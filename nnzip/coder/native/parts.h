@@ -142,6 +142,10 @@ struct Path {
     void (*box)(const int16_t *padded, const int32_t *shape, int16_t *sums, int16_t *scratch);
     /* prediction.equations of the samples and the coefficients at their places. */
     void (*equations)(const Samples *samples, const int32_t *values, Equations own);
+    /* `count` coefficients, `step` (1 or 2) apart, within LARGEST; returns 0 where all are. */
+    int32_t (*cap)(const int32_t *values, int64_t step, int64_t count, int16_t *found);
+    /* Their magnitudes. */
+    void (*sizes)(int16_t *values, int64_t count);
     const Transforms *transforms;
 };
 
@@ -164,7 +168,7 @@ void release(Buffer *buffer);
 int push_phase(Encoder *encoder, int64_t *rest, const uint8_t *tables, const uint8_t *classes, int64_t count);
 int pop_phase(Decoder *decoder, const uint8_t *tables, const uint8_t *classes, const int16_t *offsets, int64_t count,
               int32_t *values);
-const Model *encoder_model(const Encoder *encoder);
-const Model *decoder_model(const Decoder *decoder);
+/* Where a subband lies in a volume's arrays. */
+int find_band(const Volume *volume, int32_t number, int32_t *size, int64_t *start, int64_t *row, int64_t *plane);
 
 #endif

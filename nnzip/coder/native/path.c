@@ -99,9 +99,15 @@ static void look_at_neighbours(const View *view, int64_t at, Block *block, int32
     }
 }
 
+/* Apart from its caller, whose loop around it compilers would otherwise turn inside out. */
+static __attribute__((noinline)) void add_magnitudes(const int16_t *restrict values, int16_t *restrict sum)
+{
+    EACH_LANE sum[l] = (int16_t)(sum[l] + magnitude(values[l]));
+}
+
 static void look_at_reference(const View *view, int64_t at, Block *block, int row, int32_t *expected)
 {
-    int32_t sum[LANES] = {0};
+    int16_t sum[LANES] = {0};
     for (int axis = -1; axis < AXES; axis++) {
         const int16_t *before = view->star[axis < 0 ? 0 : 1 + 2 * axis] + at, *after = view->star[2 + 2 * axis] + at;
         const int32_t weight = axis < 0 ? view->reference_weight : view->star_weight;
@@ -118,10 +124,8 @@ static void look_at_reference(const View *view, int64_t at, Block *block, int ro
         EACH_LANE expected[l] += sizes[l] * weight;
         EACH_LANE found[l] = logarithm(sizes[l]);
     }
-    for (int k = 0; k < view->boxes; k++) {
-        const int16_t *box = view->box[k] + at;
-        EACH_LANE sum[l] += magnitude(box[l]);
-    }
+    for (int k = 0; k < view->boxes; k++)
+        add_magnitudes(view->box[k] + at, sum);
     EACH_LANE block->rows[row + 4][l] = logarithm(sum[l]);
 }
 
@@ -428,6 +432,29 @@ static void box(const int16_t *padded, const int32_t *shape, int16_t *sums, int1
     }
 }
 
+/* `count` coefficients, `step` apart, within LARGEST; returns their bits joined. */
+static inline int32_t capped(const int32_t *restrict values, int64_t step, int64_t count, int16_t *restrict found)
+{
+    int32_t any = 0;
+    for (int64_t k = 0; k < count; k++) {
+        const int32_t value = within(values[step * k], -LARGEST, LARGEST);
+        any |= value;
+        found[k] = (int16_t)value;
+    }
+    return any;
+}
+
+static int32_t cap(const int32_t *values, int64_t step, int64_t count, int16_t *found)
+{
+    return step == 2 ? capped(values, 2, count, found) : capped(values, 1, count, found);
+}
+
+static void sizes_of(int16_t *values, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++)
+        values[k] = (int16_t)magnitude(values[k]);
+}
+
 enum { CHUNK = 1024 }; /* samples whose products add up within 32 bits */
 
 static inline int32_t exponent_of(int32_t value)
@@ -473,5 +500,5 @@ static void equations(const Samples *samples, const int32_t *values, Equations o
 
 extern const Transforms NAMED(transforms_, NNZ_PATH);
 
-const Path NAMED(path_, NNZ_PATH) = {TEXT(NNZ_PATH), heard, pack, look, flush, box, equations,
+const Path NAMED(path_, NNZ_PATH) = {TEXT(NNZ_PATH), heard, pack, look, flush, box, equations, cap, sizes_of,
                                      &NAMED(transforms_, NNZ_PATH)};

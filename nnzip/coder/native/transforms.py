@@ -42,6 +42,14 @@ def dequantise(
     kernel.library.nnz_dequantise(kernel.model, quantised.ctypes.data, quantised.size, one, more, values.ctypes.data)
 
 
+def round_off(kernel: Kernel, values: NDArray[np.float32], dead_zone: float, largest: int) -> NDArray[np.int32]:
+    """The nearest integers of contiguous float32 `values`; 0 below the dead zone."""
+    require(values, np.float32, values.shape)
+    found = np.empty(values.shape, dtype=np.int32)
+    kernel.library.nnz_round(values.ctypes.data, values.size, dead_zone, largest, found.ctypes.data)
+    return found
+
+
 def interpolation(
     kernel: Kernel, values: NDArray[np.int64], steps: Sequence[tuple[int, tuple[int, ...]]], *, inverse: bool
 ) -> None:

@@ -134,6 +134,17 @@ static int64_t start_of(const Volume *volume, const Band *band)
     return band->start[0] * plane_of(volume) + band->start[1] * row_of(volume) + band->start[2];
 }
 
+int find_band(const Volume *volume, int32_t number, int32_t *size, int64_t *start, int64_t *row, int64_t *plane)
+{
+    if (number < 0 || number >= volume->count)
+        return NNZ_ARGUMENT;
+    memcpy(size, volume->bands[number].size, sizeof volume->bands[number].size);
+    *start = start_of(volume, &volume->bands[number]);
+    *row = row_of(volume);
+    *plane = plane_of(volume);
+    return NNZ_OK;
+}
+
 static void hand_on(Volume *volume, int32_t number)
 {
     const Band *band = &volume->bands[number];
@@ -179,7 +190,7 @@ static int enter(Volume *volume, int32_t number, const int32_t *values, const in
     if (open_lattice(&volume->reference, &volume->geometry) != NNZ_OK)
         return NNZ_MEMORY;
     for (int phase = 0; phase < PHASES; phase++)
-        volume->referenced |= put_phase(&volume->reference, &volume->geometry, phase,
+        volume->referenced |= put_phase(&volume->reference, volume->model->path, &volume->geometry, phase,
                                         reference + start_of(volume, band), row, plane);
     return NNZ_OK;
 }
@@ -439,7 +450,7 @@ int nnz_plan(Volume *volume, int32_t number, const int32_t *values, const int32_
         if (look(volume, band, phase, apart, &found) != NNZ_OK)
             return NNZ_MEMORY;
         learn(volume, number, phase, values);
-        put_phase(&volume->own, &volume->geometry, phase, values + start, row, plane);
+        put_phase(&volume->own, volume->model->path, &volume->geometry, phase, values + start, row, plane);
     }
     return NNZ_OK;
 }
@@ -504,7 +515,7 @@ int nnz_pop_band(Decoder *decoder, Volume *volume, int32_t number, const uint8_t
             return wrong;
         learn(volume, number, phase, volume->coefficients.at);
         write_phase(volume, phase, start);
-        put_phase(&volume->own, &volume->geometry, phase, start, row_of(volume), plane_of(volume));
+        put_phase(&volume->own, volume->model->path, &volume->geometry, phase, start, row_of(volume), plane_of(volume));
     }
     return NNZ_OK;
 }

@@ -27,6 +27,15 @@ class Planned:
     classes: Bytes
 
 
+@dataclass(frozen=True)
+class Worth:
+    """Bits of a magnitude, float32 [72, 1024], and of a positive sign [25]; squared quantisation steps worth a bit."""
+
+    lengths: NDArray[np.float32]
+    signs: NDArray[np.float32]
+    lagrangian: float
+
+
 class Volume:
     """Subbands come in their order, each once; those that are empty are left out."""
 
@@ -68,6 +77,30 @@ class Volume:
         used, quiet = _tables(corrections, 72), _tables(silent, 2)
         arrays = *self._planned(planned), used.ctypes.data, quiet.ctypes.data
         check(self._library.nnz_push_band(encoder.handle, self.handle, band, *arrays))
+
+    def shrink(
+        self, band: int, planned: Planned, scaled: NDArray[np.float32], used: tuple[Bytes, Bytes], worth: Worth
+    ) -> None:
+        """Make values of a planned subband smaller by one where that is worth it; `scaled`: before they were rounded;
+        `used`: corrections [72] and silent tables [2]."""
+        values, *others = self._planned(planned)
+        corrections, silent = _tables(used[0], 72), _tables(used[1], 2)
+        require(worth.lengths, np.float32, (72, 1024))
+        require(worth.signs, np.float32, (25,))
+        check(
+            self._library.nnz_shrink(
+                self.handle,
+                band,
+                self._data(scaled, np.float32),
+                *others,
+                corrections.ctypes.data,
+                silent.ctypes.data,
+                worth.lengths.ctypes.data,
+                worth.signs.ctypes.data,
+                worth.lagrangian,
+                values,
+            )
+        )
 
     def pop(self, decoder: Decoder, band: int, values: Integers, corrections: Bytes, silent: Bytes) -> None:
         """Decode a subband that is not empty into the zeros of `values`."""

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from nnzip.coder.native import transforms as native
 from nnzip.coder.native.kernel import shipped_kernel
+from nnzip.coder.volumes import Layout
 from nnzip.transform import interpolation, wavelet
-from nnzip.transform.quantise import dequantise
-from tests.support.kernel_examples import WAYS, by
+from nnzip.transform.quantise import dequantise, quantise
+from tests.support.kernel_examples import WAYS, Volumes, by, tiles
 
 SHAPES = st.lists(st.integers(1, 70), min_size=1, max_size=5).filter(lambda shape: np.prod(shape) < 100_000)
 
@@ -58,6 +59,16 @@ def test_interpolations_are_the_same(shape: tuple[int, ...], order: list[int], b
 def test_values_are_the_same(numbers: list[int], shift: int) -> None:
     quantised = np.array(numbers, dtype=np.int32)
     alike(lambda: dequantise(quantised, (shift, -shift // 2)))
+
+
+@given(tiles(), st.sampled_from((0.2, 0.7, 1.3)), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_quantisation_is_the_same(tile: tuple[Volumes, Layout], share: float, seed: int) -> None:
+    (values, *others), layout = tile
+    scaled = (values * share + np.random.default_rng(seed).normal(0, 0.4, values.shape)).astype(np.float32)
+    scaled.flat[::7] = np.round(2 * scaled.flat[::7]) / 2  # ties
+    reference = others[0] if others else None
+    alike(lambda: quantise(scaled, layout.bands, reference).values)
 
 
 def test_wrong_sizes_are_refused() -> None:
