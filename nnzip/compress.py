@@ -74,7 +74,7 @@ def compress(
         findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
         with nullcontext(executor) if executor is not None else processes(jobs) as workers:
             done = 0
-            for result in results_in_order(code, _jobs(parts, tile_goals, device), workers, 2 * jobs):
+            for result in results_in_order(code, _jobs(parts, tile_goals, options.effort, device), workers, 2 * jobs):
                 writer.add(tile_member(result.variable, result.tile), result.data)
                 findings[names[result.variable]].add(result)
                 done += result.errors.values
@@ -97,7 +97,7 @@ def _part(dataset: xr.Dataset, group, layout, options: Options) -> Part:  # type
     return Part.of(dataset, group, layout, axis_limits(options.tile, channels, *group.dims))
 
 
-def _jobs(parts: Sequence[Part], goals: TileGoals, device: str) -> Iterator[Job]:
+def _jobs(parts: Sequence[Part], goals: TileGoals, effort: str, device: str) -> Iterator[Job]:
     """Every tile of every variable, read slab by slab."""
     for variable, part in enumerate(parts):
         latitude = part.grid.latitude
@@ -114,6 +114,7 @@ def _jobs(parts: Sequence[Part], goals: TileGoals, device: str) -> Iterator[Job]
                 part.cycle(tile),
                 weights[box.slices[2]],
                 tuple(axis.start for axis in box),
+                effort,
                 device,
             )
 

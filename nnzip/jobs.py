@@ -33,6 +33,7 @@ class Job:
     cycle: Cycle | None
     weights: NDArray[np.float64]
     start: tuple[int, ...]
+    effort: str
     device: str
 
 
@@ -52,7 +53,9 @@ class Done:
 def code(job: Job) -> Done:
     """Code a tile and compare. Memory: about 15 times the values as float32."""
     device = resolve_device(job.device)
-    coded = encode_tile(job.values, job.goal, job.dtype, periodic=job.periodic, cycle=job.cycle, device=device)
+    coded = encode_tile(
+        job.values, job.goal, job.dtype, periodic=job.periodic, cycle=job.cycle, effort=job.effort, device=device
+    )
     channels, times, rows, columns = job.values.shape
     decoded = decode_tile(coded.data, (channels, times, rows, columns), device).astype(np.float64)
     original = job.values.astype(np.float64)

@@ -101,7 +101,6 @@ def sweep(
     *,
     variables: Sequence[str] | None = None,
     effort: str = "fast",
-    seed: int = 0,
     device: str = "auto",
     stored_bytes: int | None = None,
     progress: ProgressCallback | None = None,
@@ -125,7 +124,7 @@ def sweep(
                 result = compress(
                     dataset,
                     Path(directory) / "sweep.nnz",
-                    Options(goal.target(), names, effort=effort, seed=seed),
+                    Options(goal.target(), names, effort=effort),
                     device=device,
                     overwrite=True,
                     progress=_part(progress, number, len(goals)),

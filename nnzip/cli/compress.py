@@ -100,11 +100,7 @@ def compress(
             metavar="LENGTHS",
         ),
     ] = None,
-    mode: Annotated[
-        options.Mode, typer.Option(help="Whether tiles may stand on a base they share: auto where that pays.")
-    ] = options.Mode.AUTO,
     effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal archives.")] = 0,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
     force: options.Force = False,
@@ -130,9 +126,7 @@ def compress(
                 }
             ),
             effort=effort.value,
-            seed=seed,
             tile={} if tile is None else parse_tile(tile),
-            mode=mode.value,
         )
         path = _output(sources, output)
         check_file(path, ARCHIVE, inputs=sources, overwrite=force)

@@ -29,13 +29,6 @@ class Effort(StrEnum):
     BEST = "best"
 
 
-class Mode(StrEnum):
-    """Whether tiles may stand on a base they share."""
-
-    AUTO = "auto"
-    TILES = "tiles"
-
-
 class Device(StrEnum):
     """Where to compute."""
 

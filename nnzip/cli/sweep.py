@@ -36,8 +36,7 @@ def sweep(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Also write an HTML report with a chart.")] = None,
     variables: options.Variables = None,
-    effort: Annotated[options.Effort, typer.Option(help="How long to train for each target.")] = options.Effort.FAST,
-    seed: Annotated[int, typer.Option(help="Seed of the training; equal seeds give equal numbers.")] = 0,
+    effort: Annotated[options.Effort, typer.Option(help="How much to try for each target.")] = options.Effort.FAST,
     device: options.DeviceOption = options.Device.AUTO,
     force: options.Force = False,
     json: options.Json = False,
@@ -61,14 +60,13 @@ def sweep(
                 goals(*wanted),
                 variables=names,
                 effort=effort.value,
-                seed=seed,
                 device=device.value,
                 stored_bytes=stored,
                 progress=progress,
                 found=None if progress is None else lambda point: terminal.message(point_line(point, stored)),
             )
         if report is not None:
-            settings = {"effort": effort.value, "seed": seed, "device": device.value}
+            settings = {"effort": effort.value, "device": device.value}
             write_sweep(report, result, {"Files": {"original": sources}, "Settings": settings})
         if json:
             terminal.json(as_json(result))

@@ -84,14 +84,6 @@ def estimate_bits(symbols: NDArray[np.integer], tables: NDArray[np.uint8]) -> fl
     return bits
 
 
-def estimate_rest_bits(values: NDArray[np.int64], tables: NDArray[np.uint8], classes: NDArray[np.uint8]) -> float:
-    """Expected size in bits of values [n] coded as `Magnitudes` and, where they are not zero, `Signs`."""
-    signed = values != 0
-    kinds = np.where(values[signed] > 0, classes[signed], SIGN_CLASSES - 1 - classes[signed])
-    signs = np.bincount(kinds, minlength=SIGN_CLASSES) @ sign_lengths()
-    return estimate_bits(values, tables) - float(np.count_nonzero(signed)) + float(signs)
-
-
 @lru_cache(maxsize=1)
 def rest_lengths() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Bits of a magnitude without its sign, [table, magnitude] up to MAX_MAGNITUDE, and of a positive sign [class]."""

@@ -1,4 +1,4 @@
-"""Which variables are compressed, which of them belong together, and how they lie in one array.
+"""Which variables are compressed, which of them belong together, and how their values are read.
 
 A variable is compressible when it is floating (in memory: packed integers that xarray decoded count) and has a
 latitude-like and a longitude-like dimension of at least two points. Compressible variables over the same
@@ -154,29 +154,6 @@ def lossless_reason(dataset: xr.Dataset, name: str, roles: Mapping[str, Role] | 
     return None
 
 
-def stack(dataset: xr.Dataset, group: Group, time: slice = slice(None)) -> NDArray[np.floating]:
-    """Values of `group` as a native [channel, time, latitude, longitude] array; loads only the times in `time`.
-
-    The values that xarray decodes: float64 when any variable is (packed integers often are), else float32. NaN where
-    values are missing; infinities stay.
-    """
-    dtype = np.result_type("float32", *(dataset[layout.name].dtype for layout in group.variables))
-    times = range(group.time.values.size)[time]
-    out = np.empty((group.channels, len(times), *group.shape[2:]), dtype)
-    first = 0
-    for layout in group.variables:
-        array = dataset[layout.name]
-        order = [*layout.channel_dims, *(dim for dim in group.dims if dim is not None)]
-        if group.time.dim is not None:
-            array = array.isel({group.time.dim: time})
-        elif len(times) == 0:
-            break
-        values = read_values(array.transpose(*order), layout.name)
-        out[first : first + layout.channels] = values.reshape(layout.channels, *out.shape[1:])
-        first += layout.channels
-    return out
-
-
 def read_box(
     dataset: xr.Dataset,
     group: Group,
@@ -203,17 +180,6 @@ def read_box(
     shaped = values.reshape(-1, len(times), len(rows), len(columns))
     found = shaped[channels.start - first : channels.stop - first]
     return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
-
-
-def unstack(values: NDArray[np.floating], layout: VariableLayout, group_dims: GroupDims) -> NDArray[np.floating]:
-    """Inverse of `stack` for one variable: [its channels, time, latitude, longitude] to the source's dimension order.
-
-    The lengths of time, latitude and longitude may differ from the source's (a subset, another grid).
-    """
-    dims = [*layout.channel_dims, *(dim for dim in group_dims if dim is not None)]
-    horizontal = values.shape[1:] if group_dims[0] is not None else values.shape[2:]
-    shaped = values.reshape(*layout.channel_shape, *horizontal)
-    return np.ascontiguousarray(shaped.transpose([dims.index(dim) for dim in layout.dims]), dtype=layout.dtype)
 
 
 def _layout(dataset: xr.Dataset, name: str, roles: Mapping[str, Role]) -> tuple[GroupDims, VariableLayout]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -83,10 +82,3 @@ def open_store(store: HttpStore, title: str, url: str) -> xr.Dataset:
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise InputError(f"{title} has no Zarr store at {url}: check the address, or take another --source") from error
     return dataset
-
-
-def chunk_of(variable: Any) -> tuple[int, ...]:
-    """Shape of the chunks of a variable read from a Zarr store or an HDF5 file."""
-    encoding = variable.encoding
-    chunk: tuple[int, ...] = encoding.get("chunks") or encoding.get("chunksizes") or variable.shape
-    return tuple(chunk)

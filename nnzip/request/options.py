@@ -16,30 +16,26 @@ from nnzip.request.target import Target
 
 EFFORTS = ("fast", "normal", "best")
 """How much is tried to make an archive smaller."""
-MODES = ("auto", "tiles")
-"""Whether tiles may stand on a base they share: auto where that pays, tiles never."""
 
 
 @dataclass(frozen=True)
 class Options:
     """What decides an archive of given data. Raises UsageError for what does not go together.
 
-    `variables`: those to compress (None: all); `promises`: what is kept better than the rest; `seed`: equal seeds give
-    equal archives; `tile`: largest length of a tile by dimension, or by "time", "latitude", "longitude".
+    `variables`: those to compress (None: all); `promises`: what is kept better than the rest; `effort`: how large a part
+    of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by "time", "latitude",
+    "longitude".
     """
 
     target: Target = field(default_factory=lambda: Target(max_error={}))
     variables: tuple[str, ...] | None = None
     promises: tuple[Promise, ...] = ()
     effort: str = "normal"
-    seed: int = 0
     tile: Mapping[str, int] = field(default_factory=dict)
-    mode: str = "auto"
 
     def __post_init__(self) -> None:
-        for what, chosen, known in (("effort", self.effort, EFFORTS), ("mode", self.mode, MODES)):
-            if chosen not in known:
-                raise UsageError(f"there is no {what} {chosen!r}: choose {', '.join(known)}")
+        if self.effort not in EFFORTS:
+            raise UsageError(f"there is no effort {self.effort!r}: choose {', '.join(EFFORTS)}")
         for promise in self.promises:
             check_together(self.target, promise)
         for name, length in self.tile.items():
@@ -59,9 +55,7 @@ class Options:
             variables=None if self.variables is None else list(self.variables),
             promises=[str(promise) for promise in self.promises],
             effort=self.effort,
-            seed=self.seed,
             tile=dict(self.tile),
-            mode=self.mode,
         )
         return {key: value for key, value in msgspec.to_builtins(plain).items() if (key, value) != ("max_error", {})}
 
@@ -79,9 +73,7 @@ class Options:
             variables=None if plain.variables is None else tuple(plain.variables),
             promises=tuple(map(parse_promise, plain.promises)),
             effort=plain.effort,
-            seed=plain.seed,
             tile=plain.tile,
-            mode=plain.mode,
         )
 
 
@@ -114,9 +106,7 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     variables: list[str] | None = None
     promises: list[str] = []
     effort: str = "normal"
-    seed: int = 0
     tile: dict[str, int] = {}
-    mode: str = "auto"
 
 
 def _plain(wanted: Quantities | None) -> _PlainQuantities:

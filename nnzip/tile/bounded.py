@@ -76,9 +76,9 @@ class BoundedTile:
         channels, times, rows, columns = self.original.shape
         return channels, times, rows, columns
 
-    def sample(self) -> BoundedTile:
+    def sample(self, effort: str) -> BoundedTile:
         """A part that stands for all of it where coding is tried."""
-        where = sample(self.shape)
+        where = sample(self.shape, effort)
         if where is None:
             return self
         within = self.original[where], self.filled[where]
@@ -93,6 +93,7 @@ def encode_bounded(
     *,
     periodic: bool,
     cycle: Cycle | None = None,
+    effort: str = "normal",
     device: Device = None,
 ) -> Coded:
     """Code `values` [channel, time, lat, lon] (NaN: missing) so that all that is promised holds at every point.
@@ -107,10 +108,10 @@ def encode_bounded(
         return constant
     snapped = _on_lattice(tile)
     if snapped is not None:
-        coded = _encode(snapped, choose(snapped.sample()))
+        coded = _encode(snapped, choose(snapped.sample(effort)))
         if _holds(coded.data, tile):
             return coded
-    return _encode(tile, choose(tile.sample()))
+    return _encode(tile, choose(tile.sample(effort)))
 
 
 def _on_lattice(tile: BoundedTile) -> BoundedTile | None:

@@ -76,12 +76,13 @@ def encode_to_size(
     double: bool,
     periodic: bool,
     cycle: Cycle | None = None,
+    effort: str = "normal",
     device: Device = None,
 ) -> bytes:
     """Code `values` [channel, time, lat, lon] (NaN: missing) in at most `size` bytes, with the smallest error; where
     that is below the smallest tile, in as few as possible. Cost: about six times that of coding the tile once."""
     standard = _standardised(values, scaling, double=double, periodic=periodic, cycle=cycle, device=device)
-    part = _sampled(standard)
+    part = _sampled(standard, effort)
     share = part.values.size / standard.values.size
     model = RateModel(part.transformed(next(ways(part.shape)), with_cycle=False).coefficients)
     step = model.step_for(size * share)
@@ -111,6 +112,7 @@ def encode_to_rmse(
     double: bool,
     periodic: bool,
     cycle: Cycle | None = None,
+    effort: str = "normal",
     device: Device = None,
 ) -> bytes:
     """Code `values` [channel, time, lat, lon] (NaN: missing) so that their RMSE is at most `rmse` in their units.
@@ -122,7 +124,7 @@ def encode_to_rmse(
     scale = float(np.float32(max(rmse, float(np.finfo(np.float32).smallest_subnormal))))
     alike = replace(scaling, scale=np.full(len(values), scale))
     standard = _standardised(values, alike, double=double, periodic=periodic, cycle=cycle, device=device)
-    transformed = _best_transformed(standard, _sampled(standard), _FIRST_STEP)
+    transformed = _best_transformed(standard, _sampled(standard, effort), _FIRST_STEP)
     known = np.isfinite(values)
     total = float((known.sum(axis=(0, 1, 3)) * weights).sum())
 
@@ -245,8 +247,8 @@ def _standardised(
     return _Standard(head, filled * row_weights(scaling.rows, rows).astype(np.float32)[:, None], cycle, device)
 
 
-def _sampled(standard: _Standard) -> _Standard:
-    where = sample(standard.shape)
+def _sampled(standard: _Standard, effort: str) -> _Standard:
+    where = sample(standard.shape, effort)
     if where is None:
         return standard
     head = msgspec.structs.replace(standard.head, periodic=False)

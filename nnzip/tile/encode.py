@@ -43,18 +43,22 @@ def encode_tile(
     *,
     periodic: bool = False,
     cycle: Cycle | None = None,
+    effort: str = "normal",
     device: Device = None,
 ) -> Coded:
     """Code `values` [channel, time, lat, lon] (float32 or float64, NaN: missing) for output of the type `dtype`.
 
-    `periodic`: the longitudes close on themselves; `cycle`: of the solar day, where the times show it. Missing points
-    decode to any number. Cost on one core: see `bounded`, `budgeted`; memory about 15 times the values as float32.
+    `periodic`: the longitudes close on themselves; `cycle`: of the solar day, where the times show it; `effort`: how
+    large a part of the tile its coding is tried on (samples.SAMPLES). Missing points decode to any number. Cost on
+    one core: see `bounded`, `budgeted`; memory about 15 times the values as float32.
     """
     if isinstance(goal, Size):
         double = dtype == "float64"
         size = goal.bytes
         return Coded(
-            encode_to_size(values, goal.scaling, size, double=double, periodic=periodic, cycle=cycle, device=device)
+            encode_to_size(
+                values, goal.scaling, size, double=double, periodic=periodic, cycle=cycle, effort=effort, device=device
+            )
         )
     if isinstance(goal, Rmse):
         tile = encode_to_rmse(
@@ -65,9 +69,10 @@ def encode_tile(
             double=dtype == "float64",
             periodic=periodic,
             cycle=cycle,
+            effort=effort,
             device=device,
         )
         return Coded(tile)
     if goal.bound == 0:
         return Coded(encode_exact(values, dtype))
-    return encode_bounded(values, goal, periodic=periodic, cycle=cycle, device=device)
+    return encode_bounded(values, goal, periodic=periodic, cycle=cycle, effort=effort, device=device)

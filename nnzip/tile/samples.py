@@ -7,23 +7,24 @@ from numpy.typing import NDArray
 
 from nnzip.tile.header import Shape
 
-ENOUGH = 1 << 19
-"""Values of a sample; a tile of at most twice as many is its own sample."""
+SAMPLES = {"fast": 1 << 16, "normal": 1 << 19, "best": 1 << 62}
+"""Values of a tile that the choice of its coding is tried on, by effort; a tile of at most twice as many is its own
+sample."""
 
 _SHORTEST = 32  # rows and columns of a sample
 
 
-def sample(shape: Shape) -> tuple[slice, ...] | None:
+def sample(shape: Shape, effort: str = "normal") -> tuple[slice, ...] | None:
     """A box in the middle of a tile, cut in space and then in time; None: the whole tile."""
-    channels, times, rows, columns = shape
-    if channels * times * rows * columns <= 2 * ENOUGH:
+    enough, (channels, times, rows, columns) = SAMPLES[effort], shape
+    if channels * times * rows * columns <= 2 * enough:
         return None
-    share = (ENOUGH / (channels * times * rows * columns)) ** 0.5
+    share = (enough / (channels * times * rows * columns)) ** 0.5
     sizes = [max(min(size, _SHORTEST), round(size * share)) for size in (rows, columns)]
-    enough = max(ENOUGH // (channels * sizes[0] * sizes[1]), min(times, 8))
+    together = max(enough // (channels * sizes[0] * sizes[1]), min(times, 8))
     return (
         slice(None),
-        *(_middle(size, part) for size, part in zip((times, rows, columns), (enough, *sizes), strict=True)),
+        *(_middle(size, part) for size, part in zip((times, rows, columns), (together, *sizes), strict=True)),
     )
 
 

@@ -60,7 +60,7 @@ def test_compress_names_its_output_after_the_input(tmp_path: Path, nnzip: Nnzip)
     assert (tmp_path / "a.b.nnz").is_file()
 
 
-def test_equal_seeds_give_equal_archives(weather: Path, archive: Path, tmp_path: Path, nnzip: Nnzip) -> None:
+def test_equal_data_give_equal_archives(weather: Path, archive: Path, tmp_path: Path, nnzip: Nnzip) -> None:
     nnzip("compress", weather, "-o", tmp_path / "again.nnz", "--ratio", RATIO, "--effort", "fast")
     assert (tmp_path / "again.nnz").read_bytes() == archive.read_bytes()
 

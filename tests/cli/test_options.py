@@ -8,7 +8,7 @@ import pytest
 
 from nnzip.cli import options
 from nnzip.errors import UsageError
-from nnzip.request.options import EFFORTS, MODES
+from nnzip.request.options import EFFORTS
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,3 @@ def test_default_output(source: str, expected: str) -> None:
 
 def test_choices_are_those_of_the_options() -> None:
     assert tuple(options.Effort) == EFFORTS
-    assert tuple(options.Mode) == MODES

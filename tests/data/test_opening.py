@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nnzip.data.grouping import plan_groups, stack
+from nnzip.data.grouping import plan_groups
 from nnzip.data.opening import open_dataset, resolve_paths, stored_bytes
 from nnzip.data.writing import write_dataset
 from nnzip.errors import InputError, NnzipWarning, UnavailableError
+from tests.support.grouping_examples import stack
 
 LAT, LON = np.array([50.0, 40.0, 30.0], "f4"), np.array([0.0, 10.0, 20.0, 30.0], "f4")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnzip.errors import UsageError
-from nnzip.request.options import EFFORTS, MODES, Options, parse_tile
+from nnzip.request.options import EFFORTS, Options, parse_tile
 from nnzip.request.promises import Promise, parse_promise
 from nnzip.request.target import Target
 
@@ -42,16 +42,14 @@ def test_round_trip_through_json(data: st.DataObject) -> None:
         variables=data.draw(st.one_of(st.none(), st.lists(NAMES, max_size=3).map(tuple))),
         promises=data.draw(promises_of(target)),
         effort=data.draw(st.sampled_from(EFFORTS)),
-        seed=data.draw(st.integers(-5, 2**62)),
         tile=data.draw(st.dictionaries(NAMES, st.integers(1, 1000), max_size=3)),
-        mode=data.draw(st.sampled_from(MODES)),
     )
     assert Options.from_dict(json.loads(json.dumps(options.to_dict()))) == options
 
 
 def test_what_is_written_is_short() -> None:
     assert Options().to_dict() == {}
-    assert Options(Target(max_error={None: "1%"}), seed=3).to_dict() == {"max_error": "1%", "seed": 3}
+    assert Options(Target(max_error={None: "1%"}), effort="best").to_dict() == {"max_error": "1%", "effort": "best"}
     mixed = Options(Target(max_error={"t2m": "0.1K", None: 0.5}), promises=(parse_promise("extremes p99"),))
     assert mixed.to_dict() == {"max_error": {"t2m": "0.1K", "": 0.5}, "promises": ["extremes p1,p99:0.2"]}
     assert Options(Target(lossless=True), tile={"time": 4}).to_dict() == {"lossless": True, "tile": {"time": 4}}
@@ -62,11 +60,10 @@ def test_what_is_written_is_short() -> None:
     [
         ({"colour": 1}, "unknown field `colour`"),
         ({"ratio": "many"}, r"\$.ratio"),
-        ({"seed": 1.5}, r"\$.seed"),
+        ({"effort": 1.5}, r"\$.effort"),
         ({"ratio": 3, "psnr": 60}, "2 targets are given"),
         ({"ratio": 0}, "the target 0.0 is not a positive number"),
         ({"effort": "great"}, "no effort 'great': choose fast, normal, best"),
-        ({"mode": "field"}, "no mode 'field': choose auto, tiles"),
         ({"tile": {"time": 0}}, "--tile time=0"),
         ({"promises": ["keep it"]}, "no promise 'keep'"),
         ({"ratio": 3, "promises": ["preserve t2m > 1"]}, "needs an error bound"),

@@ -8,13 +8,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.data.grouping import plan_groups, read_box, unstack
+from nnzip.data.grouping import plan_groups, read_box
 from nnzip.plan.cutting import Limits, Shape, cut, tile_box, tile_count
 from nnzip.plan.goals import Survey
 from nnzip.promises.goals import Goals
 from nnzip.promises.kept import Kept
 from nnzip.promises.resolve import resolve
 from nnzip.request.options import Options
+from tests.support.grouping_examples import unstack
 
 KINDS = ("noise", "ties", "rain", "smooth", "missing")
 
