@@ -131,6 +131,7 @@ def test_training_learns_and_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     assert network.size_of(layers, found) < 0.95 * before
     for array, again in zip(layers, network.train(found, 60), strict=True):
         np.testing.assert_array_equal(array, again)
+    assert np.float64(1e-310) / 2 > 0, "the smallest numbers are still numbers in this process"
 
 
 def test_the_size_is_that_of_the_plan() -> None:
