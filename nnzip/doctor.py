@@ -7,7 +7,6 @@ import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nnzip.coder.devices import cuda_problem
@@ -146,12 +145,10 @@ def free_memory() -> int | None:
 def _torch() -> tuple[str | None, str | None, str | None]:
     """Version of torch, of the CUDA it was built for, and why no GPU can be used."""
     try:
-        found = version("torch")
-    except PackageNotFoundError:
+        import torch
+    except ImportError:
         return None, None, cuda_problem()
-    import torch
-
-    return found, torch.version.cuda, cuda_problem()
+    return str(torch.__version__), torch.version.cuda, cuda_problem()
 
 
 def _gpus() -> tuple[Gpu, ...]:

@@ -13,11 +13,10 @@ from nnzip.plan.goals import GUARD
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.nnz"))
 
 
-@pytest.mark.xfail(strict=True, reason="made once the network of format 3 is trained (scripts/make_golden.py)")
-def test_there_are_golden_archives() -> None:
-    assert {path.stem for path in GOLDEN} >= {
-        f"format3-{name}" for name in ("bound", "promises", "ratio", "tails", "tight")
-    }
+def test_there_are_golden_archives_of_every_coding() -> None:
+    first = {"constant", "cycles", "edges", "exact", "gaps", "interpolation", "lattices", "levels", "members"}
+    names = {*first, "rmse", "stretches", "tiles", "volumes"}
+    assert {path.stem for path in GOLDEN} >= {f"format3-{name}" for name in names}
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
@@ -27,6 +26,8 @@ def test_decodes_as_ever(path: Path) -> None:
         for name, values in expected.items():
             found = decoded[name].to_numpy()
             drift = GUARD * float(np.nanmax(values) - np.nanmin(values))
+            if "lattices" in path.stem:  # a drift may move a value to the next point of the lattice, within the bound
+                drift = 2 * float(decoded[name].attrs["nnzip_bound"])
             np.testing.assert_allclose(found, values, rtol=0, atol=drift)
             assert found.dtype == values.dtype
     nnzip.verify(path)

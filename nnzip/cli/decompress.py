@@ -27,11 +27,11 @@ def decompress(
     ] = None,
     bbox: options.Bbox = None,
     grid: Annotated[
-        float | None, typer.Option(help="Evaluate on a regular grid of this spacing.", metavar="DEGREES")
+        float | None, typer.Option(help="Interpolate to a regular grid of this spacing.", metavar="DEGREES")
     ] = None,
-    like: Annotated[Path | None, typer.Option(help="Evaluate on the grid of this file.")] = None,
+    like: Annotated[Path | None, typer.Option(help="Interpolate to the grid of this file.")] = None,
     preview: Annotated[
-        int, typer.Option(help="Only every 2nd, 4th or 8th row and column, smoothed; no bound holds.", metavar="N")
+        int, typer.Option(help="Only every 2nd, 4th or 8th row and column, smoothed; no bound holds.", metavar="2|4|8")
     ] = 1,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
@@ -39,7 +39,7 @@ def decompress(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Decompress to the source's grid, or evaluate the field on another one."""
+    """Decompress to the source's grid, or interpolate to another one."""
     with session(quiet=quiet, verbose=verbose) as terminal:
         names = options.parse_variables(variables)
         if grid is not None and not 0 < grid <= 90:

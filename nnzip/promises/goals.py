@@ -145,7 +145,7 @@ class Goals:
         ]
         step = abs(float(np.asarray(variable.encoding.get("scale_factor", 0.0)).item()))
         if promised.bound and errors.max_error == 0 and errors.maximum > errors.minimum:
-            steps = f"multiples of a step, {step:.3g}," if step else "multiples of a step"
+            steps = f"multiples of {step:.3g}" if step else "multiples of a step"
             notes.append(
                 f"{name} decodes exactly: its values are {steps}, the bound {promised.bound:.3g} is below half of it; "
                 "a bound above the step would save bytes"

@@ -28,7 +28,6 @@ _KNOTS = 17
 _SIGNS = (1, -1)  # upper, lower
 _PARAMETERS = 3  # start, width, slope of a side
 _SAMPLE = 1 << 22  # values that quantiles are taken from
-_STEP = 1e-5  # over which slopes are taken
 _NARROWEST_SPREAD = 1e-2  # of a latitude, in standard deviations of the variable
 _NARROWEST_WIDTH = 0.02  # of the smooth joint, in spreads
 
@@ -118,15 +117,6 @@ def choose_stretch(values: NDArray[np.float32], known: NDArray[np.bool_], option
     return Stretch(_stored(sides), _stored(profile))
 
 
-def slopes_of(stretches: Sequence[Stretch], values: Numbers, channel: int, rows: Numbers, last_row: int) -> Numbers:
-    """How steep the stretches together are at stretched `values` [time, lat, lon]: 1 outside the tails."""
-    here, beside = values.copy(), values + _STEP
-    for stretch in reversed(stretches):
-        stretch.undo(here, channel, rows, last_row)
-        stretch.undo(beside, channel, rows, last_row)
-    return _STEP / (beside - here)
-
-
 def pack_stretch(stretch: Stretch) -> bytes:
     """Little-endian float16 [channel, sides then profile]."""
     channels = len(stretch.sides)
@@ -137,7 +127,7 @@ def pack_stretch(stretch: Stretch) -> bytes:
 def read_stretches(packed: Sequence[bytes], channels: int) -> tuple[Stretch, ...]:
     """Inverse of `pack_stretch` for each of `packed`. Raises CorruptArchiveError."""
     if len(packed) > MOST_STRETCHES:
-        raise CorruptArchiveError(f"the field is damaged: it has {len(packed)} stretches, at most {MOST_STRETCHES}")
+        raise CorruptArchiveError(f"a tile is damaged: it has {len(packed)} stretches, at most {MOST_STRETCHES}")
     return tuple(_read_stretch(data, channels) for data in packed)
 
 
@@ -145,14 +135,14 @@ def _read_stretch(data: bytes, channels: int) -> Stretch:
     fixed = len(_SIGNS) * _PARAMETERS
     knots, rest = divmod(len(data) - 2 * channels * fixed, 4 * channels)
     if rest or not 0 <= knots <= MOST_KNOTS:
-        raise CorruptArchiveError("the field is damaged: a stretch has the wrong length")
+        raise CorruptArchiveError("a tile is damaged: a stretch has the wrong length")
     numbers = np.frombuffer(data, dtype="<f2").astype(np.float64).reshape(channels, -1)
     sides = numbers[:, :fixed].reshape(channels, len(_SIGNS), _PARAMETERS)
     profile = numbers[:, fixed:].reshape(channels, 2, knots)
     slopes = sides[:, :, 2]
     valid = np.isfinite(numbers).all() and ((slopes >= 1) & (slopes <= STEEPEST)).all()
     if not (valid and (sides[:, :, 1] > 0).all() and (profile[:, 1] > 0).all()):
-        raise CorruptArchiveError("the field is damaged: a stretch has impossible numbers")
+        raise CorruptArchiveError("a tile is damaged: a stretch has impossible numbers")
     return Stretch(sides, profile)
 
 

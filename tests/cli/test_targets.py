@@ -54,7 +54,15 @@ def test_lossless(weather: Path, tmp_path: Path, nnzip: Nnzip) -> None:
         for name in ("t2m", "tp", "sst"):
             np.testing.assert_array_equal(original[name].to_numpy(), back[name].to_numpy())
     assert {errors["max_error"] for errors in json.loads(result.stdout)["errors"].values()} == {0.0}
-    assert json.loads(nnzip("info", archive, "--json").stdout)["configuration"]["lossless"] is True
+    content = json.loads(nnzip("info", archive, "--json").stdout)
+    assert content["configuration"]["lossless"] is True
+    assert {entry["bound"] for entry in content["variables"].values()} == {0}
+    with xr.open_dataset(weather) as other:
+        other["t2m"][2, 3, 4] = np.nextafter(other["t2m"][2, 3, 4], np.float32(0))
+        other.to_netcdf(tmp_path / "other.nc")
+    nnzip("evaluate", weather, archive)
+    said = nnzip("evaluate", tmp_path / "other.nc", archive, code=5).stderr
+    assert "a.nnz, t2m: largest |error|: measured" in said
 
 
 def test_a_share_of_the_range_of_a_constant_is_exact(tmp_path: Path, nnzip: Nnzip) -> None:
@@ -71,10 +79,10 @@ def test_a_share_of_the_range_of_a_constant_is_exact(tmp_path: Path, nnzip: Nnzi
 @pytest.mark.parametrize(
     ("packing", "said"),
     [
-        ({}, "its values are multiples of a step and the bound 0.1 is below half of it"),
+        ({}, "its values are multiples of a step, the bound 0.1 is below half of it"),
         (
             {"dtype": "int16", "scale_factor": 0.25, "add_offset": 0.0, "_FillValue": -32767},
-            "its values are multiples of a step, 0.25, and the bound 0.1 is below half of it",
+            "its values are multiples of 0.25, the bound 0.1 is below half of it",
         ),
     ],
     ids=["plain", "packed"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,12 @@ def test_the_processor_needs_no_check() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu_is_an_error_with_its_cause() -> None:
     with pytest.raises(UnavailableError, match=r"no CUDA device can be used: .+\. Use --device cpu"):
+        resolve_device("cuda")
+
+
+def test_a_gpu_needs_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UnavailableError, match=r"torch is not installed \(pip install 'nnzip\[gpu\]'\)"):
         resolve_device("cuda")
 
 

@@ -273,7 +273,7 @@ def test_phases_of_many_coefficients_are_thinned_out() -> None:
 
 @pytest.mark.parametrize("shape", [(3, 1, 20, 21), (2, 4, 12, 21)])
 @pytest.mark.parametrize(
-    ("largest", "share", "cap"), [(0.5, 0.001, 0), (400.0, 0.3, 0), (1.2, None, 64), (25.0, None, 1)]
+    ("largest", "share", "cap"), [(0.5, 0.001, 0), (400.0, 0.3, 0), (0.6, None, 64), (1.6, None, 1)]
 )
 def test_corrections(shape: tuple[int, int, int, int], largest: float, share: float | None, cap: int) -> None:
     """By gaps or by volumes; a share of the points, or those of a corner."""

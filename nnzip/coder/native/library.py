@@ -1,6 +1,6 @@
 """The compiled kernel: where it is, and which of its paths this process takes.
 
-`kernel.h` is its contract. The package's build compiles it (`scripts/build_kernel.py`); where it is not there, numpy
+`kernel.h` is its contract. The package's build compiles it (`hatch_build.py`); where it is not there, numpy
 does the same work.
 """
 
@@ -67,11 +67,12 @@ def library() -> ctypes.CDLL | None:
             found = ctypes.CDLL(str(file))
         except OSError:
             continue
+        if found.nnz_version() != VERSION or any(not hasattr(found, function) for function in _SIGNATURES):
+            continue  # compiled from other sources than these
         for function, (result, arguments) in _SIGNATURES.items():
             getattr(found, function).restype = result
             getattr(found, function).argtypes = arguments
-        if found.nnz_version() == VERSION:
-            return found
+        return found
     return None
 
 
