@@ -141,7 +141,7 @@ def costs(found: Results) -> Table:
         size, cells = done[0].source_bytes / _MEGA, []
         for part in ([run.encode for run in done], [run.decode for run in done]):
             seconds = median(cost.cpu_seconds for cost in part)
-            cells += [f"{seconds:.2f}", f"{size / seconds:.2f}", f"{_peak(part) / _MEGA:.0f}"]
+            cells += [f"{seconds:.2f}", f"{size / seconds:.2f}", _peak(part)]
         rows.append((name, f"{size:.1f}", *cells))
     heads = [f"{verb} {unit}" for verb in ("encode", "decode") for unit in ("CPU s", "MB/s", "peak MB")]
     return Table("Processor time and peak memory", ("case", "MB", *heads), rows)
@@ -206,5 +206,7 @@ def _ratio(label: str) -> float:
     return float(label.removeprefix("ratio ")) if _is_ratio(label) else math.inf
 
 
-def _peak(costs: Sequence[Cost]) -> int:
-    return max(cost.peak for cost in costs)
+def _peak(costs: Sequence[Cost]) -> str:
+    """In megabytes; a dash where it was not measured."""
+    largest = max(cost.peak for cost in costs)
+    return f"{largest / _MEGA:.0f}" if largest else "–"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -94,8 +93,17 @@ def timed(work: Callable[[], object]) -> Cost:
     started = time.perf_counter(), time.process_time()
     work()
     seconds, processor = time.perf_counter() - started[0], time.process_time() - started[1]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KiB on Linux
-    return Cost(seconds, processor, peak)
+    return Cost(seconds, processor, _peak())
+
+
+def _peak() -> int:
+    """Largest resident memory of this process so far, in bytes; 0 where the system does not say.
+
+    Not getrusage's, which a new program keeps from the process that started it.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 
 
 def opened(case: Case, run: Wanted, data: Path) -> xr.Dataset:
