@@ -22,8 +22,8 @@ EFFORTS = ("fast", "normal", "best")
 class Options:
     """What decides an archive of given data. Raises UsageError for what does not go together.
 
-    `variables`: those to compress (None: all); `promises`: what is kept better than the rest; `effort`: how large a part
-    of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by "time", "latitude",
+    `variables`: those to compress (None: all); `promises`: what is kept better than the rest; `effort`: how large a
+    part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by "time", "latitude",
     "longitude".
     """
 
