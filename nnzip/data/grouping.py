@@ -176,8 +176,10 @@ def read_box(
         outer = slice(channels.start // inner, -(-channels.stop // inner))
         picked[layout.channel_dims[0]], first = outer, outer.start * inner
     order = [*layout.channel_dims, *(dim for dim in group.dims if dim is not None)]
-    values = read_values(dataset[layout.name].transpose(*order).isel(picked), layout.name)
-    shaped = values.reshape(-1, len(times), len(rows), len(columns))
+    part = dataset[layout.name].isel(picked)
+    values = read_values(part, layout.name)  # before it is transposed: xarray would index a lazy array point by point
+    shaped = values.transpose([part.dims.index(dim) for dim in order])
+    shaped = shaped.reshape(-1, len(times), len(rows), len(columns))
     found = shaped[channels.start - first : channels.stop - first]
     return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
 
