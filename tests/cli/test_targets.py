@@ -134,7 +134,7 @@ def test_extremes_have_smaller_errors_at_the_same_size(tmp_path: Path, nnzip: Nn
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--mode", "field"), ["--mode", "'field'", "'auto'"]),
+        (("--effort", "great"), ["--effort", "'great'", "'normal'"]),
         (("--lossless", "--ratio", 20), ["--ratio and --lossless are different targets"]),
         (("--tile", "time=0"), ["--tile time=0", "a whole number from 1"]),
         (("--tile", "48"), ["--tile 48", "time=48,latitude=240,longitude=240"]),
