@@ -35,6 +35,7 @@ FINER = (1.2, 0.85, 0.6, 0.4)
 """Tried too where promises ask for less than the bound at many points."""
 
 _LARGEST_INTEGER = 2.0**30
+_TELLING = 1024  # bytes of a sample from which on it stands for the tile
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,10 @@ def encode_bounded(
         return constant
     snapped = _on_lattice(tile)
     if snapped is not None:
-        coded = _encode(snapped, choose(snapped.sample(effort)))
+        coded = _encode(snapped, _chosen(snapped, effort))
         if _holds(coded.data, tile):
             return coded
-    return _encode(tile, choose(tile.sample(effort)))
+    return _encode(tile, _chosen(tile, effort))
 
 
 def _on_lattice(tile: BoundedTile) -> BoundedTile | None:
@@ -132,8 +133,15 @@ def _holds(data: bytes, tile: BoundedTile) -> bool:
     return bool(np.nanmax(error, initial=0.0) <= tile.promised.bound)
 
 
-def choose(tile: BoundedTile) -> Choice:
-    """The choice that takes the fewest bytes for a tile or a sample of one."""
+def _chosen(tile: BoundedTile, effort: str) -> Choice:
+    """The best choice for a sample; for the whole tile where the bound leaves next to nothing of the sample."""
+    part = tile.sample(effort)
+    choice, size = choose(part)
+    return choice if size >= _TELLING or part is tile else choose(tile)[0]
+
+
+def choose(tile: BoundedTile) -> tuple[Choice, int]:
+    """The choice that takes the fewest bytes for a tile or a sample of one, and these bytes."""
     candidates = list(ways(tile.shape))
     way = candidates[0]
     if len(candidates) > 1:
@@ -148,7 +156,7 @@ def choose(tile: BoundedTile) -> Choice:
         coded = _interpolation(tile, leading)
         if coded is not None and len(coded.data) < size:
             best, size = Choice(None, leading=leading), len(coded.data)
-    return best
+    return best, size
 
 
 def _best_multiple(tile: BoundedTile, way: Way) -> tuple[Choice, int]:
