@@ -31,6 +31,7 @@ class SourceChoice(StrEnum):
     ARCO = "arco"
     WB2 = "wb2"
     NCAR = "ncar"
+    ECMWF = "ecmwf"
 
 
 class FormatChoice(StrEnum):
