@@ -68,7 +68,8 @@ class Variable:
     @property
     def sources(self) -> tuple[Source, ...]:
         """The sources that have it."""
-        return ("cds", *(source for source in OPEN if getattr(self, source)), *(["ecmwf"] if self.series else []))
+        stores: tuple[Source, ...] = ("ecmwf",) if self.series else ()
+        return ("cds", *(source for source in OPEN if getattr(self, source)), *stores)
 
     @property
     def names(self) -> tuple[str, ...]:
