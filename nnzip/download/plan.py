@@ -148,8 +148,7 @@ def period_text(selection: Selection) -> str:
 
 def point_label(selection: Selection) -> str:
     """ "point_51.5_-0.25": the label of a time series."""
-    assert selection.area is not None
-    return f"{_SERIES}_{selection.area.north:g}_{selection.area.west:g}"
+    return "_".join((_SERIES, *(f"{degrees:g}" for degrees in selection.point)))
 
 
 def _month(selection: Selection, source: Source) -> Month:
