@@ -150,9 +150,7 @@ def period_text(selection: Selection) -> str:
 
 def point_label(selection: Selection) -> str:
     """ "point_51.5_-0.25": the label of a time series."""
-    if selection.area is None:
-        raise ValueError("a time series has a point")
-    return f"{_SERIES}_{selection.area.north:g}_{selection.area.west:g}"
+    return "_".join((_SERIES, *(f"{degrees:g}" for degrees in selection.point)))
 
 
 def _month(selection: Selection, source: Source) -> Month:
