@@ -1,1 +1,1 @@
-"""nnzip inside other packages: xarray."""
+"""nnzip inside other packages: xarray, Zarr, numcodecs."""
