@@ -6,8 +6,6 @@ import time as clock
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from os import PathLike
-from pathlib import Path
 
 import xarray as xr
 
@@ -15,6 +13,7 @@ from nnzip.coder.native.library import compiler_problem
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import lossless_reason, plan_groups
 from nnzip.describe import Description
 from nnzip.errors import UsageError
@@ -35,7 +34,7 @@ from nnzip.survey import Part, source_bytes, survey
 
 def compress(
     dataset: xr.Dataset,
-    path: str | PathLike[str],
+    path: PathText,
     options: Options | Target,
     *,
     overwrite: bool = False,
@@ -93,7 +92,7 @@ def compress(
     for name, found in findings.items():
         notes += goals.notes(name, dataset[name], found.errors, found.kept)
     sizes = source_bytes(parts), stored_bytes, size
-    return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
+    return result_of(dataset, place(path), sizes, findings, clock.monotonic() - started, notes)
 
 
 def _part(dataset: xr.Dataset, group, layout, options: Options) -> Part:  # type: ignore[no-untyped-def]
