@@ -6,7 +6,7 @@ import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,7 @@ from nnzip.data.selection import subset
 from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, dataset_of, decode
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
-from nnzip.errors import UsageError, VerificationError
+from nnzip.errors import CorruptArchiveError, UsageError, VerificationError
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.tiles import Positions, Tiles
@@ -58,9 +58,7 @@ class Archive:
         self._arguments = (self.reader.path, device, preview, ahead)
         try:
             self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead)
-            whole = self._read_skeleton()
-            self.grids = tuple(_source_grid(whole, self.manifest, grid) for grid in self.manifest.grids)
-            self._skeleton = self._thinned(whole)
+            self._skeleton = self._read_skeleton()
         except BaseException:
             self.reader.close()
             raise
@@ -73,6 +71,11 @@ class Archive:
         """Everything the archive says about itself."""
         return self.reader.manifest
 
+    @cached_property
+    def grids(self) -> tuple[SourceGrid, ...]:
+        """The axes of the manifest's grids as the writer saw them. Raises CorruptArchiveError."""
+        return tuple(_source_grid(self._skeleton, self.manifest, grid) for grid in self.manifest.grids)
+
     def dataset(self) -> xr.Dataset:
         """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact."""
         shapes = [self.tiles.shape(number) for number in range(len(self.manifest.variables))]
@@ -80,7 +83,7 @@ class Archive:
             name: (np.arange(shape[2], dtype=np.float64), np.arange(shape[3], dtype=np.float64))
             for name, shape in zip(self.manifest.variables, shapes, strict=True)
         }
-        return self._assemble(self._skeleton, views, with_errors=self.preview == 1)
+        return self._assemble(self._thinned(self._skeleton), views, with_errors=self.preview == 1)
 
     def select(
         self,
@@ -174,8 +177,11 @@ class Archive:
                 attrs = attrs_from_json(entry.attrs) | (self._achieved(name) if with_errors else {})
                 data = indexing.LazilyIndexedArray(lazy)
                 variables[name] = xr.Variable(entry.dims, data, attrs, encoding=dict(OUTPUT_ENCODING))
-        dataset = skeleton.assign(variables)
-        return conventions.arranged(dataset, [name for name in self.manifest.order if name in dataset.data_vars])
+        variables = dict(skeleton.data_vars.variables) | variables
+        ordered = {name: variables[name] for name in self.manifest.order if name in variables}
+        dataset = xr.Dataset(ordered, skeleton.coords, skeleton.attrs)
+        dataset.encoding = skeleton.encoding
+        return dataset
 
     def _achieved(self, name: str) -> dict[str, float]:
         errors, bound = self.manifest.errors.get(name), self.manifest.variables[name].bound
@@ -310,19 +316,21 @@ class _LazyVariable(BackendArray):
 
 
 def _source_grid(skeleton: xr.Dataset, manifest: Manifest, grid: Grid) -> SourceGrid:
-    """The axes of a grid as the writer saw them, from stored coordinates."""
+    """The axes of a grid as the writer saw them, from stored coordinates. Raises CorruptArchiveError."""
     axes = []
     for role, dim, known in zip(_AXES, (grid.time, grid.latitude, grid.longitude), grid.geographic, strict=True):
+        axis = _stored_axis(skeleton, dim, role) if known and (dim is None or dim in skeleton.dims) else None
+        if known and dim is not None and (axis is None or not axis.geographic):
+            raise CorruptArchiveError(f"the archive says that {dim!r} is {role}, and has no such coordinate")
         size = 1 if dim is None else manifest.dims[dim]
-        if not known:
-            axes.append(np.arange(size, dtype=np.float64))
-        elif dim is None or role == "time":
-            axes.append(conventions.time_axis(skeleton, dim).values)
-        else:
-            axes.append(
-                conventions.horizontal_axis(skeleton, dim, "latitude" if role == "latitude" else "longitude").values
-            )
+        axes.append(np.arange(size, dtype=np.float64) if axis is None else axis.values)
     return source_grid(axes[0], axes[1], axes[2], grid.geographic)
+
+
+def _stored_axis(skeleton: xr.Dataset, dim: str | None, role: str) -> conventions.Axis:
+    if dim is None or role == "time":
+        return conventions.time_axis(skeleton, dim)
+    return conventions.horizontal_axis(skeleton, dim, "latitude" if role == "latitude" else "longitude")
 
 
 def _new_coordinates(
