@@ -27,7 +27,7 @@ from nnzip.data.axes import SourceGrid, source_grid
 from nnzip.data.deferred import deferred
 from nnzip.data.grouping import check_names
 from nnzip.data.selection import subset
-from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, dataset_of, decode
+from nnzip.data.skeleton import EXACTLY, OUTPUT_ENCODING, Decoding, RawArray, attrs_from_json, dataset_of, decode
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.errors import CorruptArchiveError, UsageError, VerificationError
@@ -76,14 +76,24 @@ class Archive:
         """The axes of the manifest's grids as the writer saw them. Raises CorruptArchiveError."""
         return tuple(_source_grid(self._skeleton, self.manifest, grid) for grid in self.manifest.grids)
 
-    def dataset(self) -> xr.Dataset:
-        """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact."""
+    def dataset(self, how: Decoding = EXACTLY) -> xr.Dataset:
+        """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact.
+
+        `preferred_chunks` in the encoding of compressed variables are their tiles. `how`: what is decoded.
+        """
         shapes = [self.tiles.shape(number) for number in range(len(self.manifest.variables))]
         views = {
             name: (np.arange(shape[2], dtype=np.float64), np.arange(shape[3], dtype=np.float64))
             for name, shape in zip(self.manifest.variables, shapes, strict=True)
         }
-        return self._assemble(self._thinned(self._skeleton), views, with_errors=self.preview == 1)
+        skeleton = self._thinned(self._skeleton if how == EXACTLY else self._read_skeleton(how))
+        dataset = self._assemble(skeleton, views, with_errors=self.preview == 1)
+        for number, name in enumerate(self.manifest.variables):
+            variable = dataset.variables[name]
+            variable.encoding |= {"dtype": variable.dtype, "preferred_chunks": self._chunks(number)}
+            if not how.of("mask_and_scale", name):
+                variable.attrs["_FillValue"] = variable.encoding.pop("_FillValue")
+        return dataset
 
     def select(
         self,
@@ -135,18 +145,36 @@ class Archive:
     ) -> None:
         self.close()
 
-    def _read_skeleton(self) -> xr.Dataset:
+    def _chunks(self, number: int) -> dict[str, tuple[int, ...]]:
+        """Lengths of the tiles along the dimensions of a variable; of several channel dimensions the inner ones whole,
+        as far as they are in one tile.
+        """
+        entry = list(self.manifest.variables.values())[number]
+        channels, *axes = self.tiles.sizes[number]
+        chunks = dict(zip(reversed(self.manifest.grids[entry.grid].dims), reversed(axes), strict=False))
+        dims = self.manifest.channel_dims(entry)
+        if len(dims) == 1:
+            return {**chunks, dims[0]: channels}
+        together = max(channels)
+        for dim in reversed(dims):
+            size = self.manifest.dims[dim]
+            length = min(size, together)
+            chunks[dim] = tuple(min(length, size - start) for start in range(0, size, length))
+            together = max(together // size, 1)
+        return chunks
+
+    def _read_skeleton(self, how: Decoding = EXACTLY) -> xr.Dataset:
         """Coordinates and lossless variables of the source."""
-        coordinates = {name: self._stored(name, variable) for name, variable in self.manifest.coordinates.items()}
-        lossless = {name: self._stored(name, variable) for name, variable in self.manifest.lossless.items()}
+        coordinates = {name: self._stored(name, variable, how) for name, variable in self.manifest.coordinates.items()}
+        lossless = {name: self._stored(name, variable, how) for name, variable in self.manifest.lossless.items()}
         return dataset_of(coordinates, lossless, self.manifest.attrs)
 
-    def _stored(self, name: str, variable: RawVariable) -> xr.Variable:
+    def _stored(self, name: str, variable: RawVariable, how: Decoding) -> xr.Variable:
         """Its values now for axes, whose size a reader limits, and scalars; else when they are used."""
         dims, attrs, read = variable.dims, dict(variable.attrs), partial(self.reader.read_array, variable)
         if dims in ((), (name,)):
-            return decode(name, RawArray(dims, attrs, read()))
-        return deferred(name, dims, attrs, np.dtype(variable.data.dtype), self.manifest.shape(dims), read)
+            return decode(name, RawArray(dims, attrs, read()), how)
+        return deferred(name, dims, attrs, np.dtype(variable.data.dtype), self.manifest.shape(dims), read, how)
 
     def _thinned(self, skeleton: xr.Dataset) -> xr.Dataset:
         """What remains of it in a preview."""
