@@ -17,8 +17,10 @@ from nnzip.coder.native.library import compiler_problem
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
+from nnzip.data.atomic import require_distinct
 from nnzip.data.grouping import lossless_reason, plan_groups
-from nnzip.data.opening import Data, opened
+from nnzip.data.opening import Data, opened, resolve_paths
+from nnzip.data.opening import stored_bytes as size_of
 from nnzip.describe import Description
 from nnzip.errors import UsageError
 from nnzip.estimate import estimate
@@ -44,6 +46,7 @@ def compress(
     device: str = "auto",
     jobs: int = 1,
     executor: Executor | None = None,
+    stored_bytes: int = 0,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
     """Compress `data` into the archive `path` as `options` say; a target alone leaves the rest as it is by default, and
@@ -52,16 +55,22 @@ def compress(
     `data`: a dataset, a named array, or a path, a pattern or several of them as for `open_dataset`.
     `jobs`: processes that code tiles; more than one needs `if __name__ == "__main__":` around a script's work.
     `executor`: does the work instead (any `concurrent.futures.Executor`). The archive is the same however many work.
+    `stored_bytes`: size of the files that the whole dataset came from, for the ratio to them (that of paths is known);
+    not said where variables are left out.
 
-    Raises TypeError for arguments of other types, UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
-    values), UnavailableError (no such device), VerificationError (a promise does not hold) and ResourceError; then
+    Raises TypeError for arguments of other types, UsageError (unknown variable, impossible target, output exists),
+    InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a promise does not hold) and ResourceError; then
     nothing is written. Reads the data twice. Memory: two slabs (plan/cutting.py) and, for each job, about 15 tiles.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs: there is at least one")
+    options = options_of(options)
     with opened(data) as dataset:
+        if not isinstance(data, xr.Dataset | xr.DataArray):
+            require_distinct(resolve_paths(data), path)
+            stored_bytes = stored_bytes or size_of(data)
         workers = nullcontext(executor) if executor is not None else processes(jobs)
-        return _compress(dataset, path, options_of(options), overwrite, device, jobs, workers, progress)
+        return _compress(dataset, path, options, overwrite, device, jobs, workers, stored_bytes, progress)
 
 
 def _compress(
@@ -72,6 +81,7 @@ def _compress(
     device: str,
     jobs: int,
     executor: AbstractContextManager[Executor | None],
+    stored_bytes: int,
     progress: ProgressCallback | None,
 ) -> CompressionResult:
     started = clock.monotonic()
@@ -83,7 +93,8 @@ def _compress(
         surveys = [survey(part, with_rates=options.target.limits_size, read=pace.read) for part in parts]
         names = [part.layout.name for part in parts]
         goals = resolve(dataset, groups, dict(zip(names, (found.range for found in surveys), strict=True)), options)
-        description = Description(dataset, parts, surveys, lossless, goals, options)
+        stored_bytes = stored_bytes if len(parts) + len(lossless) == len(dataset.data_vars) else 0
+        description = Description(dataset, parts, surveys, lossless, goals, options, stored_bytes)
         limit = options.target.file_bytes(source_bytes(parts))
         room = limit - writer.size_with(description.manifest(), description.arrays)
         tile_goals = TileGoals(parts, surveys, goals, room)
@@ -105,7 +116,7 @@ def _compress(
     notes = [*_notes(dataset, lossless, size, limit)]
     for name, found in findings.items():
         notes += goals.notes(name, dataset[name], found.errors, found.kept)
-    sizes = source_bytes(parts), size
+    sizes = source_bytes(parts), stored_bytes, size
     return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
 
 

@@ -23,7 +23,7 @@ from nnzip.tile.samples import SAMPLES
 
 _MOST, _SHARE = 1 << 17, 16  # values of a sample per variable: one in 16, but no fewer than of a small tile
 _TIMES = 48  # of a sample, where all rows and columns do not leave more
-_PER_SAMPLE = 1 << 23  # values of the data for each sample of a quick estimate: then it takes a few per cent of the time
+_PER_SAMPLE = 1 << 23  # values of the data for each sample of a quick estimate, for a few per cent of the time
 _SMALL, _SMALL_SHARE = 1 << 15, 0.75  # values of a small tile, and how much of its time others take whatever their size
 _TRIAL = {True: 4.0, False: 1.0}  # seconds of the choice of a coding over those of the coding; True: under a bound
 _READING = 8e-8  # seconds per value, of two readings
@@ -56,9 +56,9 @@ class Estimate:
 def estimate(dataset: xr.Dataset, options: Options, *, jobs: int = 1, quick: bool = False) -> Estimate:
     """What `compress` takes with so many `jobs`; time and size are usually right within a factor of 1.5.
 
-    A sample of at most 2^17 values per variable from the middle is coded with the same goals, regions left out. `quick`:
-    of so few variables that this takes a few per cent of the compression's time; where that leaves some out, the size is
-    only known if it is the target. Raises what `compress` raises for requests that make no sense.
+    A sample of at most 2^17 values per variable from the middle is coded with the same goals, regions left out.
+    `quick`: of so few variables that this takes a few per cent of the compression's time; where that leaves some out,
+    the size is only known if it is the target. Raises what `compress` raises for requests that make no sense.
     """
     groups, _ = plan_groups(dataset, options.variables)
     check(dataset, groups, options)

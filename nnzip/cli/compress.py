@@ -107,7 +107,8 @@ def compress(
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show tiles, memory, time and size as estimated from a sample; write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show time, size, memory and tiles, estimated from a sample; write nothing."),
     ] = False,
     force: options.Force = False,
     json: options.Json = False,
@@ -140,7 +141,6 @@ def compress(
         from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.estimate import estimate
 
-        stored = stored_bytes(sources)
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
@@ -155,14 +155,15 @@ def compress(
                     device=device.value,
                     jobs=jobs,
                     overwrite=force,
+                    stored_bytes=stored_bytes(sources),
                     progress=None if progress is None else partial(_see, terminal, progress),
                 )
         for note in result.notes:
             terminal.message(f"note: {note}")
         if json:
-            terminal.json({**asdict(result), "stored_bytes": stored, "stored_ratio": stored / result.file_bytes})
+            terminal.json({**asdict(result), "stored_ratio": result.stored_ratio})
         else:
-            terminal.message(summary(result, stored))
+            terminal.message(summary(result))
             show_errors(terminal, result)
             kept = [asdict(promise) for promises in result.promises.values() for promise in promises]
             terminal.promises(kept, result.promise_bytes, aside=True)
@@ -286,12 +287,12 @@ def estimate_text(found: Estimate) -> str:
     return f"{size}; about {numbers.duration(found.seconds)}, {tiles}, {memory}"
 
 
-def summary(result: CompressionResult, stored: int) -> str:
-    """One line: file, size, ratios to float32 and to the `stored` bytes of the source's files, time."""
+def summary(result: CompressionResult) -> str:
+    """One line: file, size, ratios to float32 and to the source's files, time."""
     return (
-        f"{result.path}: {numbers.file_size(result.file_bytes)}, {numbers.number(result.ratio, 4)} times smaller than "
-        f"{numbers.file_size(result.source_bytes)} of float32 and {numbers.number(stored / result.file_bytes)} times "
-        f"smaller than the {numbers.file_size(stored)} on disk, in {numbers.duration(result.seconds)}"
+        f"{result.path}: {numbers.file_size(result.file_bytes)}, "
+        f"{numbers.ratios(result.file_bytes, result.source_bytes, result.stored_bytes)}, "
+        f"in {numbers.duration(result.seconds)}"
     )
 
 
