@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nnzip.container.manifest import tile_member
 from nnzip.container.zip import MEMBER_BYTES
 from nnzip.evaluate.weights import latitude_weights
+from nnzip.jobs import Job
 from nnzip.plan.budget import Rate, allot
 from nnzip.plan.cutting import Box
 from nnzip.promises.goals import BoxPromised, Goals
@@ -50,6 +51,27 @@ class TileGoals:
         even = goals.target.psnr is not None or not latitude.geographic
         weights = np.ones(latitude.values.size) if even else latitude_weights(latitude.values)
         return Rmse(goals.rmse[name], weights[box.slices[2]], scaling)
+
+    def jobs(self, effort: str, device: str) -> Iterator[Job]:
+        """Every tile of every variable, read slab by slab."""
+        for variable, part in enumerate(self._parts):
+            latitude = part.grid.latitude
+            weights = latitude_weights(latitude.values) if latitude.geographic else 0 * latitude.values + 1
+            for tile, values in part.read():
+                box = part.box(tile)
+                yield Job(
+                    variable,
+                    tile,
+                    values,
+                    self.of_tile(variable, tile),
+                    part.layout.dtype,
+                    part.periodic(tile),
+                    part.cycle(tile),
+                    weights[box.slices[2]],
+                    tuple(axis.start for axis in box),
+                    effort,
+                    device,
+                )
 
     def _scaling(self, variable: int, tile: int) -> Scaling:
         part, box = self._parts[variable], self._parts[variable].box(tile)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,15 +22,15 @@ from nnzip.container.manifest import Grid, Manifest, RawVariable
 from nnzip.container.reader import ArchiveReader
 from nnzip.data import conventions
 from nnzip.data.atomic import require_distinct
-from nnzip.data.bytefile import PathText, place
 from nnzip.data.axes import SourceGrid, source_grid
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.deferred import deferred
 from nnzip.data.grouping import check_names
 from nnzip.data.selection import subset
 from nnzip.data.skeleton import EXACTLY, OUTPUT_ENCODING, Decoding, RawArray, attrs_from_json, dataset_of, decode
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
-from nnzip.errors import UsageError, VerificationError
+from nnzip.errors import CorruptArchiveError, UsageError, VerificationError
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.tiles import Positions, Tiles
@@ -46,9 +46,10 @@ class Archive:
     """A `.nnz` file opened for reading; a context manager, safe to read from several threads, and picklable.
 
     `path`: a path, or a URL that fsspec knows ("s3://bucket/era5.nnz") with its `storage_options`. `preview`: 1, or 2,
-    4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and no bound holds. `ahead`: tiles that threads decode while one is used. Raises InputError, CorruptArchiveError,
-    NewerFormatError, ResourceError or UnavailableError on opening, CorruptArchiveError when a damaged part is read,
-    InputError when the file is another one by then.
+    4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and no bound holds.
+    `ahead`: tiles that threads decode while one is used. Raises InputError, CorruptArchiveError, NewerFormatError,
+    ResourceError or UnavailableError on opening, CorruptArchiveError when a damaged part is read, InputError when the
+    file is another one by then.
     """
 
     def __init__(
@@ -66,9 +67,7 @@ class Archive:
         self._arguments = (self.reader, device, preview, ahead)
         try:
             self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead)
-            whole = self._read_skeleton()
-            self.grids = tuple(_source_grid(whole, self.manifest, grid) for grid in self.manifest.grids)
-            self._skeleton = self._thinned(whole)
+            self._skeleton = self._read_skeleton()
         except BaseException:
             self.reader.close()
             raise
@@ -81,6 +80,11 @@ class Archive:
         """Everything the archive says about itself."""
         return self.reader.manifest
 
+    @cached_property
+    def grids(self) -> tuple[SourceGrid, ...]:
+        """The axes of the manifest's grids as the writer saw them. Raises CorruptArchiveError."""
+        return tuple(_source_grid(self._skeleton, self.manifest, grid) for grid in self.manifest.grids)
+
     def dataset(self, how: Decoding = EXACTLY) -> xr.Dataset:
         """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact.
 
@@ -91,7 +95,7 @@ class Archive:
             name: (np.arange(shape[2], dtype=np.float64), np.arange(shape[3], dtype=np.float64))
             for name, shape in zip(self.manifest.variables, shapes, strict=True)
         }
-        skeleton = self._skeleton if how == EXACTLY else self._thinned(self._read_skeleton(how))
+        skeleton = self._thinned(self._skeleton if how == EXACTLY else self._read_skeleton(how))
         dataset = self._assemble(skeleton, views, with_errors=self.preview == 1)
         for number, name in enumerate(self.manifest.variables):
             variable = dataset.variables[name]
@@ -193,7 +197,7 @@ class Archive:
     def _assemble(
         self, skeleton: xr.Dataset, views: Mapping[str, tuple[Positions, Positions]], *, with_errors: bool
     ) -> xr.Dataset:
-        variables: dict[str, Any] = {}
+        variables: dict[Hashable, Any] = {}
         for number, (name, entry) in enumerate(self.manifest.variables.items()):
             if name in views:
                 channel_dims = self.manifest.channel_dims(entry)
@@ -210,8 +214,11 @@ class Archive:
                 attrs = attrs_from_json(entry.attrs) | (self._achieved(name) if with_errors else {})
                 data = indexing.LazilyIndexedArray(lazy)
                 variables[name] = xr.Variable(entry.dims, data, attrs, encoding=dict(OUTPUT_ENCODING))
-        dataset = skeleton.assign(variables)
-        return conventions.arranged(dataset, [name for name in self.manifest.order if name in dataset.data_vars])
+        variables = dict(skeleton.data_vars.variables) | variables
+        ordered = {name: variables[name] for name in self.manifest.order if name in variables}
+        dataset = xr.Dataset(ordered, skeleton.coords, skeleton.attrs)
+        dataset.encoding = skeleton.encoding
+        return dataset
 
     def _achieved(self, name: str) -> dict[str, float]:
         errors, bound = self.manifest.errors.get(name), self.manifest.variables[name].bound
@@ -346,19 +353,21 @@ class _LazyVariable(BackendArray):
 
 
 def _source_grid(skeleton: xr.Dataset, manifest: Manifest, grid: Grid) -> SourceGrid:
-    """The axes of a grid as the writer saw them, from stored coordinates."""
+    """The axes of a grid as the writer saw them, from stored coordinates. Raises CorruptArchiveError."""
     axes = []
     for role, dim, known in zip(_AXES, (grid.time, grid.latitude, grid.longitude), grid.geographic, strict=True):
+        axis = _stored_axis(skeleton, dim, role) if known and (dim is None or dim in skeleton.dims) else None
+        if known and dim is not None and (axis is None or not axis.geographic):
+            raise CorruptArchiveError(f"the archive says that {dim!r} is {role}, and has no such coordinate")
         size = 1 if dim is None else manifest.dims[dim]
-        if not known:
-            axes.append(np.arange(size, dtype=np.float64))
-        elif dim is None or role == "time":
-            axes.append(conventions.time_axis(skeleton, dim).values)
-        else:
-            axes.append(
-                conventions.horizontal_axis(skeleton, dim, "latitude" if role == "latitude" else "longitude").values
-            )
+        axes.append(np.arange(size, dtype=np.float64) if axis is None else axis.values)
     return source_grid(axes[0], axes[1], axes[2], grid.geographic)
+
+
+def _stored_axis(skeleton: xr.Dataset, dim: str | None, role: str) -> conventions.Axis:
+    if dim is None or role == "time":
+        return conventions.time_axis(skeleton, dim)
+    return conventions.horizontal_axis(skeleton, dim, "latitude" if role == "latitude" else "longitude")
 
 
 def _new_coordinates(

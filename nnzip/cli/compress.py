@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnzip.data.grouping import VariableLayout
+    from nnzip.estimate import Estimate
+    from nnzip.progress import Progress, ProgressCallback
     from nnzip.request.options import Options
     from nnzip.request.promises import Promise
     from nnzip.request.target import Target
@@ -103,6 +106,10 @@ def compress(
     effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show time, size, memory and tiles, estimated from a sample; write nothing."),
+    ] = False,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -132,10 +139,14 @@ def compress(
         check_file(path, ARCHIVE, inputs=sources, overwrite=force)
         from nnzip.compress import compress as run
         from nnzip.data.opening import open_dataset, stored_bytes
+        from nnzip.estimate import estimate
 
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
+            if dry_run:
+                show_estimate(terminal, estimate(dataset, asked, jobs=jobs), as_json=json)
+                return
             with terminal.progress() as progress:
                 result = run(
                     dataset,
@@ -145,7 +156,7 @@ def compress(
                     jobs=jobs,
                     overwrite=force,
                     stored_bytes=stored_bytes(sources),
-                    progress=progress,
+                    progress=None if progress is None else partial(_see, terminal, progress),
                 )
         for note in result.notes:
             terminal.message(f"note: {note}")
@@ -246,6 +257,34 @@ def target_text(target: Target, labels: Sequence[Label]) -> str:
     if target.ratio is not None:
         return f"target: ratio {target.ratio:g}"
     return "target: every value exactly" if target.lossless else f"target: {numbers.file_size(target.size_bytes or 0)}"
+
+
+def _see(terminal: Terminal, progress: ProgressCallback, moment: Progress) -> None:
+    """Show a moment of a compression, and its estimate once."""
+    if moment.estimate is not None:
+        terminal.message(f"estimate: {estimate_text(moment.estimate)}")
+    progress(moment)
+
+
+def show_estimate(terminal: Terminal, found: Estimate, *, as_json: bool) -> None:
+    """The estimate to stdout."""
+    if as_json:
+        ratio = None if found.file_bytes is None else found.source_bytes / found.file_bytes
+        terminal.json({**asdict(found), "seconds": found.seconds, "ratio": ratio})
+    else:
+        terminal.data(f"estimate: {estimate_text(found)}")
+
+
+def estimate_text(found: Estimate) -> str:
+    """ "37.2 MB of float32 in about 2.4 MB, 15 times smaller; about 16 s, 7 tiles, up to 420 MB of memory"."""
+    source = f"{numbers.file_size(found.source_bytes)} of float32"
+    size = source
+    if found.file_bytes is not None:
+        times = numbers.number(found.source_bytes / found.file_bytes, 2)
+        size = f"{source} in about {numbers.file_size(found.file_bytes)}, {times} times smaller"
+    tiles = f"{numbers.count(found.tiles)} tile{'s' if found.tiles > 1 else ''}"
+    memory = f"up to {numbers.file_size(found.memory_bytes)} of memory"
+    return f"{size}; about {numbers.duration(found.seconds)}, {tiles}, {memory}"
 
 
 def summary(result: CompressionResult) -> str:

@@ -143,7 +143,7 @@ def download(
         terminal.message(summary(months))
         _confirm(terminal, months, agreed=yes)
         try:
-            with terminal.progress() as progress:
+            with terminal.progress(logs=False) as progress:
                 watcher = DownloadWatcher(terminal, progress)
                 archiving = _archiving(bounds, max_error, effort, progress, watcher) if compress else None
                 manner = Manner(data_format.value, queue, parallel, allow_gaps)

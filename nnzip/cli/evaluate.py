@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nnzip.container.manifest import Manifest
     from nnzip.evaluate.events import Event
     from nnzip.evaluate.extremes.scores import ExtremeScores
-    from nnzip.report.html import Compared
+    from nnzip.report.sections import Compared
 
 MOST = 6  # files side by side: beyond it lines and colours cannot be told apart
 
@@ -144,7 +144,7 @@ def _compare(
     from nnzip.evaluate.evaluate import evaluate as score
     from nnzip.evaluate.events import event_scores
     from nnzip.evaluate.scorecard import check_promises
-    from nnzip.report.html import Compared
+    from nnzip.report.sections import Compared
 
     followed = tuple(event_scores(original, opened.dataset, event) for event in events)
     share = 0.5 if extremes else 1.0

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ UNLIMITED_ATTRIBUTE = "_nnzip_unlimited"
 OUTPUT_ENCODING = {"_FillValue": np.nan}
 _FILL_KEYS = ("_FillValue", "missing_value")
 _ATTRIBUTE_KINDS = "fiubUSMm"
+_ATTRIBUTE_TYPE = re.compile(r"[<>|=]([fiub][1248]|[US][0-9]{1,7}|[Mm]8(\[[0-9a-zA-Z]{1,5}\])?)")
 _MAX_ITEM_BYTES = 1 << 20  # of one fixed-width text: an archive may not ask for more memory than its content fills
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -93,7 +96,7 @@ def dataset_of(
     if unlimited is not None:
         dataset.encoding["unlimited_dims"] = set(unlimited)
     for name, variable in {**coordinates, **variables}.items():  # indexes are rebuilt without the encoding
-        dataset[name].encoding = variable.encoding
+        dataset.variables[name].encoding = variable.encoding
     return dataset
 
 
@@ -126,7 +129,7 @@ def attrs_from_json(attrs: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in attrs.items():
         try:
             decoded[key] = _attribute_from_json(value)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        except _MALFORMED as error:
             raise CorruptArchiveError(f"the attribute {key!r} is not as nnzip writes it ({error})") from error
     return decoded
 
@@ -224,7 +227,7 @@ def decode(name: str, raw: RawArray, how: Decoding = EXACTLY) -> xr.Variable:
     """
     try:
         return _decode(name, raw, how)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except _MALFORMED as error:
         raise CorruptArchiveError(f"{name!r} is not stored as nnzip writes it ({error})") from error
 
 
@@ -346,9 +349,9 @@ def _attribute_from_json(value: Any) -> Any:
         return content.encode("latin-1")
     if dtype == "json":
         return json.loads(content)
-    kind = np.dtype(dtype).kind
-    if kind not in _ATTRIBUTE_KINDS or np.dtype(dtype).itemsize > _MAX_ITEM_BYTES:
+    if not _ATTRIBUTE_TYPE.fullmatch(dtype) or np.dtype(dtype).itemsize > _MAX_ITEM_BYTES:
         raise ValueError(f"type {dtype}")
+    kind = np.dtype(dtype).kind
     items = list(content) if isinstance(content, list | tuple) else [content]
     if kind == "f":
         items = [_NON_FINITE[item] if isinstance(item, str) else item for item in items]

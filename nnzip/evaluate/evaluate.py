@@ -14,6 +14,7 @@ import xarray as xr
 
 from nnzip.data.grids import Grid, coordinate_label, require_grid
 from nnzip.errors import InputError
+from nnzip.evaluate.error_maps import ErrorMaps, ErrorsByPlace
 from nnzip.evaluate.errors import QUANTILES, ErrorStatistics, lossless_bytes
 from nnzip.evaluate.matching import align_decoded, comparable_variables, is_comparable, label
 from nnzip.evaluate.scores import Evaluation, VariableScores
@@ -54,9 +55,10 @@ def evaluate(
     aligned = align_decoded(original, decoded, names)
     statistics = {name: ErrorStatistics() for name in names}
     lossless = {name: _Lossless() for name in names}
+    places = {name: _by_place(original[name]) for name in names}
     total, done = sum(original[name].size for name in names), 0
     for members in _by_layout(original, names):
-        for values in _walk(original, aligned, members, statistics, lossless):
+        for values in _walk(original, aligned, members, statistics, lossless, places):
             done += values
             if progress is not None:
                 progress(0.9 * done / total)
@@ -67,7 +69,8 @@ def evaluate(
     for number, name in enumerate(scored):
         found = structure_scores(original[name], aligned[name]) if structure else None
         file_ratio = source_bytes / file_bytes if file_bytes else None
-        scores.append(_scores(original[name], statistics[name], lossless[name].total_bytes(), found, file_ratio))
+        gathered = (statistics[name], lossless[name].total_bytes(), places[name].result())
+        scores.append(_scores(original[name], *gathered, found, file_ratio))
         if progress is not None:
             progress(0.9 + 0.1 * (number + 1) / len(scored))
     notes = [_nothing_finite(original, decoded, name, statistics[name]) for name in names if name not in scored]
@@ -127,6 +130,7 @@ def _walk(
     names: Sequence[str],
     statistics: Mapping[str, ErrorStatistics],
     lossless: Mapping[str, _Lossless],
+    places: Mapping[str, ErrorsByPlace],
 ) -> Iterator[int]:
     """Adds every block of the variables of one layout to their statistics; yields the number of values just done."""
     grid = require_grid(original[names[0]])
@@ -141,9 +145,23 @@ def _walk(
             first = np.asarray(original[name].isel(indexers).values)
             second = np.asarray(decoded[name].isel(indexers).values, dtype=np.float64)
             offset = tuple(indexers[dim].start if dim in indexers else 0 for dim in map(str, original[name].dims))
-            statistics[name].add(first.astype(np.float64), second, weights[name], offset)
+            wide = first.astype(np.float64)
+            statistics[name].add(wide, second, weights[name], offset)
+            places[name].add(wide, second, weights[name], offset)
             lossless[name].add(first, number % stride == 0)
             yield first.size
+
+
+def _by_place(array: xr.DataArray) -> ErrorsByPlace:
+    """An empty gatherer for this variable."""
+    grid, dims = require_grid(array), list(map(str, array.dims))
+    sizes = (
+        1 if grid.time is None else array.sizes[grid.time],
+        array.sizes[grid.latitude],
+        array.sizes[grid.longitude],
+    )
+    time = None if grid.time is None else dims.index(grid.time)
+    return ErrorsByPlace(sizes, (time, dims.index(grid.latitude), dims.index(grid.longitude)))
 
 
 def _broadcast_weights(array: xr.DataArray, grid: Grid) -> np.typing.NDArray[np.float64]:
@@ -182,6 +200,7 @@ def _scores(
     array: xr.DataArray,
     gathered: ErrorStatistics,
     lossless: int,
+    maps: ErrorMaps,
     structure: StructureScores | None,
     file_ratio: float | None,
 ) -> VariableScores:
@@ -215,4 +234,5 @@ def _scores(
         bits_per_value=32 / file_ratio if file_ratio else None,
         structure=structure,
         histogram=gathered.histogram(),
+        maps=maps,
     )
