@@ -42,12 +42,15 @@ def compress(
     device: str = "auto",
     jobs: int = 1,
     executor: Executor | None = None,
+    stored_bytes: int = 0,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
     """Compress `dataset` into the archive `path` as `options` say; a target alone leaves the rest as it is by default.
 
     `jobs`: processes that code tiles; more than one needs `if __name__ == "__main__":` around a script's work.
     `executor`: does the work instead (any `concurrent.futures.Executor`). The archive is the same however many work.
+    `stored_bytes`: size of the files that the whole dataset came from, for the ratio to them; not said where variables
+    are left out.
 
     Raises UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
     values), UnavailableError (no such device), VerificationError (a promise does not hold) and ResourceError; then
@@ -67,7 +70,8 @@ def compress(
             surveys.append(survey(part, with_rates=options.target.limits_size))
         names = [part.layout.name for part in parts]
         goals = resolve(dataset, groups, dict(zip(names, (found.range for found in surveys), strict=True)), options)
-        description = Description(dataset, parts, surveys, lossless, goals, options)
+        stored_bytes = stored_bytes if len(parts) + len(lossless) == len(dataset.data_vars) else 0
+        description = Description(dataset, parts, surveys, lossless, goals, options, stored_bytes)
         limit = options.target.file_bytes(source_bytes(parts))
         room = limit - writer.size_with(description.manifest(), description.arrays)
         tile_goals = TileGoals(parts, surveys, goals, room)
@@ -88,7 +92,7 @@ def compress(
     notes = [*_notes(dataset, lossless, size, limit)]
     for name, found in findings.items():
         notes += goals.notes(name, dataset[name], found.errors, found.kept)
-    sizes = source_bytes(parts), size
+    sizes = source_bytes(parts), stored_bytes, size
     return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
 
 

@@ -217,11 +217,13 @@ def decompress(
     report("decoding", 0.0)
     with Archive(path, device, preview, jobs if jobs > 1 else 0) as archive:
         if grid is None and like is None:
-            dataset = archive.select(variables, time, bbox)
+            dataset, kind = archive.select(variables, time, bbox), "lossy: see nnzip_rmse of each variable"
         else:
             latitude, longitude = grid_of(like) if grid is None and like is not None else _regular_grid(archive, grid)
             dataset = subset(archive.regrid(latitude, longitude, variables), None, time, bbox)
-        dataset = dataset.assign_attrs(history=_history(dataset, Path(path), preview))
+            kind = "lossy, and interpolated to another grid: no error bound holds"
+        kind = kind if preview == 1 else f"a preview, every {preview}th row and column: no error bound holds"
+        dataset = dataset.assign_attrs(history=_history(dataset, Path(path), kind))
         report("decoding", 0.1)
         written = write_dataset(dataset, output, overwrite)
     report("decoding", 1.0)
@@ -344,10 +346,9 @@ def _regular_grid(archive: Archive, spacing: float | None) -> tuple[NDArray[np.f
     raise UsageError("the archive has no variable on regular latitudes and longitudes: leave out --grid")
 
 
-def _history(dataset: xr.Dataset, path: Path, preview: int) -> str:
+def _history(dataset: xr.Dataset, path: Path, kind: str) -> str:
     """The dataset's history with a line of ours on top, as CF recommends."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    kind = "lossy: see nnzip_rmse of each variable" if preview == 1 else f"a preview, every {preview}th row and column"
     line = f"{now} nnzip {__version__} decompressed {path.name} ({kind})"
     before = dataset.attrs.get("history")
     return line if before is None else f"{line}\n{before}"

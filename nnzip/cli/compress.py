@@ -133,7 +133,6 @@ def compress(
         from nnzip.compress import compress as run
         from nnzip.data.opening import open_dataset, stored_bytes
 
-        stored = stored_bytes(sources)
         with open_dataset(sources) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
@@ -145,14 +144,15 @@ def compress(
                     device=device.value,
                     jobs=jobs,
                     overwrite=force,
+                    stored_bytes=stored_bytes(sources),
                     progress=progress,
                 )
         for note in result.notes:
             terminal.message(f"note: {note}")
         if json:
-            terminal.json({**asdict(result), "stored_bytes": stored, "stored_ratio": stored / result.file_bytes})
+            terminal.json({**asdict(result), "stored_ratio": result.stored_ratio})
         else:
-            terminal.message(summary(result, stored))
+            terminal.message(summary(result))
             show_errors(terminal, result)
             kept = [asdict(promise) for promises in result.promises.values() for promise in promises]
             terminal.promises(kept, result.promise_bytes, aside=True)
@@ -248,12 +248,12 @@ def target_text(target: Target, labels: Sequence[Label]) -> str:
     return "target: every value exactly" if target.lossless else f"target: {numbers.file_size(target.size_bytes or 0)}"
 
 
-def summary(result: CompressionResult, stored: int) -> str:
-    """One line: file, size, ratios to float32 and to the `stored` bytes of the source's files, time."""
+def summary(result: CompressionResult) -> str:
+    """One line: file, size, ratios to float32 and to the source's files, time."""
     return (
-        f"{result.path}: {numbers.file_size(result.file_bytes)}, {numbers.number(result.ratio, 4)} times smaller than "
-        f"{numbers.file_size(result.source_bytes)} of float32 and {numbers.number(stored / result.file_bytes)} times "
-        f"smaller than the {numbers.file_size(stored)} on disk, in {numbers.duration(result.seconds)}"
+        f"{result.path}: {numbers.file_size(result.file_bytes)}, "
+        f"{numbers.ratios(result.file_bytes, result.source_bytes, result.stored_bytes)}, "
+        f"in {numbers.duration(result.seconds)}"
     )
 
 

@@ -79,7 +79,7 @@ def evaluate(
 
             require_scores()
         first = files.enter_context(open_dataset(original))
-        stored = stored_bytes(original)
+        stored = stored_bytes(original), {*map(str, first.data_vars)}
         details: dict[str, Any] = {"Files": {"original": original}}
         compared = []
         with terminal.progress() as progress:
@@ -118,8 +118,8 @@ class _Opened:
     details: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, path: Path, name: str, device: str, stored: int, files: ExitStack) -> _Opened:
-        """Opened for as long as `files` is. stored: bytes of the original's files."""
+    def of(cls, path: Path, name: str, device: str, stored: tuple[int, set[str]], files: ExitStack) -> _Opened:
+        """Opened for as long as `files` is. stored: bytes of the original's files, and the variables in them."""
         from nnzip.data.opening import open_dataset
         from nnzip.read import open_archive
 
@@ -127,7 +127,8 @@ class _Opened:
             return cls(name, files.enter_context(open_dataset(path)), None, {}, {})
         archive = files.enter_context(open_archive(path, device=device))
         manifest = archive.manifest
-        sizes = {**archive_sizes(path, manifest), "stored_bytes": stored}
+        whole = {*manifest.order} >= stored[1]  # else the ratio to the files would be false
+        sizes = {**archive_sizes(path, manifest), "stored_bytes": stored[0] if whole else None}
         return cls(name, archive.dataset(), manifest, sizes, archive_details(manifest))
 
 

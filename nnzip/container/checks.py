@@ -132,6 +132,9 @@ def _check_ranges(manifest: Manifest, array_bytes: int) -> None:
     for start, stop, where in ranges:
         if stop > array_bytes:
             _fail(where, f"is bytes {start} to {stop} of the arrays, which have {array_bytes}")
+    used = max((stop for _, stop, _ in ranges), default=0)
+    if used < array_bytes:
+        _fail("arrays", f"have {array_bytes} bytes, of which the last {array_bytes - used} belong to nothing")
     for (_, stop, where), (start, _, after) in pairwise(ranges):
         if start < stop:
             _fail(after, f"begins at byte {start} of the arrays, where {where} has not ended")

@@ -68,9 +68,10 @@ def knee_sentence(sweep: Sweep, found: Knee) -> str:
     )
 
 
-def point_line(point: Point, stored: int) -> str:
+def point_line(point: Point, stored: int | None) -> str:
     """One line for a new point: target, ratios to float32 and to the `stored` bytes of the source's files, error."""
-    ratio = f"{numbers.number(point.ratio)} ({numbers.stored_ratio(stored / point.file_bytes)})"
+    on_disk = f" ({numbers.stored_ratio(stored / point.file_bytes)})" if stored else ""
+    ratio = f"{numbers.number(point.ratio)}{on_disk}"
     bits = numbers.number(point.bits_per_value)
     return f"{goal_name(point.goal)}: ratio {ratio}, {bits} bits per value, RMSE {percent(point.error)} of the range"
 
