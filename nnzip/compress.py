@@ -8,8 +8,6 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import prod
-from os import PathLike
-from pathlib import Path
 
 import xarray as xr
 
@@ -18,6 +16,7 @@ from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.data.atomic import require_distinct
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import lossless_reason, plan_groups
 from nnzip.data.opening import Data, opened, resolve_paths
 from nnzip.data.opening import stored_bytes as size_of
@@ -39,7 +38,7 @@ from nnzip.survey import Part, source_bytes, survey
 
 def compress(
     data: Data,
-    path: str | PathLike[str],
+    path: PathText,
     options: Options | Target | None = None,
     *,
     overwrite: bool = False,
@@ -59,8 +58,10 @@ def compress(
     not said where variables are left out.
 
     Raises TypeError for arguments of other types, UsageError (unknown variable, impossible target, output exists),
-    InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a promise does not hold) and ResourceError; then
-    nothing is written. Reads the data twice. Memory: two slabs (plan/cutting.py) and, for each job, about 15 tiles.
+    InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a promise
+    does not hold) and ResourceError; then nothing is written.
+
+    Reads the data twice. Memory: two slabs (plan/cutting.py) and, for each job, about 15 tiles.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs: there is at least one")
@@ -75,7 +76,7 @@ def compress(
 
 def _compress(
     dataset: xr.Dataset,
-    path: str | PathLike[str],
+    path: PathText,
     options: Options,
     overwrite: bool,
     device: str,
@@ -117,7 +118,7 @@ def _compress(
     for name, found in findings.items():
         notes += goals.notes(name, dataset[name], found.errors, found.kept)
     sizes = source_bytes(parts), stored_bytes, size
-    return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
+    return result_of(dataset, place(path), sizes, findings, clock.monotonic() - started, notes)
 
 
 def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) -> Iterator[str]:

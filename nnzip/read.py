@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +23,7 @@ from nnzip.container.reader import ArchiveReader
 from nnzip.data import conventions
 from nnzip.data.atomic import require_distinct
 from nnzip.data.axes import SourceGrid, source_grid
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.deferred import deferred
 from nnzip.data.grouping import check_names
 from nnzip.data.selection import subset
@@ -45,17 +45,27 @@ _AXES = ("time", "latitude", "longitude")
 class Archive:
     """A `.nnz` file opened for reading; a context manager, safe to read from several threads, and picklable.
 
-    `preview`: 1, or 2, 4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and
-    no bound holds. `ahead`: tiles that threads decode while one is used. Raises InputError, CorruptArchiveError or
-    NewerFormatError on opening, CorruptArchiveError when a damaged part is read.
+    `path`: a path, or a URL that fsspec knows ("s3://bucket/era5.nnz") with its `storage_options`. `preview`: 1, or 2,
+    4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and no bound holds.
+    `ahead`: tiles that threads decode while one is used.
+
+    Raises InputError, CorruptArchiveError, NewerFormatError, ResourceError or UnavailableError on opening,
+    CorruptArchiveError when a damaged part is read, InputError when the file is another one by then.
     """
 
-    def __init__(self, path: str | PathLike[str], device: str = "auto", preview: int = 1, ahead: int = 0) -> None:
+    def __init__(
+        self,
+        path: PathText | ArchiveReader,
+        device: str = "auto",
+        preview: int = 1,
+        ahead: int = 0,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
         if preview not in PREVIEWS:
             raise UsageError(f"there is no preview at 1/{preview} of the resolution: choose 2, 4 or 8")
         self.preview = preview
-        self.reader = ArchiveReader(path)
-        self._arguments = (self.reader.path, device, preview, ahead)
+        self.reader = path if isinstance(path, ArchiveReader) else ArchiveReader(path, storage_options)
+        self._arguments = (self.reader, device, preview, ahead)
         try:
             self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead)
             self._skeleton = self._read_skeleton()
@@ -217,26 +227,28 @@ class Archive:
         return achieved if bound is None else {**achieved, "nnzip_bound": bound}
 
 
-def open_archive(path: str | PathLike[str], device: str = "auto", preview: int = 1) -> Archive:
+def open_archive(
+    path: PathText, device: str = "auto", preview: int = 1, storage_options: Mapping[str, Any] | None = None
+) -> Archive:
     """Open an archive for lazy reading; see `Archive`."""
-    return Archive(path, device, preview)
+    return Archive(path, device, preview, storage_options=storage_options)
 
 
 def decompress(
-    path: str | PathLike[str],
-    output: str | PathLike[str],
+    path: PathText,
+    output: PathText,
     *,
     variables: Sequence[str] | None = None,
     time: str | None = None,
     bbox: str | Sequence[float] | None = None,
     grid: float | None = None,
-    like: str | PathLike[str] | None = None,
+    like: PathText | None = None,
     preview: int = 1,
     overwrite: bool = False,
     device: str = "auto",
     jobs: int = 1,
     progress: ProgressCallback | None = None,
-) -> Path:
+) -> Path | str:
     """Write an archive, or a part of it, as NetCDF or Zarr (by the suffix of `output`), on its own grid or another.
 
     `time`: "2016-10-05", "2016-10-05T06" or "A/B"; `bbox`: "south,north,west,east"; `grid`: degrees; `like`: a file
@@ -259,16 +271,16 @@ def decompress(
         kind = kind if preview == 1 else f"a preview, every {preview}th row and column: no error bound holds"
         dataset = dataset.assign_attrs(history=_history(dataset, Path(path), kind))
         report("decoding", 0.1)
-        written = write_dataset(dataset, output, overwrite)
+        write_dataset(dataset, output, overwrite)
     report("decoding", 1.0)
-    return written
+    return place(output)
 
 
 @dataclass(frozen=True)
 class Verification:
     """What `verify` found in order: members and bytes read; decoded and missing values per variable."""
 
-    path: Path
+    path: Path | str
     members: int
     bytes: int
     values: dict[str, int]
@@ -276,9 +288,7 @@ class Verification:
     seconds: float
 
 
-def verify(
-    path: str | PathLike[str], *, device: str = "auto", progress: ProgressCallback | None = None
-) -> Verification:
+def verify(path: PathText, *, device: str = "auto", progress: ProgressCallback | None = None) -> Verification:
     """Read every member (checksums), decode every tile and look at every value.
 
     Raises CorruptArchiveError for damage and VerificationError for decoded values that contradict the manifest.
@@ -299,7 +309,7 @@ def verify(
                 values[name] += found.size
                 missing[name] += int(np.isnan(found).sum())
                 report("verifying", 0.2 + 0.8 * (number + tile / count) / len(entries))
-    return Verification(Path(path), len(sizes), sum(sizes.values()), values, missing, clock.monotonic() - started)
+    return Verification(place(path), len(sizes), sum(sizes.values()), values, missing, clock.monotonic() - started)
 
 
 @dataclass(frozen=True, eq=False)

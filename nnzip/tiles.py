@@ -68,7 +68,10 @@ class Tiles:
         points = [channels, times, row_pair.points, column_pair.points]
         found = np.empty([axis.size for axis in points], dtype=self._variables[variable].dtype)
         missing = np.zeros(found.shape, dtype=np.bool_)
-        for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
+        touched, ready = tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]), 0
+        for place, tile in enumerate(touched):
+            if place == ready:
+                ready += self._read_ahead(variable, touched[place:])
             box = tile_box(self.sizes[variable], tile)
             here = [
                 np.flatnonzero((axis >= part.start) & (axis < part.stop))
@@ -123,6 +126,14 @@ class Tiles:
         with self._lock:
             if self._pool is not None and (variable, tile) not in self._kept:
                 self._kept[variable, tile] = self._pool.submit(self._decode, variable, tile)
+
+    def _read_ahead(self, variable: int, tiles: Sequence[int]) -> int:
+        """Read the first of these tiles together where they come from a URL; how many, at least one."""
+        if self.halvings:  # which reads parts of tiles
+            return len(tiles)
+        return self._reader.prefetch(
+            [tile_member(variable, tile) for tile in tiles if (variable, tile) not in self._kept]
+        )
 
     def _decode(self, variable: int, tile: int) -> Values:
         member = tile_member(variable, tile)

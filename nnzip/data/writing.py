@@ -13,14 +13,14 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from nnzip.data.atomic import AtomicOutput
+from nnzip.data.atomic import AtomicOutput, Output, output_at
+from nnzip.data.bytefile import PathText, is_url
 from nnzip.data.packing import is_packed
 from nnzip.data.times import is_time_valued
 from nnzip.errors import UsageError
@@ -34,15 +34,16 @@ _FILL_KEYS = ("_FillValue", "missing_value")
 _LEAST_COMPRESSED = 256  # values: chunk headers would make smaller variables larger
 
 
-def write_dataset(dataset: xr.Dataset, path: str | PathLike[str], overwrite: bool = False) -> Path:
-    """Write `dataset` to `path`: .nc or .nc4 is NetCDF4, .zarr a Zarr directory, .zarr.zip or .zip a zipped one.
+def write_dataset(dataset: xr.Dataset, path: PathText, overwrite: bool = False) -> Path:
+    """Write `dataset` to `path`: .nc or .nc4 is NetCDF4, .zarr a Zarr directory, .zarr.zip or .zip a zipped one; files
+    to a URL too.
 
     Floating NetCDF variables are compressed losslessly (zlib 1, shuffle); lazy variables are written piece by piece.
     Raises UsageError for another suffix, an existing path without `overwrite`, or a path that may not be replaced;
     ResourceError when the disk is full or the directory cannot be written. Then an existing path is as it was.
     """
-    target = Path(path)
-    with output_for(target, overwrite) as output:
+    target = Path(path)  # of a URL only the name counts
+    with output_for(path, overwrite) as output:
         streamed, is_streamed = _streamed(_encoded(dataset))
         with output.explained(), _one_piece_at_a_time() if is_streamed else nullcontext(), warnings.catch_warnings():
             # xarray warns when it takes finer units than the source had: the times stay exact
@@ -57,11 +58,13 @@ def write_dataset(dataset: xr.Dataset, path: str | PathLike[str], overwrite: boo
     return target
 
 
-def output_for(path: Path, overwrite: bool) -> AtomicOutput:
+def output_for(path: PathText, overwrite: bool) -> Output:
     """The place that `write_dataset` would write to; the caller closes it. Raises as `write_dataset` does."""
-    if writer_of(path) is _write_zarr:
+    if writer_of(Path(path)) is _write_zarr:
+        if is_url(path):
+            raise UsageError(f"{path}: only files are written to URLs: end it in .zarr.zip or .nc")
         return AtomicOutput(path, overwrite, replaces=is_written_store, kind="Zarr store that nnzip wrote")
-    return AtomicOutput(path, overwrite)
+    return output_at(path, overwrite)
 
 
 def is_written_store(path: Path) -> bool:

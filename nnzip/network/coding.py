@@ -159,7 +159,7 @@ def _architecture(header: _Header, outputs: int) -> Architecture:
     names = SINGLE + PAIRS
     numbers = np.array([*header.first, *header.last, *header.extents, header.slope])
     for levels, features, log2_size, base, growth in header.grids:
-        if not (0 <= levels <= 24 and 1 <= features <= 64 and 3 <= log2_size <= 31 and 3 <= base and 1 < growth <= 2):
+        if not (0 <= levels <= 24 and 1 <= features <= 64 and 3 <= log2_size <= 31 and base >= 3 and 1 < growth <= 2):
             raise CorruptArchiveError("a network is damaged: its grids have impossible sizes")
         if base * growth**levels > _LARGEST:
             raise CorruptArchiveError("a network is damaged: its grids are too fine")

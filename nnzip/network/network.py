@@ -14,7 +14,6 @@ from itertools import pairwise
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnzip.network.grids import Coordinates, Floats, HashGrid, Hats, Level
 from nnzip.network.inputs import count, inputs

@@ -54,8 +54,8 @@ class Target:
 
     ratio: float | None = None
     size_bytes: int | None = None
-    max_error: _Wished = _Wished()  # noqa: RUF009 (a descriptor)
-    rmse: _Wished = _Wished()  # noqa: RUF009
+    max_error: _Wished = _Wished()
+    rmse: _Wished = _Wished()
     psnr: float | None = None
     lossless: bool = False
 
