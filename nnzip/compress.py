@@ -5,9 +5,9 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
@@ -17,9 +17,8 @@ from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.data.grouping import lossless_reason, plan_groups
 from nnzip.describe import Description
-from nnzip.errors import UsageError
 from nnzip.evaluate.weights import latitude_weights
-from nnzip.executor import processes, results_in_order
+from nnzip.executor import workers
 from nnzip.findings import Findings
 from nnzip.goals import TileGoals
 from nnzip.jobs import Job, code
@@ -32,6 +31,9 @@ from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
 from nnzip.survey import Part, source_bytes, survey
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 
 def compress(
     dataset: xr.Dataset,
@@ -41,30 +43,30 @@ def compress(
     overwrite: bool = False,
     device: str = "auto",
     jobs: int = 1,
-    executor: Executor | None = None,
+    executor: Executor | Client | None = None,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
     """Compress `dataset` into the archive `path` as `options` say; a target alone leaves the rest as it is by default.
 
-    `jobs`: processes that code tiles; more than one needs `if __name__ == "__main__":` around a script's work.
-    `executor`: does the work instead (any `concurrent.futures.Executor`). The archive is the same however many work.
+    `jobs`: processes that read and code tiles; more than one needs `if __name__ == "__main__":` around a script's work.
+    `executor`: does the work instead, a `dask.distributed.Client` or any `concurrent.futures.Executor`. The archive is
+    the same whoever works.
 
     Raises UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
     values), UnavailableError (no such device), VerificationError (a promise does not hold) and ResourceError; then
-    nothing is written. Reads the data twice. Memory: two slabs (plan/cutting.py) and, for each job, about 15 tiles.
+    nothing is written. Reads the data twice. Memory: a slab (plan/cutting.py), shared by the jobs, and for each job
+    about 15 tiles.
     """
     started, report = clock.monotonic(), report_to(progress)
-    if jobs < 1:
-        raise UsageError(f"{jobs} jobs: there is at least one")
     options = Options(options) if isinstance(options, Target) else options
-    with ArchiveWriter(path, overwrite) as writer:
+    with ArchiveWriter(path, overwrite) as writer, workers(jobs, executor) as team:
         groups, lossless = plan_groups(dataset, options.variables)
         check(dataset, groups, options)
         parts = [_part(dataset, group, layout, options) for group in groups for layout in group.variables]
         surveys = []
         for number, part in enumerate(parts):
             report("reading", 0.1 * number / len(parts))
-            surveys.append(survey(part, with_rates=options.target.limits_size))
+            surveys.append(survey(part, team, with_rates=options.target.limits_size))
         names = [part.layout.name for part in parts]
         goals = resolve(dataset, groups, dict(zip(names, (found.range for found in surveys), strict=True)), options)
         description = Description(dataset, parts, surveys, lossless, goals, options)
@@ -72,13 +74,12 @@ def compress(
         room = limit - writer.size_with(description.manifest(), description.arrays)
         tile_goals = TileGoals(parts, surveys, goals, room)
         findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
-        with nullcontext(executor) if executor is not None else processes(jobs) as workers:
-            done = 0
-            for result in results_in_order(code, _jobs(parts, tile_goals, options.effort, device), workers, 2 * jobs):
-                writer.add(tile_member(result.variable, result.tile), result.data)
-                findings[names[result.variable]].add(result)
-                done += result.errors.values
-                report("coding", 0.1 + 0.9 * 4 * done / source_bytes(parts))
+        done = 0
+        for result in team.results(code, _jobs(parts, tile_goals, options.effort, device, team.count)):
+            writer.add(tile_member(result.variable, result.tile), result.data)
+            findings[names[result.variable]].add(result)
+            done += result.errors.values
+            report("coding", 0.1 + 0.9 * 4 * done / source_bytes(parts))
         for name, found in findings.items():
             goals.require(name, found.errors, found.kept)
         manifest = description.manifest(findings)
@@ -97,26 +98,15 @@ def _part(dataset: xr.Dataset, group, layout, options: Options) -> Part:  # type
     return Part.of(dataset, group, layout, axis_limits(options.tile, channels, *group.dims))
 
 
-def _jobs(parts: Sequence[Part], goals: TileGoals, effort: str, device: str) -> Iterator[Job]:
-    """Every tile of every variable, read slab by slab."""
+def _jobs(parts: Sequence[Part], goals: TileGoals, effort: str, device: str, count: int) -> Iterator[Job]:
+    """Every tile of every variable, in runs for so many workers."""
     for variable, part in enumerate(parts):
         latitude = part.grid.latitude
         weights = latitude_weights(latitude.values) if latitude.geographic else 0 * latitude.values + 1
-        for tile, values in part.read():
-            box = part.box(tile)
-            yield Job(
-                variable,
-                tile,
-                values,
-                goals.of_tile(variable, tile),
-                part.layout.dtype,
-                part.periodic(tile),
-                part.cycle(tile),
-                weights[box.slices[2]],
-                tuple(axis.start for axis in box),
-                effort,
-                device,
-            )
+        for run in part.runs(count):
+            tile_goals = {tile: goals.of_tile(variable, tile) for tile in run.boxes}
+            cycles = {tile: part.cycle(tile) for tile in run.boxes}
+            yield Job(variable, run, tile_goals, cycles, part.layout.dtype, part.periodic(0), weights, effort, device)
 
 
 def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) -> Iterator[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -31,10 +33,14 @@ from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, data
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.errors import UsageError, VerificationError
+from nnzip.executor import ALONE, Workers, workers
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.tiles import Positions, Tiles
 from nnzip.version import __version__
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 PREVIEWS = {1: 0, 2: 1, 4: 2, 8: 3}
 """Every n-th row and column -> how often the resolution is halved."""
@@ -46,18 +52,20 @@ class Archive:
     """A `.nnz` file opened for reading; a context manager, safe to read from several threads, and picklable.
 
     `preview`: 1, or 2, 4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and
-    no bound holds. `ahead`: tiles that threads decode while one is used. Raises InputError, CorruptArchiveError or
-    NewerFormatError on opening, CorruptArchiveError when a damaged part is read.
+    no bound holds. `team`: decodes tiles while one is used; it does not pickle. Raises InputError, CorruptArchiveError
+    or NewerFormatError on opening, CorruptArchiveError when a damaged part is read.
     """
 
-    def __init__(self, path: str | PathLike[str], device: str = "auto", preview: int = 1, ahead: int = 0) -> None:
+    def __init__(
+        self, path: str | PathLike[str], device: str = "auto", preview: int = 1, team: Workers = ALONE
+    ) -> None:
         if preview not in PREVIEWS:
             raise UsageError(f"there is no preview at 1/{preview} of the resolution: choose 2, 4 or 8")
         self.preview = preview
         self.reader = ArchiveReader(path)
-        self._arguments = (self.reader.path, device, preview, ahead)
+        self._arguments = (self.reader.path, device, preview)
         try:
-            self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead)
+            self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], team)
             whole = self._read_skeleton()
             self.grids = tuple(_source_grid(whole, self.manifest, grid) for grid in self.manifest.grids)
             self._skeleton = self._thinned(whole)
@@ -74,13 +82,19 @@ class Archive:
         return self.reader.manifest
 
     def dataset(self) -> xr.Dataset:
-        """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact."""
+        """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact.
+
+        `preferred_chunks` in the encoding of compressed variables are their tiles.
+        """
         shapes = [self.tiles.shape(number) for number in range(len(self.manifest.variables))]
         views = {
             name: (np.arange(shape[2], dtype=np.float64), np.arange(shape[3], dtype=np.float64))
             for name, shape in zip(self.manifest.variables, shapes, strict=True)
         }
-        return self._assemble(self._skeleton, views, with_errors=self.preview == 1)
+        dataset = self._assemble(self._skeleton, views, with_errors=self.preview == 1)
+        for number, name in enumerate(self.manifest.variables):
+            dataset.variables[name].encoding["preferred_chunks"] = self._chunks(number)
+        return dataset
 
     def select(
         self,
@@ -131,6 +145,24 @@ class Archive:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _chunks(self, number: int) -> dict[str, tuple[int, ...]]:
+        """Lengths of the tiles along the dimensions of a variable; of several channel dimensions the inner ones whole,
+        as far as they are in one tile.
+        """
+        entry = list(self.manifest.variables.values())[number]
+        channels, *axes = self.tiles.sizes[number]
+        chunks = dict(zip(reversed(self.manifest.grids[entry.grid].dims), reversed(axes), strict=False))
+        dims = self.manifest.channel_dims(entry)
+        if len(dims) == 1:
+            return {**chunks, dims[0]: channels}
+        together = max(channels)
+        for dim in reversed(dims):
+            size = self.manifest.dims[dim]
+            length = min(size, together)
+            chunks[dim] = tuple(min(length, size - start) for start in range(0, size, length))
+            together = max(together // size, 1)
+        return chunks
 
     def _read_skeleton(self) -> xr.Dataset:
         """Coordinates and lossless variables of the source."""
@@ -201,21 +233,23 @@ def decompress(
     overwrite: bool = False,
     device: str = "auto",
     jobs: int = 1,
+    executor: Executor | Client | None = None,
     progress: ProgressCallback | None = None,
 ) -> Path:
     """Write an archive, or a part of it, as NetCDF or Zarr (by the suffix of `output`), on its own grid or another.
 
     `time`: "2016-10-05", "2016-10-05T06" or "A/B"; `bbox`: "south,north,west,east"; `grid`: degrees; `like`: a file
     whose latitudes and longitudes to use; `preview`: see `Archive`; `jobs`: threads that decode tiles ahead of the
-    writing. Raises UsageError for a selection outside the data or an existing output, CorruptArchiveError,
-    ResourceError. Memory: some tiles for each of the jobs.
+    writing; `executor`: does that instead, as in `compress`. Raises UsageError for a selection outside the data or an
+    existing output, CorruptArchiveError, ResourceError. Memory: some tiles for each of the jobs.
     """
-    if jobs < 1:
-        raise UsageError(f"{jobs} jobs: there is at least one")
     require_distinct([path] if like is None else [path, like], output)
     report = report_to(progress)
     report("decoding", 0.0)
-    with Archive(path, device, preview, jobs if jobs > 1 else 0) as archive:
+    with ExitStack() as opened:
+        if jobs > 1 and executor is None:
+            executor = opened.enter_context(ThreadPoolExecutor(jobs))
+        archive = opened.enter_context(Archive(path, device, preview, opened.enter_context(workers(jobs, executor))))
         if grid is None and like is None:
             dataset = archive.select(variables, time, bbox)
         else:

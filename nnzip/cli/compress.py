@@ -103,6 +103,7 @@ def compress(
     effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
+    scheduler: options.Scheduler = None,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -132,9 +133,10 @@ def compress(
         check_file(path, ARCHIVE, inputs=sources, overwrite=force)
         from nnzip.compress import compress as run
         from nnzip.data.opening import open_dataset, stored_bytes
+        from nnzip.integrations.cluster import connected
 
         stored = stored_bytes(sources)
-        with open_dataset(sources) as dataset:
+        with connected(scheduler) as client, open_dataset(sources) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
             with terminal.progress() as progress:
@@ -144,6 +146,7 @@ def compress(
                     asked,
                     device=device.value,
                     jobs=jobs,
+                    executor=client,
                     overwrite=force,
                     progress=progress,
                 )

@@ -5,13 +5,18 @@ data.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import accumulate, groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
+from nnzip.data.conventions import read_values, sliced
 from nnzip.data.grids import Grid, coordinate_label, require_grid
 from nnzip.errors import InputError
 from nnzip.evaluate.errors import QUANTILES, ErrorStatistics, lossless_bytes
@@ -19,9 +24,14 @@ from nnzip.evaluate.matching import align_decoded, comparable_variables, is_comp
 from nnzip.evaluate.scores import Evaluation, VariableScores
 from nnzip.evaluate.structure import StructureScores, structure_scores
 from nnzip.evaluate.weights import area_weights
+from nnzip.executor import workers
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 BLOCK_VALUES = 1 << 22  # values in memory at a time: 32 MiB as float64, about ten such arrays while they are scored
 LOSSLESS_VALUES = 1 << 25  # per variable: beyond it the baseline is measured on evenly spaced blocks
+PIECE_MAPS = 64  # that are compared together where a file has no tiles
 FLOAT32_BYTES = 4
 
 Block = tuple[slice, ...]
@@ -37,6 +47,7 @@ def evaluate(
     stored_bytes: int | None = None,
     parts: Mapping[str, int] | None = None,
     structure: bool = True,
+    executor: Executor | Client | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Evaluation:
     """Scores of the decoded dataset, both sides read lazily in blocks along time so that memory stays bounded.
@@ -45,7 +56,8 @@ def evaluate(
     file_bytes: size of the compressed file; without it there is no ratio and there are no bits per value.
     source_bytes: float32 bytes of everything in that file; None counts the gridded float variables that both sides
     hold. stored_bytes (of the original's files) and parts (bytes of the file by part) are passed on. structure: also
-    spectrum, gradients, autocorrelation and DSSIM, on a sample of fields. progress: called with the finished fraction.
+    spectrum, gradients, autocorrelation and DSSIM, on a sample of fields. executor: compares blocks, as in `compress`;
+    the scores are the same. progress: called with the finished fraction.
 
     Raises UsageError for unknown variables; InputError, naming both, when a variable is missing, grids or coordinates
     differ, or nothing finite is left to compare.
@@ -55,9 +67,11 @@ def evaluate(
     statistics = {name: ErrorStatistics() for name in names}
     lossless = {name: _Lossless() for name in names}
     total, done = sum(original[name].size for name in names), 0
-    for members in _by_layout(original, names):
-        for values in _walk(original, aligned, members, statistics, lossless):
-            done += values
+    with workers(1, executor) as team:
+        for found in team.results(_compare, _pieces(original, aligned, names)):
+            statistics[found.name].merge(found.errors)
+            lossless[found.name].add(found.lossless, found.errors.values)
+            done += found.errors.values
             if progress is not None:
                 progress(0.9 * done / total)
     if source_bytes is None:
@@ -65,9 +79,9 @@ def evaluate(
     scored = [name for name in names if statistics[name].compared > 0]
     scores = []
     for number, name in enumerate(scored):
-        found = structure_scores(original[name], aligned[name]) if structure else None
+        looks = structure_scores(original[name], aligned[name]) if structure else None
         file_ratio = source_bytes / file_bytes if file_bytes else None
-        scores.append(_scores(original[name], statistics[name], lossless[name].total_bytes(), found, file_ratio))
+        scores.append(_scores(original[name], statistics[name], lossless[name].total_bytes(), looks, file_ratio))
         if progress is not None:
             progress(0.9 + 0.1 * (number + 1) / len(scored))
     notes = [_nothing_finite(original, decoded, name, statistics[name]) for name in names if name not in scored]
@@ -101,49 +115,76 @@ class _Lossless:
     measured: int = 0
     seen: int = 0
 
-    def add(self, values: np.typing.NDArray[np.floating[Any]], measure: bool) -> None:
-        self.seen += values.size
-        if measure:
-            self.compressed += lossless_bytes(values)
-            self.measured += values.size
+    def add(self, compressed: int | None, values: int) -> None:
+        """A block; `compressed`: its bytes, if it was measured."""
+        self.seen += values
+        if compressed is not None:
+            self.compressed += compressed
+            self.measured += values
 
     def total_bytes(self) -> int:
         return round(self.compressed * self.seen / self.measured)
 
 
-def _by_layout(dataset: xr.Dataset, names: Sequence[str]) -> list[list[str]]:
-    """Variables of one shape together: a decoder that yields all of them at once is then asked for one block at a
-    time.
-    """
-    layouts: dict[tuple[tuple[Hashable, int], ...], list[str]] = {}
+@dataclass(frozen=True)
+class _Piece:
+    """A part of a variable on both sides, not read yet, in blocks: the first index of each, its slices of the part, and
+    whether it is measured; `weights` broadcast against them."""
+
+    name: str
+    original: xr.Variable
+    decoded: xr.Variable
+    blocks: list[tuple[tuple[int, ...], Block, bool]]
+    weights: np.typing.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Errors of a block, and the bytes of the lossless baseline where they were measured."""
+
+    name: str
+    errors: ErrorStatistics
+    lossless: int | None
+
+
+def _pieces(original: xr.Dataset, decoded: xr.Dataset, names: Sequence[str]) -> Iterator[_Piece]:
+    """Every variable in blocks along time and channels; those that begin in one piece of time, as an archive is cut,
+    belong together: their tiles are decoded once."""
     for name in names:
-        layouts.setdefault(tuple(dataset[name].sizes.items()), []).append(name)
-    return list(layouts.values())
+        first, second, grid = original[name].variable, decoded[name].variable, require_grid(original[name])
+        leading = [dim for dim in (grid.time, *grid.channels) if dim is not None]
+        budget = max(1, BLOCK_VALUES // (first.sizes[grid.latitude] * first.sizes[grid.longitude]))
+        stride, weights = math.ceil(first.size / LOSSLESS_VALUES), _broadcast_weights(original[name], grid)
+        tiles = second.encoding.get("preferred_chunks", {}).get(grid.time) or [PIECE_MAPS] * first.shape[0]
+        numbered = enumerate(block_slices([first.sizes[dim] for dim in leading], budget))
+        for _, members in groupby(numbered, partial(_piece_of, list(accumulate(tiles)))):
+            blocks = list(members)
+            begin = {dim: min(block[k].start for _, block in blocks) for k, dim in enumerate(leading)}
+            end = {dim: max(block[k].stop for _, block in blocks) for k, dim in enumerate(leading)}
+            here = {dim: slice(begin[dim], end[dim]) for dim in leading}
+            found = []
+            for number, block in blocks:
+                inside = dict(zip(leading, block, strict=True))
+                offset = tuple(inside[dim].start if dim in inside else 0 for dim in first.dims)
+                cut = {dim: slice(part.start - begin[dim], part.stop - begin[dim]) for dim, part in inside.items()}
+                found.append(
+                    (offset, tuple(cut.get(dim, slice(None)) for dim in map(str, first.dims)), number % stride == 0)
+                )
+            yield _Piece(name, sliced(first, here), sliced(second, here), found, weights)
 
 
-def _walk(
-    original: xr.Dataset,
-    decoded: xr.Dataset,
-    names: Sequence[str],
-    statistics: Mapping[str, ErrorStatistics],
-    lossless: Mapping[str, _Lossless],
-) -> Iterator[int]:
-    """Adds every block of the variables of one layout to their statistics; yields the number of values just done."""
-    grid = require_grid(original[names[0]])
-    sizes = original[names[0]].sizes
-    leading = [dim for dim in (grid.time, *grid.channels) if dim is not None]
-    budget = max(1, BLOCK_VALUES // (sizes[grid.latitude] * sizes[grid.longitude]))
-    stride = math.ceil(original[names[0]].size / LOSSLESS_VALUES)
-    weights = {name: _broadcast_weights(original[name], grid) for name in names}
-    for number, block in enumerate(block_slices([sizes[dim] for dim in leading], budget)):
-        indexers = dict(zip(leading, block, strict=True))
-        for name in names:
-            first = np.asarray(original[name].isel(indexers).values)
-            second = np.asarray(decoded[name].isel(indexers).values, dtype=np.float64)
-            offset = tuple(indexers[dim].start if dim in indexers else 0 for dim in map(str, original[name].dims))
-            statistics[name].add(first.astype(np.float64), second, weights[name], offset)
-            lossless[name].add(first, number % stride == 0)
-            yield first.size
+def _piece_of(stops: list[int], numbered: tuple[int, Block]) -> int:
+    """The number of the piece, by where it stops, in which a block begins."""
+    return bisect_right(stops, numbered[1][0].start) if numbered[1] else 0
+
+
+def _compare(piece: _Piece) -> Iterator[_Found]:
+    for offset, block, measured in piece.blocks:
+        first = read_values(piece.original[block], piece.name)
+        second = read_values(piece.decoded[block], piece.name).astype(np.float64)
+        errors = ErrorStatistics()
+        errors.add(first.astype(np.float64), second, piece.weights, offset)
+        yield _Found(piece.name, errors, lossless_bytes(first) if measured else None)
 
 
 def _broadcast_weights(array: xr.DataArray, grid: Grid) -> np.typing.NDArray[np.float64]:
