@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nnzip.data.opening import open_dataset
     from nnzip.errors import NnzipError
     from nnzip.evaluate.evaluate import evaluate
+    from nnzip.integrations import zarr as zarr
     from nnzip.progress import Progress
     from nnzip.read import Archive, decompress, open_archive, verify
     from nnzip.request.options import Options
@@ -83,6 +84,10 @@ _HOME = {
 }
 
 
+_MODULES = {"zarr": "nnzip.integrations.zarr"}
+"""Modules that are public under another name."""
+
+
 class _Package(ModuleType):
     """This package: a public name stays the public object, also where a module of the same name is imported.
 
@@ -92,6 +97,8 @@ class _Package(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name in _HOME:
             return getattr(import_module(_HOME[name]), name)
+        if name in _MODULES:
+            return import_module(_MODULES[name])
         raise AttributeError(f"module 'nnzip' has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -41,6 +41,7 @@ class Description:
         lossless: Sequence[str],
         goals: Goals,
         options: Options,
+        stored_bytes: int = 0,
     ) -> None:
         store = ArrayStore()
         self._masks: dict[bytes, MaskRange] = {}
@@ -57,7 +58,7 @@ class Description:
         self._manifest = Manifest(
             nnzip=__version__,
             dims={str(dim): int(size) for dim, size in dataset.sizes.items()},
-            source=Source(source_bytes(parts), digest.digest()),
+            source=Source(source_bytes(parts), digest.digest(), stored_bytes),
             attrs=dataset_attributes(dataset),
             coordinates={name: _raw_variable(raw, store) for name, raw in coordinates.items()},
             lossless={name: _raw_variable(raw, store) for name, raw in to_raw(dataset, lossless).items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,11 @@ class Job:
     weights: NDArray[np.float64]
     effort: str
     device: str
+
+    @property
+    def values(self) -> int:
+        """Number of values."""
+        return sum(prod(box.shape) for box in self.run.boxes.values())
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -29,10 +29,10 @@ from nnzip.data.axes import SourceGrid, source_grid
 from nnzip.data.deferred import deferred
 from nnzip.data.grouping import check_names
 from nnzip.data.selection import subset
-from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, dataset_of, decode
+from nnzip.data.skeleton import EXACTLY, OUTPUT_ENCODING, Decoding, RawArray, attrs_from_json, dataset_of, decode
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
-from nnzip.errors import UsageError, VerificationError
+from nnzip.errors import CorruptArchiveError, UsageError, VerificationError
 from nnzip.executor import ALONE, Workers, workers
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import ProgressCallback, report_to
@@ -66,9 +66,7 @@ class Archive:
         self._arguments = (self.reader.path, device, preview)
         try:
             self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], team)
-            whole = self._read_skeleton()
-            self.grids = tuple(_source_grid(whole, self.manifest, grid) for grid in self.manifest.grids)
-            self._skeleton = self._thinned(whole)
+            self._skeleton = self._read_skeleton()
         except BaseException:
             self.reader.close()
             raise
@@ -81,19 +79,28 @@ class Archive:
         """Everything the archive says about itself."""
         return self.reader.manifest
 
-    def dataset(self) -> xr.Dataset:
+    @cached_property
+    def grids(self) -> tuple[SourceGrid, ...]:
+        """The axes of the manifest's grids as the writer saw them. Raises CorruptArchiveError."""
+        return tuple(_source_grid(self._skeleton, self.manifest, grid) for grid in self.manifest.grids)
+
+    def dataset(self, how: Decoding = EXACTLY) -> xr.Dataset:
         """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact.
 
-        `preferred_chunks` in the encoding of compressed variables are their tiles.
+        `preferred_chunks` in the encoding of compressed variables are their tiles. `how`: what is decoded.
         """
         shapes = [self.tiles.shape(number) for number in range(len(self.manifest.variables))]
         views = {
             name: (np.arange(shape[2], dtype=np.float64), np.arange(shape[3], dtype=np.float64))
             for name, shape in zip(self.manifest.variables, shapes, strict=True)
         }
-        dataset = self._assemble(self._skeleton, views, with_errors=self.preview == 1)
+        skeleton = self._thinned(self._skeleton if how == EXACTLY else self._read_skeleton(how))
+        dataset = self._assemble(skeleton, views, with_errors=self.preview == 1)
         for number, name in enumerate(self.manifest.variables):
-            dataset.variables[name].encoding["preferred_chunks"] = self._chunks(number)
+            variable = dataset.variables[name]
+            variable.encoding |= {"dtype": variable.dtype, "preferred_chunks": self._chunks(number)}
+            if not how.of("mask_and_scale", name):
+                variable.attrs["_FillValue"] = variable.encoding.pop("_FillValue")
         return dataset
 
     def select(
@@ -164,18 +171,18 @@ class Archive:
             together = max(together // size, 1)
         return chunks
 
-    def _read_skeleton(self) -> xr.Dataset:
+    def _read_skeleton(self, how: Decoding = EXACTLY) -> xr.Dataset:
         """Coordinates and lossless variables of the source."""
-        coordinates = {name: self._stored(name, variable) for name, variable in self.manifest.coordinates.items()}
-        lossless = {name: self._stored(name, variable) for name, variable in self.manifest.lossless.items()}
+        coordinates = {name: self._stored(name, variable, how) for name, variable in self.manifest.coordinates.items()}
+        lossless = {name: self._stored(name, variable, how) for name, variable in self.manifest.lossless.items()}
         return dataset_of(coordinates, lossless, self.manifest.attrs)
 
-    def _stored(self, name: str, variable: RawVariable) -> xr.Variable:
+    def _stored(self, name: str, variable: RawVariable, how: Decoding) -> xr.Variable:
         """Its values now for axes, whose size a reader limits, and scalars; else when they are used."""
         dims, attrs, read = variable.dims, dict(variable.attrs), partial(self.reader.read_array, variable)
         if dims in ((), (name,)):
-            return decode(name, RawArray(dims, attrs, read()))
-        return deferred(name, dims, attrs, np.dtype(variable.data.dtype), self.manifest.shape(dims), read)
+            return decode(name, RawArray(dims, attrs, read()), how)
+        return deferred(name, dims, attrs, np.dtype(variable.data.dtype), self.manifest.shape(dims), read, how)
 
     def _thinned(self, skeleton: xr.Dataset) -> xr.Dataset:
         """What remains of it in a preview."""
@@ -206,8 +213,11 @@ class Archive:
                 attrs = attrs_from_json(entry.attrs) | (self._achieved(name) if with_errors else {})
                 data = indexing.LazilyIndexedArray(lazy)
                 variables[name] = xr.Variable(entry.dims, data, attrs, encoding=dict(OUTPUT_ENCODING))
-        dataset = skeleton.assign(variables)
-        return conventions.arranged(dataset, [name for name in self.manifest.order if name in dataset.data_vars])
+        variables = dict(skeleton.data_vars.variables) | variables
+        ordered = {name: variables[name] for name in self.manifest.order if name in variables}
+        dataset = xr.Dataset(ordered, skeleton.coords, skeleton.attrs)
+        dataset.encoding = skeleton.encoding
+        return dataset
 
     def _achieved(self, name: str) -> dict[str, float]:
         errors, bound = self.manifest.errors.get(name), self.manifest.variables[name].bound
@@ -251,11 +261,13 @@ def decompress(
             executor = opened.enter_context(ThreadPoolExecutor(jobs))
         archive = opened.enter_context(Archive(path, device, preview, opened.enter_context(workers(jobs, executor))))
         if grid is None and like is None:
-            dataset = archive.select(variables, time, bbox)
+            dataset, kind = archive.select(variables, time, bbox), "lossy: see nnzip_rmse of each variable"
         else:
             latitude, longitude = grid_of(like) if grid is None and like is not None else _regular_grid(archive, grid)
             dataset = subset(archive.regrid(latitude, longitude, variables), None, time, bbox)
-        dataset = dataset.assign_attrs(history=_history(dataset, Path(path), preview))
+            kind = "lossy, and interpolated to another grid: no error bound holds"
+        kind = kind if preview == 1 else f"a preview, every {preview}th row and column: no error bound holds"
+        dataset = dataset.assign_attrs(history=_history(dataset, Path(path), kind))
         report("decoding", 0.1)
         written = write_dataset(dataset, output, overwrite)
     report("decoding", 1.0)
@@ -342,19 +354,21 @@ class _LazyVariable(BackendArray):
 
 
 def _source_grid(skeleton: xr.Dataset, manifest: Manifest, grid: Grid) -> SourceGrid:
-    """The axes of a grid as the writer saw them, from stored coordinates."""
+    """The axes of a grid as the writer saw them, from stored coordinates. Raises CorruptArchiveError."""
     axes = []
     for role, dim, known in zip(_AXES, (grid.time, grid.latitude, grid.longitude), grid.geographic, strict=True):
+        axis = _stored_axis(skeleton, dim, role) if known and (dim is None or dim in skeleton.dims) else None
+        if known and dim is not None and (axis is None or not axis.geographic):
+            raise CorruptArchiveError(f"the archive says that {dim!r} is {role}, and has no such coordinate")
         size = 1 if dim is None else manifest.dims[dim]
-        if not known:
-            axes.append(np.arange(size, dtype=np.float64))
-        elif dim is None or role == "time":
-            axes.append(conventions.time_axis(skeleton, dim).values)
-        else:
-            axes.append(
-                conventions.horizontal_axis(skeleton, dim, "latitude" if role == "latitude" else "longitude").values
-            )
+        axes.append(np.arange(size, dtype=np.float64) if axis is None else axis.values)
     return source_grid(axes[0], axes[1], axes[2], grid.geographic)
+
+
+def _stored_axis(skeleton: xr.Dataset, dim: str | None, role: str) -> conventions.Axis:
+    if dim is None or role == "time":
+        return conventions.time_axis(skeleton, dim)
+    return conventions.horizontal_axis(skeleton, dim, "latitude" if role == "latitude" else "longitude")
 
 
 def _new_coordinates(
@@ -378,10 +392,9 @@ def _regular_grid(archive: Archive, spacing: float | None) -> tuple[NDArray[np.f
     raise UsageError("the archive has no variable on regular latitudes and longitudes: leave out --grid")
 
 
-def _history(dataset: xr.Dataset, path: Path, preview: int) -> str:
+def _history(dataset: xr.Dataset, path: Path, kind: str) -> str:
     """The dataset's history with a line of ours on top, as CF recommends."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    kind = "lossy: see nnzip_rmse of each variable" if preview == 1 else f"a preview, every {preview}th row and column"
     line = f"{now} nnzip {__version__} decompressed {path.name} ({kind})"
     before = dataset.attrs.get("history")
     return line if before is None else f"{line}\n{before}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
@@ -18,7 +18,7 @@ from nnzip.data.grouping import Group, Picked, VariableLayout, pick, read_box
 from nnzip.errors import InputError
 from nnzip.executor import Workers
 from nnzip.plan import goals
-from nnzip.plan.cutting import Box, Limits, Shape, Sizes, cut, slabs, tile_box, tile_count
+from nnzip.plan.cutting import Box, Shape, Sizes, axis_limits, cut, slabs, tile_box, tile_count
 from nnzip.tile.samples import sample
 from nnzip.tile.scaling import require_float32
 from nnzip.tile.ways import ways
@@ -39,8 +39,10 @@ class Part:
     sizes: Sizes
 
     @classmethod
-    def of(cls, dataset: xr.Dataset, group: Group, layout: VariableLayout, limits: Limits) -> Part:
+    def of(cls, dataset: xr.Dataset, group: Group, layout: VariableLayout, tile: Mapping[str, int]) -> Part:
+        """`tile`: largest lengths of a tile by dimension or axis."""
         shape = (layout.channels, *group.shape[1:])
+        limits = axis_limits(tile, dict(zip(layout.channel_dims, layout.channel_shape, strict=True)), *group.dims)
         return cls(dataset, group, layout, cut((shape[0], shape[1], shape[2], shape[3]), limits))
 
     @property
@@ -181,8 +183,9 @@ class Survey:
         return sum(tile.finite for tile in self.tiles)
 
 
-def survey(part: Part, workers: Workers, *, with_rates: bool) -> Survey:
-    """Read a variable once. `with_rates`: also look at what tiles will cost, for a budget.
+def survey(part: Part, workers: Workers, *, with_rates: bool, read: Callable[[int], None] | None = None) -> Survey:
+    """Read a variable once. `with_rates`: also look at what tiles will cost, for a budget; `read`: is told how many
+    values have been read each time.
 
     Raises InputError for infinities. Memory: a slab.
     """
@@ -198,6 +201,8 @@ def survey(part: Part, workers: Workers, *, with_rates: bool) -> Survey:
         moments.merge(here, *found.moments)
         digest.update(found.digest)
         tiles[found.number] = found.tile
+        if read is not None:
+            read(prod(found.box.shape))
     ordered = tuple(tiles[number] for number in range(part.tiles))
     return Survey(ordered, low, high, moments.mean, moments.variance, part.layout.dtype, digest.digest())
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nnzip.container.manifest import Manifest
     from nnzip.evaluate.events import Event
     from nnzip.evaluate.extremes.scores import ExtremeScores
-    from nnzip.report.html import Compared
+    from nnzip.report.sections import Compared
 
 MOST = 6  # files side by side: beyond it lines and colours cannot be told apart
 
@@ -83,7 +83,7 @@ def evaluate(
             require_scores()
         client = files.enter_context(connected(scheduler))
         first = files.enter_context(open_dataset(original))
-        stored = stored_bytes(original)
+        stored = stored_bytes(original), {*map(str, first.data_vars)}
         details: dict[str, Any] = {"Files": {"original": original}}
         compared = []
         with terminal.progress() as progress:
@@ -122,8 +122,8 @@ class _Opened:
     details: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, path: Path, name: str, device: str, stored: int, files: ExitStack) -> _Opened:
-        """Opened for as long as `files` is. stored: bytes of the original's files."""
+    def of(cls, path: Path, name: str, device: str, stored: tuple[int, set[str]], files: ExitStack) -> _Opened:
+        """Opened for as long as `files` is. stored: bytes of the original's files, and the variables in them."""
         from nnzip.data.opening import open_dataset
         from nnzip.read import open_archive
 
@@ -131,7 +131,8 @@ class _Opened:
             return cls(name, files.enter_context(open_dataset(path)), None, {}, {})
         archive = files.enter_context(open_archive(path, device=device))
         manifest = archive.manifest
-        sizes = {**archive_sizes(path, manifest), "stored_bytes": stored}
+        whole = {*manifest.order} >= stored[1]  # else the ratio to the files would be false
+        sizes = {**archive_sizes(path, manifest), "stored_bytes": stored[0] if whole else None}
         return cls(name, archive.dataset(), manifest, sizes, archive_details(manifest))
 
 
@@ -148,7 +149,7 @@ def _compare(
     from nnzip.evaluate.evaluate import evaluate as score
     from nnzip.evaluate.events import event_scores
     from nnzip.evaluate.scorecard import check_promises
-    from nnzip.report.html import Compared
+    from nnzip.report.sections import Compared
 
     followed = tuple(event_scores(original, opened.dataset, event) for event in events)
     share = 0.5 if extremes else 1.0

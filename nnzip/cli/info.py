@@ -51,9 +51,14 @@ def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str,
         "path": str(path),
         "bytes": file_bytes,
         "ratio": manifest.source.bytes / file_bytes,
+        "stored_ratio": manifest.source.stored / file_bytes if manifest.source.stored else None,
         "format": manifest.format,
         "nnzip": manifest.nnzip,
-        "source": {"float32_bytes": manifest.source.bytes, "digest": manifest.source.digest.hex()},
+        "source": {
+            "float32_bytes": manifest.source.bytes,
+            "stored_bytes": manifest.source.stored or None,
+            "digest": manifest.source.digest.hex(),
+        },
         "dims": dict(manifest.dims),
         "variables": {name: _compressed(manifest, name) for name in manifest.variables},
         "lossless": {name: _raw(manifest, variable) for name, variable in manifest.lossless.items()},
@@ -67,11 +72,11 @@ def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str,
 def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
     """Bytes of the tiles of each variable, and of the rest: coordinates, masks, manifest and ZIP directory."""
     parts = dict.fromkeys(manifest.variables, 0)
-    names = list(manifest.variables)
+    names = {str(number): name for number, name in enumerate(manifest.variables)}
     for member, size in sizes.items():
         number = member.partition(".")[0]
-        if number.isdecimal():
-            parts[names[int(number)]] += size
+        if number in names:
+            parts[names[number]] += size
     return {**parts, "coordinates, masks, attributes": file_bytes - sum(parts.values())}
 
 
@@ -128,10 +133,9 @@ def _extent(manifest: Manifest, variable: RawVariable) -> list[float] | None:
 
 def show(terminal: Terminal, content: dict[str, Any]) -> None:
     """Print `describe`'s content on one screen."""
-    terminal.data(
-        f"{content['path']}: {numbers.file_size(content['bytes'])}, {numbers.number(content['ratio'])} times smaller "
-        f"than {numbers.file_size(content['source']['float32_bytes'])} of float32"
-    )
+    source = content["source"]
+    sizes = numbers.ratios(content["bytes"], source["float32_bytes"], source["stored_bytes"] or 0)
+    terminal.data(f"{content['path']}: {numbers.file_size(content['bytes'])}, {sizes}")
     terminal.data(f"format {content['format']}, written by nnzip {content['nnzip']}")
     terminal.data(f"dimensions: {numbers.shape(content['dims'])}\n")
     terminal.table(

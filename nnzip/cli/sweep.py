@@ -53,8 +53,8 @@ def sweep(
         from nnzip.report.sweep import point_line, sweep_tables, write_sweep
         from nnzip.sweep import sweep as run
 
-        stored = stored_bytes(sources)
         with open_dataset(sources) as dataset, terminal.progress() as progress:
+            stored = stored_bytes(sources) if names is None or {*names} >= {*dataset.data_vars} else None
             result = run(
                 dataset,
                 goals(*wanted),

@@ -109,10 +109,12 @@ class MaskRange(_Entry, frozen=True):
 
 
 class Source(_Entry, frozen=True):
-    """The compressed variables before compression: their size as float32, and a short digest of their values."""
+    """The compressed variables before compression: their size as float32, and a short digest of their values; `stored`:
+    bytes of the files that the whole dataset came from, 0 where that is not known."""
 
     bytes: Size
     digest: Digest = b""
+    stored: Size = 0
 
 
 class AchievedErrors(_Entry, frozen=True, array_like=True):

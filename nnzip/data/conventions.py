@@ -211,8 +211,9 @@ def referenced_variables(dataset: xr.Dataset, names: list[str]) -> list[str]:
 
 def arranged(dataset: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
     """The data variables `names` in this order, with every coordinate, also those that no variable uses."""
-    chosen = dataset[list(names)]
-    return chosen.assign_coords({name: c for name, c in dataset.coords.items() if name not in chosen.coords})
+    found = xr.Dataset({name: dataset.variables[name] for name in names}, dataset.coords, dataset.attrs)
+    found.encoding = dataset.encoding
+    return found
 
 
 def read_values(array: xr.DataArray | xr.Variable, name: str) -> NDArray[Any]:

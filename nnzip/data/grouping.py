@@ -93,9 +93,13 @@ def plan_groups(dataset: xr.Dataset, variables: Sequence[str] | None = None) -> 
     """Groups of compressible variables, and the names of the data variables to keep losslessly.
 
     With `variables` only these take part, with what they point to (bounds, grid mapping). Raises UsageError for an
-    unknown name, InputError for repeated coordinate values or when nothing is compressible (with each reason).
+    unknown name, InputError for names that are no text, for repeated coordinate values or when nothing is compressible
+    (with each reason).
     All-NaN variables are found by reading blocks until the first finite value, so only they are read as a whole.
     """
+    for name in [*dataset.variables, *dataset.dims]:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"the name {name!r} of a variable or a dimension is no text: rename it")
     names = [str(name) for name in dataset.data_vars] if variables is None else check_names(dataset, variables)
     roles = dimension_roles(dataset)
     members: dict[GroupDims, list[VariableLayout]] = {}

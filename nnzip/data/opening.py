@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from nnzip.data.formats import Format, detect_format, zarr_root
 from nnzip.data.joining import join_files, merge_cubes
 from nnzip.data.packing import unpacked_attributes
 from nnzip.data.zipped import unpack
-from nnzip.errors import InputError, NnzipWarning, UnavailableError
+from nnzip.errors import InputError, NnzipWarning, UnavailableError, UsageError
 
 _BLOCK_VALUES = 1 << 22  # dask chunk of a large variable, about 16 MiB of float32
 _WILDCARDS = "*?["
@@ -32,6 +33,8 @@ _WILDCARDS = "*?["
 _DURATIONS = CFTimedeltaCoder(decode_via_units=False)
 
 PathInput = str | PathLike[str]
+Data = PathInput | Sequence[PathInput] | xr.Dataset | xr.DataArray
+"""What functions of the package take for a dataset."""
 
 
 def open_dataset(paths: PathInput | Sequence[PathInput]) -> xr.Dataset:
@@ -53,6 +56,30 @@ def open_dataset(paths: PathInput | Sequence[PathInput]) -> xr.Dataset:
         variable.attrs = unpacked_attributes(variable)
     check_coordinates(dataset)
     return dataset
+
+
+@contextmanager
+def opened(data: Data) -> Iterator[xr.Dataset]:
+    """`data` as a dataset; what a path names is opened, and closed on leaving.
+
+    Raises TypeError for other types, UsageError for an array without a name, and what `open_dataset` raises.
+    """
+    if isinstance(data, xr.Dataset):
+        yield data
+    elif isinstance(data, xr.DataArray):
+        if data.name is None:
+            raise UsageError("the array has no name: give it that of its variable, as array.rename('t2m')")
+        yield data.to_dataset()
+    elif isinstance(data, str | PathLike) or (
+        isinstance(data, Sequence) and all(isinstance(path, str | PathLike) for path in data)
+    ):
+        with open_dataset(data) as dataset:
+            yield dataset
+    else:
+        raise TypeError(
+            f"data are a path, several paths, an xarray.Dataset or an xarray.DataArray, not a {type(data).__name__}: "
+            "xarray.DataArray(values, dims=('time', 'latitude', 'longitude'), name='t2m') makes one of an array"
+        )
 
 
 def resolve_paths(paths: PathInput | Sequence[PathInput]) -> list[Path]:

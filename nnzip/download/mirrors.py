@@ -1,4 +1,4 @@
-"""Parts from the open mirrors, anonymously: ARCO-ERA5 and WeatherBench2 (Zarr), NCAR on AWS (NetCDF).
+"""Parts from the mirrors: ARCO-ERA5, WeatherBench2 and, with a key, ECMWF's (Zarr), NCAR on AWS (NetCDF).
 
 Only the chunks that a part touches are read, several at once, in blocks of times. A block that has arrived stays on
 the disk until its part is complete.
@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.download.account import HOW_TO_GET_A_KEY, find_account
 from nnzip.download.addresses import TITLES, address
 from nnzip.download.checkpoint import Checkpoint
 from nnzip.download.cost import transferred_bytes
@@ -32,7 +33,7 @@ from nnzip.download.plan import Part
 from nnzip.download.retry import Patience, Server, Watcher
 from nnzip.download.variables import Field, Source
 from nnzip.download.zarr_store import HttpStore, open_store
-from nnzip.errors import InputError
+from nnzip.errors import InputError, UsageError
 
 Axes = Sequence[NDArray[np.intp]]
 _BLOCK_BYTES = 640 << 20  # of decoded chunks at a time: a chunk of ARCO-ERA5 with its 37 levels has 154 MB
@@ -60,7 +61,7 @@ class Mirror:
     def __init__(self, source: Source, patience: Patience, watcher: Watcher, parallel: int) -> None:
         self._source, self._watcher = source, watcher
         self._server = Server(TITLES[source], patience, watcher)
-        self._http = Http(self._server, parallel)
+        self._http = Http(self._server, parallel, _key() if source == "ecmwf" else "")
         self._stores: dict[str, tuple[HttpStore, xr.Dataset]] = {}
 
     def close(self) -> None:
@@ -144,7 +145,7 @@ class Mirror:
 
     def _pieces(self, part: Part, field: Field) -> list[tuple[str, Part]]:
         alone = replace(part, selection=replace(part.selection, fields=(field,)))
-        url = address(self._source, part.selection)
+        url = address(self._source, alone.selection)
         return ncar_files(alone, url) if self._source == "ncar" else [(url, alone)]
 
     @contextmanager
@@ -165,6 +166,13 @@ class Mirror:
         if last is not None and part.selection.end > date.fromisoformat(str(last)[:10]):
             raise InputError(f"{self._server.name} ends on {last}: take an earlier --end, or --source cds")
         yield _Stored(dataset, lambda name, axes: None, store.missing_along_time)
+
+
+def _key() -> str:
+    account = find_account()
+    if account is None:
+        raise UsageError(f"ECMWF's Zarr stores take the key of the Climate Data Store: {HOW_TO_GET_A_KEY}")
+    return account.token
 
 
 def _chunk(variable: xr.Variable) -> tuple[int, ...]:

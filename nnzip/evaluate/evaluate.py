@@ -5,36 +5,27 @@ data.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
-from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
-import numpy as np
 import xarray as xr
 
-from nnzip.data.conventions import read_values, sliced
-from nnzip.data.grids import Grid, coordinate_label, require_grid
+from nnzip.data.grids import coordinate_label, require_grid
 from nnzip.errors import InputError
-from nnzip.evaluate.errors import QUANTILES, ErrorStatistics, lossless_bytes
+from nnzip.evaluate.error_maps import ErrorMaps
+from nnzip.evaluate.errors import QUANTILES, ErrorStatistics
 from nnzip.evaluate.matching import align_decoded, comparable_variables, is_comparable, label
+from nnzip.evaluate.pieces import by_place, compare, pieces
 from nnzip.evaluate.scores import Evaluation, VariableScores
 from nnzip.evaluate.structure import StructureScores, structure_scores
-from nnzip.evaluate.weights import area_weights
 from nnzip.executor import workers
 
 if TYPE_CHECKING:
     from distributed import Client
 
-BLOCK_VALUES = 1 << 22  # values in memory at a time: 32 MiB as float64, about ten such arrays while they are scored
-LOSSLESS_VALUES = 1 << 25  # per variable: beyond it the baseline is measured on evenly spaced blocks
-PIECE_MAPS = 64  # that are compared together where a file has no tiles
 FLOAT32_BYTES = 4
-
-Block = tuple[slice, ...]
 
 
 def evaluate(
@@ -56,8 +47,8 @@ def evaluate(
     file_bytes: size of the compressed file; without it there is no ratio and there are no bits per value.
     source_bytes: float32 bytes of everything in that file; None counts the gridded float variables that both sides
     hold. stored_bytes (of the original's files) and parts (bytes of the file by part) are passed on. structure: also
-    spectrum, gradients, autocorrelation and DSSIM, on a sample of fields. executor: compares blocks, as in `compress`;
-    the scores are the same. progress: called with the finished fraction.
+    spectrum, gradients, autocorrelation and DSSIM, on a sample of fields. executor: compares the blocks, as in
+    `compress`; the scores are the same. progress: called with the finished fraction.
 
     Raises UsageError for unknown variables; InputError, naming both, when a variable is missing, grids or coordinates
     differ, or nothing finite is left to compare.
@@ -66,11 +57,14 @@ def evaluate(
     aligned = align_decoded(original, decoded, names)
     statistics = {name: ErrorStatistics() for name in names}
     lossless = {name: _Lossless() for name in names}
+    places = {name: by_place(original[name]) for name in names}
     total, done = sum(original[name].size for name in names), 0
     with workers(1, executor) as team:
-        for found in team.results(_compare, _pieces(original, aligned, names)):
+        for found in team.results(compare, pieces(original, aligned, names)):
             statistics[found.name].merge(found.errors)
             lossless[found.name].add(found.lossless, found.errors.values)
+            if found.places is not None:
+                places[found.name].merge(found.places)
             done += found.errors.values
             if progress is not None:
                 progress(0.9 * done / total)
@@ -81,7 +75,8 @@ def evaluate(
     for number, name in enumerate(scored):
         looks = structure_scores(original[name], aligned[name]) if structure else None
         file_ratio = source_bytes / file_bytes if file_bytes else None
-        scores.append(_scores(original[name], statistics[name], lossless[name].total_bytes(), looks, file_ratio))
+        gathered = (statistics[name], lossless[name].total_bytes(), places[name].result())
+        scores.append(_scores(original[name], *gathered, looks, file_ratio))
         if progress is not None:
             progress(0.9 + 0.1 * (number + 1) / len(scored))
     notes = [_nothing_finite(original, decoded, name, statistics[name]) for name in names if name not in scored]
@@ -89,22 +84,6 @@ def evaluate(
         notes += [f"{name} is not in {label(decoded, 'the decoded dataset')}" for name in _left_out(original, decoded)]
     by_part = dict(parts) if parts else None
     return Evaluation(tuple(scores), source_bytes, file_bytes, by_part, tuple(notes), stored_bytes)
-
-
-def block_slices(sizes: Sequence[int], budget: int) -> Iterator[Block]:
-    """Cuts an array of these sizes into blocks of at most `budget` elements (at least one), the first dimension
-    first.
-    """
-    if not sizes:
-        yield ()
-        return
-    inner = math.prod(sizes[1:])
-    step = max(1, budget // inner)
-    for start in range(0, sizes[0], step):
-        outer = slice(start, min(start + step, sizes[0]))
-        rest = [tuple(slice(0, size) for size in sizes[1:])] if inner <= budget else block_slices(sizes[1:], budget)
-        for inner_block in rest:
-            yield outer, *inner_block
 
 
 @dataclass
@@ -124,73 +103,6 @@ class _Lossless:
 
     def total_bytes(self) -> int:
         return round(self.compressed * self.seen / self.measured)
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A part of a variable on both sides, not read yet, in blocks: the first index of each, its slices of the part, and
-    whether it is measured; `weights` broadcast against them."""
-
-    name: str
-    original: xr.Variable
-    decoded: xr.Variable
-    blocks: list[tuple[tuple[int, ...], Block, bool]]
-    weights: np.typing.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Errors of a block, and the bytes of the lossless baseline where they were measured."""
-
-    name: str
-    errors: ErrorStatistics
-    lossless: int | None
-
-
-def _pieces(original: xr.Dataset, decoded: xr.Dataset, names: Sequence[str]) -> Iterator[_Piece]:
-    """Every variable in blocks along time and channels; those that begin in one piece of time, as an archive is cut,
-    belong together: their tiles are decoded once."""
-    for name in names:
-        first, second, grid = original[name].variable, decoded[name].variable, require_grid(original[name])
-        leading = [dim for dim in (grid.time, *grid.channels) if dim is not None]
-        budget = max(1, BLOCK_VALUES // (first.sizes[grid.latitude] * first.sizes[grid.longitude]))
-        stride, weights = math.ceil(first.size / LOSSLESS_VALUES), _broadcast_weights(original[name], grid)
-        tiles = second.encoding.get("preferred_chunks", {}).get(grid.time) or [PIECE_MAPS] * first.shape[0]
-        numbered = enumerate(block_slices([first.sizes[dim] for dim in leading], budget))
-        for _, members in groupby(numbered, partial(_piece_of, list(accumulate(tiles)))):
-            blocks = list(members)
-            begin = {dim: min(block[k].start for _, block in blocks) for k, dim in enumerate(leading)}
-            end = {dim: max(block[k].stop for _, block in blocks) for k, dim in enumerate(leading)}
-            here = {dim: slice(begin[dim], end[dim]) for dim in leading}
-            found = []
-            for number, block in blocks:
-                inside = dict(zip(leading, block, strict=True))
-                offset = tuple(inside[dim].start if dim in inside else 0 for dim in first.dims)
-                cut = {dim: slice(part.start - begin[dim], part.stop - begin[dim]) for dim, part in inside.items()}
-                found.append(
-                    (offset, tuple(cut.get(dim, slice(None)) for dim in map(str, first.dims)), number % stride == 0)
-                )
-            yield _Piece(name, sliced(first, here), sliced(second, here), found, weights)
-
-
-def _piece_of(stops: list[int], numbered: tuple[int, Block]) -> int:
-    """The number of the piece, by where it stops, in which a block begins."""
-    return bisect_right(stops, numbered[1][0].start) if numbered[1] else 0
-
-
-def _compare(piece: _Piece) -> Iterator[_Found]:
-    for offset, block, measured in piece.blocks:
-        first = read_values(piece.original[block], piece.name)
-        second = read_values(piece.decoded[block], piece.name).astype(np.float64)
-        errors = ErrorStatistics()
-        errors.add(first.astype(np.float64), second, piece.weights, offset)
-        yield _Found(piece.name, errors, lossless_bytes(first) if measured else None)
-
-
-def _broadcast_weights(array: xr.DataArray, grid: Grid) -> np.typing.NDArray[np.float64]:
-    """Cell areas shaped to broadcast against the array's own dimension order."""
-    shape = [array.sizes[dim] if dim == grid.latitude else 1 for dim in array.dims]
-    return np.asarray(area_weights(array).values.reshape(shape))
 
 
 def _left_out(original: xr.Dataset, decoded: xr.Dataset) -> list[str]:
@@ -223,6 +135,7 @@ def _scores(
     array: xr.DataArray,
     gathered: ErrorStatistics,
     lossless: int,
+    maps: ErrorMaps,
     structure: StructureScores | None,
     file_ratio: float | None,
 ) -> VariableScores:
@@ -256,4 +169,5 @@ def _scores(
         bits_per_value=32 / file_ratio if file_ratio else None,
         structure=structure,
         histogram=gathered.histogram(),
+        maps=maps,
     )

@@ -77,6 +77,20 @@ class Options:
         )
 
 
+def options_of(asked: Options | Target | None) -> Options:
+    """A target alone, or nothing, as options. Raises TypeError for anything else."""
+    if isinstance(asked, Options):
+        return asked
+    if asked is None:
+        return Options()
+    if not isinstance(asked, Target):
+        raise TypeError(
+            f"the options are an nnzip.Target or nnzip.Options, not {asked!r}: write nnzip.Target(ratio=300) or "
+            'nnzip.Target(max_error="0.1K")'
+        )
+    return Options(asked)
+
+
 def parse_tile(text: str) -> dict[str, int]:
     """Largest lengths of a tile from "time=48,latitude=240". Raises UsageError."""
     tile: dict[str, int] = {}

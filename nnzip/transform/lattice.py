@@ -76,6 +76,9 @@ def read_lattice(data: bytes, channels: int, times: int) -> Lattice | None:
             raise CorruptArchiveError(f"a tile's lattice cannot be read: {error}") from error
         if len(content) != 3 * count:
             raise CorruptArchiveError(f"a tile's lattice has {len(content)} B instead of {3 * count}")
+        padding = b"\0" if len(data) == _SINGLE + 1 and inflater.unused_data else b""
+        if not inflater.eof or inflater.unused_data != padding:
+            raise CorruptArchiveError("a tile's lattice does not end where its deflated bytes do")
         exponents = np.frombuffer(content[:count], dtype=np.int8).reshape(channels, times)
         phases = np.frombuffer(content[count:], dtype=np.uint8).reshape(2, count).T.copy().view("<u2")
         with np.errstate(over="ignore", invalid="ignore"):  # checked below

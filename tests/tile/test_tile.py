@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numcodecs import Blosc
 
 from nnzip.coder.native.library import CHOICE, NUMPY
 from nnzip.errors import CorruptArchiveError
@@ -300,6 +301,18 @@ def test_sizes_inside_exact_values_are_not_believed(place: int, examples: dict[s
         damaged[start + place : start + place + 4] = declared.to_bytes(4, "little")
         with pytest.raises(CorruptArchiveError, match="exact values"):
             decode_tile(bytes(damaged), MAP)
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [Blosc("lz4", shuffle=Blosc.BITSHUFFLE), Blosc("zstd", shuffle=Blosc.SHUFFLE), Blosc("zlib"), Blosc("blosclz")],
+    ids=repr,
+)
+def test_exact_values_have_one_codec(codec: Blosc, examples: dict[str, tuple[Values, bytes]]) -> None:
+    values, data = examples["exact"]
+    header = unpack(data).header
+    with pytest.raises(CorruptArchiveError, match="coded in another way"):
+        decode_tile(pack(header, (), codec.encode(values.astype(header.dtype))), MAP)
 
 
 @given(st.binary(max_size=200))
