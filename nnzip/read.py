@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -31,10 +33,14 @@ from nnzip.data.skeleton import EXACTLY, OUTPUT_ENCODING, Decoding, RawArray, at
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.errors import CorruptArchiveError, UsageError, VerificationError
+from nnzip.executor import ALONE, Workers, workers
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.tiles import Positions, Tiles
 from nnzip.version import __version__
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 PREVIEWS = {1: 0, 2: 1, 4: 2, 8: 3}
 """Every n-th row and column -> how often the resolution is halved."""
@@ -47,7 +53,7 @@ class Archive:
 
     `path`: a path, or a URL that fsspec knows ("s3://bucket/era5.nnz") with its `storage_options`. `preview`: 1, or 2,
     4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and no bound holds.
-    `ahead`: tiles that threads decode while one is used.
+    `team`: decodes tiles while one is used; it does not pickle.
 
     Raises InputError, CorruptArchiveError, NewerFormatError, ResourceError or UnavailableError on opening,
     CorruptArchiveError when a damaged part is read, InputError when the file is another one by then.
@@ -58,16 +64,16 @@ class Archive:
         path: PathText | ArchiveReader,
         device: str = "auto",
         preview: int = 1,
-        ahead: int = 0,
+        team: Workers = ALONE,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         if preview not in PREVIEWS:
             raise UsageError(f"there is no preview at 1/{preview} of the resolution: choose 2, 4 or 8")
         self.preview = preview
         self.reader = path if isinstance(path, ArchiveReader) else ArchiveReader(path, storage_options)
-        self._arguments = (self.reader, device, preview, ahead)
+        self._arguments = (self.reader, device, preview)
         try:
-            self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead)
+            self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], team)
             self._skeleton = self._read_skeleton()
         except BaseException:
             self.reader.close()
@@ -247,21 +253,23 @@ def decompress(
     overwrite: bool = False,
     device: str = "auto",
     jobs: int = 1,
+    executor: Executor | Client | None = None,
     progress: ProgressCallback | None = None,
 ) -> Path | str:
     """Write an archive, or a part of it, as NetCDF or Zarr (by the suffix of `output`), on its own grid or another.
 
     `time`: "2016-10-05", "2016-10-05T06" or "A/B"; `bbox`: "south,north,west,east"; `grid`: degrees; `like`: a file
     whose latitudes and longitudes to use; `preview`: see `Archive`; `jobs`: threads that decode tiles ahead of the
-    writing. Raises UsageError for a selection outside the data or an existing output, CorruptArchiveError,
-    ResourceError. Memory: some tiles for each of the jobs.
+    writing; `executor`: does that instead, as in `compress`. Raises UsageError for a selection outside the data or an
+    existing output, CorruptArchiveError, ResourceError. Memory: some tiles for each of the jobs.
     """
-    if jobs < 1:
-        raise UsageError(f"{jobs} jobs: there is at least one")
     require_distinct([path] if like is None else [path, like], output)
     report = report_to(progress)
     report("decoding", 0.0)
-    with Archive(path, device, preview, jobs if jobs > 1 else 0) as archive:
+    with ExitStack() as opened:
+        if jobs > 1 and executor is None:
+            executor = opened.enter_context(ThreadPoolExecutor(jobs))
+        archive = opened.enter_context(Archive(path, device, preview, opened.enter_context(workers(jobs, executor))))
         if grid is None and like is None:
             dataset, kind = archive.select(variables, time, bbox), "lossy: see nnzip_rmse of each variable"
         else:

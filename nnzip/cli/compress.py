@@ -106,6 +106,7 @@ def compress(
     effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
+    scheduler: options.Scheduler = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show time, size, memory and tiles, estimated from a sample; write nothing."),
@@ -140,8 +141,9 @@ def compress(
         from nnzip.compress import compress as run
         from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.estimate import estimate
+        from nnzip.integrations.cluster import connected
 
-        with open_dataset(sources) as dataset:
+        with connected(scheduler) as client, open_dataset(sources) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
             if dry_run:
@@ -154,6 +156,7 @@ def compress(
                     asked,
                     device=device.value,
                     jobs=jobs,
+                    executor=client,
                     overwrite=force,
                     stored_bytes=stored_bytes(sources),
                     progress=None if progress is None else partial(_see, terminal, progress),

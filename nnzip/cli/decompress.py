@@ -35,6 +35,7 @@ def decompress(
     ] = 1,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
+    scheduler: options.Scheduler = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -53,10 +54,11 @@ def decompress(
         check_dataset(path, inputs=[archive, *([] if like is None else [like])], overwrite=force)
         from time import perf_counter
 
+        from nnzip.integrations.cluster import connected
         from nnzip.read import decompress as run
 
         start = perf_counter()
-        with terminal.progress() as progress:
+        with connected(scheduler) as client, terminal.progress() as progress:
             run(
                 archive,
                 path,
@@ -69,6 +71,7 @@ def decompress(
                 device=device.value,
                 preview=preview,
                 jobs=jobs,
+                executor=client,
                 progress=progress,
             )
         size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())

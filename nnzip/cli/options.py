@@ -46,6 +46,14 @@ Jobs = Annotated[
     int,
     typer.Option("--jobs", min=1, help="How many tiles are worked on at once, each with its memory.", metavar="N"),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="A Dask cluster that does the work: tcp://host:8786, or local:8 for 8 processes here.",
+        metavar="ADDRESS",
+    ),
+]
 Variables = Annotated[
     list[str] | None,
     typer.Option("--variables", metavar="NAMES", help="Only these variables: t2m,msl; may be repeated. (default: all)"),

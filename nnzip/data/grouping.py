@@ -28,6 +28,7 @@ from nnzip.data.conventions import (
     marked_variables,
     read_values,
     referenced_variables,
+    sliced,
     time_axis,
     variable_dims,
 )
@@ -158,6 +159,27 @@ def lossless_reason(dataset: xr.Dataset, name: str, roles: Mapping[str, Role] | 
     return None
 
 
+@dataclass(frozen=True)
+class Picked:
+    """A box of a variable that is not read yet: pickles as a path and slices, or with its values where these are in
+    memory. `order`: of the dimensions of `array`; `channels`: of those it holds.
+    """
+
+    array: xr.Variable
+    name: str
+    order: tuple[int, ...]
+    channels: slice
+    shape: tuple[int, int, int]
+
+    def read(self) -> NDArray[np.floating]:
+        """Values [channel, time, latitude, longitude]: float64 where xarray gives float64 (packed sources too), else
+        float32; NaN where values are missing, infinities stay. Raises InputError.
+        """
+        values = read_values(self.array, self.name)  # then transposed: xarray would index lazy arrays point by point
+        found = values.transpose(self.order).reshape(-1, *self.shape)[self.channels]
+        return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
+
+
 def read_box(
     dataset: xr.Dataset,
     group: Group,
@@ -167,11 +189,20 @@ def read_box(
     rows: range,
     columns: range,
 ) -> NDArray[np.floating]:
-    """Values [channel, time, latitude, longitude] of ranges of one variable's axes; loads only these.
+    """`Picked.read` of ranges of one variable's axes; loads only these."""
+    return pick(dataset, group, layout, channels, times, rows, columns).read()
 
-    float64 where xarray gives float64 (packed sources too), else float32; NaN where values are missing, infinities
-    stay. Raises InputError.
-    """
+
+def pick(
+    dataset: xr.Dataset,
+    group: Group,
+    layout: VariableLayout,
+    channels: range,
+    times: range,
+    rows: range,
+    columns: range,
+) -> Picked:
+    """Ranges of one variable's axes."""
     ranges = zip(group.dims, (times, rows, columns), strict=True)
     picked = {dim: slice(axis.start, axis.stop) for dim, axis in ranges if dim is not None}
     first = 0
@@ -180,12 +211,10 @@ def read_box(
         outer = slice(channels.start // inner, -(-channels.stop // inner))
         picked[layout.channel_dims[0]], first = outer, outer.start * inner
     order = [*layout.channel_dims, *(dim for dim in group.dims if dim is not None)]
-    part = dataset[layout.name].isel(picked)
-    values = read_values(part, layout.name)  # before it is transposed: xarray would index a lazy array point by point
-    shaped = values.transpose([part.dims.index(dim) for dim in order])
-    shaped = shaped.reshape(-1, len(times), len(rows), len(columns))
-    found = shaped[channels.start - first : channels.stop - first]
-    return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
+    part = sliced(dataset.variables[layout.name], picked)
+    here = slice(channels.start - first, channels.stop - first)
+    shape = len(times), len(rows), len(columns)
+    return Picked(part, layout.name, tuple(part.dims.index(dim) for dim in order), here, shape)
 
 
 def _layout(dataset: xr.Dataset, name: str, roles: Mapping[str, Role]) -> tuple[GroupDims, VariableLayout]:
