@@ -59,8 +59,9 @@ def compress(
     not said where variables are left out.
 
     Raises TypeError for arguments of other types, UsageError (unknown variable, impossible target, output exists),
-    InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a promise does not hold) and ResourceError; then
-    nothing is written. Reads the data twice. Memory: two slabs (plan/cutting.py) and, for each job, about 15 tiles.
+    InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a promise
+    does not hold) and ResourceError; then nothing is written. Reads the data twice. Memory: two slabs
+    (plan/cutting.py) and, for each job, about 15 tiles.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs: there is at least one")

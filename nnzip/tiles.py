@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -18,6 +18,7 @@ from nnzip.container.reader import ArchiveReader
 from nnzip.errors import UsageError
 from nnzip.plan.cutting import Sizes, full, tile_box, tiles_touched
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
+from nnzip.tile.header import TileHeader, unpack
 
 _KEPT_VALUES = 1 << 25
 """Values of decoded tiles that are kept; at least the last tile is."""
@@ -36,6 +37,8 @@ class Tiles:
 
     def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, ahead: int = 0) -> None:
         self._reader, self._device, self.halvings, self._ahead = reader, device, halvings, ahead
+        self.watch: Callable[[int], None] | None = None
+        """Is told how many values have been read each time."""
         self._begin()
         self._variables = list(reader.manifest.variables.values())
         self.sizes = [self._pieces(variable) for variable in self._variables]
@@ -82,7 +85,14 @@ class Tiles:
         found = column_pair.between(row_pair.between(found, 2), 3)
         missing = np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)
         found[missing] = np.nan
+        if self.watch is not None:
+            self.watch(found.size)
         return found
+
+    def headers(self, variable: int) -> Iterator[TileHeader]:
+        """What each tile of a variable says about itself, without decoding it."""
+        for tile in range(self._count(variable)):
+            yield unpack(self._reader.read_start(tile_member(variable, tile), _GLANCE), whole=False).header
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""
