@@ -94,8 +94,8 @@ class Record:
     def start(self) -> list[Batch]:
         """Evenly spaced blocks."""
         most = max(_START // (self.mean.size * self._map), 1)
-        chosen = np.arange(self._held) if most >= self._held else np.sort(
-            self._dice.choice(self._held, most, replace=False)
+        chosen = (
+            np.arange(self._held) if most >= self._held else np.sort(self._dice.choice(self._held, most, replace=False))
         )
         each = max(4 * _BATCH // (self.mean.size * self._map), 1)
         return [self._batch(chosen[k : k + each], None) for k in range(0, chosen.size, each)]
@@ -137,7 +137,9 @@ class Record:
         share = prod(known.shape) / max(float(known.sum()), 1.0)
         return np.where(known, values, 0).astype(np.float32), (weights * share).astype(np.float32)
 
-    def _thresholds(self, tails: Mapping[str, Sequence[TailTolerance]]) -> list[tuple[float | None, float | None, float]]:
+    def _thresholds(
+        self, tails: Mapping[str, Sequence[TailTolerance]]
+    ) -> list[tuple[float | None, float | None, float]]:
         """Of every output: where the tails begin, in units of the scale, and the factor of the error there."""
         found: list[tuple[float | None, float | None, float]] = []
         for part in self._parts:

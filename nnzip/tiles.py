@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -19,6 +19,7 @@ from nnzip.errors import UsageError
 from nnzip.executor import ALONE, Workers
 from nnzip.plan.cutting import Sizes, full, tile_box, tiles_touched
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
+from nnzip.tile.header import TileHeader, unpack
 
 _KEPT_VALUES = 1 << 26
 """Values of decoded tiles that are kept: all that one map may touch (plan/cutting.py); at least the last tile is."""
@@ -38,6 +39,8 @@ class Tiles:
     def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, team: Workers = ALONE) -> None:
         self._reader, self._device, self.halvings = reader, device, halvings
         self._executor, self._ahead = team.executor, team.count if team.executor else 0
+        self.watch: Callable[[int], None] | None = None
+        """Is told how many values have been read each time."""
         self._begin()
         self._variables = list(reader.manifest.variables.values())
         self.sizes = [self._pieces(variable) for variable in self._variables]
@@ -86,7 +89,14 @@ class Tiles:
         found = column_pair.between(row_pair.between(found, 2), 3)
         missing = np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)
         found[missing] = np.nan
+        if self.watch is not None:
+            self.watch(found.size)
         return found
+
+    def headers(self, variable: int) -> Iterator[TileHeader]:
+        """What each tile of a variable says about itself, without decoding it."""
+        for tile in range(self._count(variable)):
+            yield unpack(self._reader.read_start(tile_member(variable, tile), _GLANCE), whole=False).header
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""

@@ -125,7 +125,9 @@ def test_any_kind_of_url(memory: str, server: RangeServer, whole: xr.Dataset, tm
 
 
 def test_outputs_go_to_urls_when_they_are_complete(source: xr.Dataset, memory: str) -> None:
-    result = nnzip.compress(source[["a"]].isel(time=slice(2)), "memory://bucket/b.nnz", nnzip.Target(max_error={"a": 1}))
+    result = nnzip.compress(
+        source[["a"]].isel(time=slice(2)), "memory://bucket/b.nnz", nnzip.Target(max_error={"a": 1})
+    )
     assert result.path == "memory://bucket/b.nnz"
     nnzip.decompress("memory://bucket/b.nnz", "memory://bucket/b.nc")
     with nnzip.open_dataset("memory://bucket/b.nc") as back:

@@ -193,6 +193,7 @@ _Group = tuple[list[int], list[tuple[int, ...]], int, list[Integers]]
 
 def _groups(design: Architecture, features: Sequence[Integers] | None) -> Iterator[_Group]:
     """Levels that share a volume: those in order of either grid, those hashed."""
+
     def kind(grid: HashGrid, level: Level) -> int:
         return 4 if level.hashed else grid.axes
 

@@ -173,4 +173,3 @@ def interpolate(values: Floats, hats: Sequence[Hats]) -> Floats:
             flat = found.reshape(*found.shape[: at + 1], -1)
             found = (matrix @ flat).reshape(*found.shape[:at], -1, *found.shape[at + 1 :])
     return found
-
