@@ -116,8 +116,11 @@ def _write_zarr(dataset: xr.Dataset, path: Path) -> None:
     for name, variable in dataset.variables.items():
         if any(len(set(sizes[:-1])) > 1 or sizes[-1] > sizes[0] for sizes in variable.chunks or ()):
             dataset[name] = variable.chunk({dim: max(sizes) for dim, sizes in variable.chunksizes.items()})
-    # format 2: every Zarr reader has it, and format 3 has no stable text type yet
-    dataset.to_zarr(path, mode="w", zarr_format=2, consolidated=True)
+    import zarr
+
+    # format 2: every Zarr reader has it, and format 3 has no stable text type yet; Zarr 2 knows no other
+    options: dict[str, Any] = {} if zarr.__version__.startswith("2.") else {"zarr_format": 2}
+    dataset.to_zarr(path, mode="w", consolidated=True, **options)
 
 
 def _write_zarr_zip(dataset: xr.Dataset, path: Path) -> None:
