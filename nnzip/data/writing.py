@@ -191,8 +191,11 @@ def _write_zarr(dataset: xr.Dataset, path: Path, storage: Storage) -> None:
             variable.encoding["chunks"] = tuple(chunk.values())
         if variable.chunks is not None:
             dataset[name] = variable.chunk(chunk)
-    # format 2: every Zarr reader has it, and format 3 has no stable text type yet
-    dataset.to_zarr(path, mode="w", zarr_format=2, consolidated=True)
+    import zarr
+
+    # format 2: every Zarr reader has it, and format 3 has no stable text type yet; Zarr 2 knows no other
+    options: dict[str, Any] = {} if zarr.__version__.startswith("2.") else {"zarr_format": 2}
+    dataset.to_zarr(path, mode="w", consolidated=True, **options)
 
 
 def _common_chunks(dataset: xr.Dataset, storage: Storage) -> dict[str, int]:
