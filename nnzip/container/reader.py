@@ -187,7 +187,10 @@ class ArchiveReader:
     def _read_at(self, start: int, stop: int) -> bytes:
         """Bytes [start, stop) of the file, fewer where it ends."""
         if self._file.closed:
-            raise UsageError(f"{self.path} is closed: open it again")
+            raise UsageError(
+                f"the archive {self.path} is closed: read values inside the `with` block, or take them along with "
+                "dataset.load()"
+            )
         return self._file.read(start, stop)
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from xarray.coders import CFTimedeltaCoder
 
 from nnzip.data.bytefile import explained, is_url
+from nnzip.data.coders import DURATIONS, decode_durations
 from nnzip.data.conventions import check_coordinates
 from nnzip.data.expver import has_versions, merge_versions
 from nnzip.data.formats import Format, detect_format, zarr_root
@@ -30,8 +30,6 @@ from nnzip.errors import InputError, NnzipWarning, UnavailableError, UsageError
 
 _BLOCK_VALUES = 1 << 22  # dask chunk of a large variable, about 16 MiB of float32
 _WILDCARDS = "*?["
-# Only durations marked as such become timedelta64: otherwise a field in "seconds" (wave period) would.
-_DURATIONS = CFTimedeltaCoder(decode_via_units=False)
 
 PathInput = str | PathLike[str]
 Data = PathInput | Sequence[PathInput] | xr.Dataset | xr.DataArray
@@ -220,17 +218,17 @@ def _join(opened: list[xr.Dataset], files: Sequence[Path | str]) -> xr.Dataset:
 
 def _open_with_xarray(path: Path | str, store: Any, **options: Any) -> xr.Dataset:
     """Open one store; times that no calendar can decode ("months since") stay numbers."""
-    options = {"decode_timedelta": _DURATIONS, **options}
+    options = {"decode_timedelta": DURATIONS, **options}
     with warnings.catch_warnings():
         # peculiar fill values of the source; what they mean shows in the values, and nothing can be done here
         warnings.simplefilter("ignore", xr.SerializationWarning)
         try:
             try:
-                return xr.open_dataset(store, **options)
+                return decode_durations(xr.open_dataset(store, **options))
             except ValueError as error:
                 if "decode" not in str(error):
                     raise
-                return xr.open_dataset(store, **options, decode_times=False)
+                return decode_durations(xr.open_dataset(store, **options, decode_times=False))
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             raise InputError(
                 f"{path} cannot be opened ({error}): it is truncated, damaged or of a foreign kind"
@@ -246,15 +244,15 @@ def _open_grib(path: Path) -> xr.Dataset:
         warnings.simplefilter("ignore", FutureWarning)  # cfgrib calls xr.merge without naming `compat`
         keywords: dict[str, Any] = {"indexpath": "", "errors": "raise"}
         try:
-            cubes = cfgrib.open_datasets(str(path), backend_kwargs=keywords, decode_timedelta=_DURATIONS)
+            cubes = cfgrib.open_datasets(str(path), backend_kwargs=keywords, decode_timedelta=DURATIONS)
             if any(_is_accumulated(cube) for cube in cubes):  # beside instantaneous variables, on their times
                 keywords["time_dims"] = ("valid_time",)
-                cubes = cfgrib.open_datasets(str(path), backend_kwargs=keywords, decode_timedelta=_DURATIONS)
+                cubes = cfgrib.open_datasets(str(path), backend_kwargs=keywords, decode_timedelta=DURATIONS)
         except Exception as error:  # eccodes raises its own exception types, derived from Exception alone
             raise InputError(f"{path} cannot be read as GRIB ({error or type(error).__name__})") from error
     if not cubes:
         raise InputError(f"{path} is a GRIB file without a message that cfgrib can read")
-    return merge_cubes(cubes, str(path))
+    return merge_cubes([decode_durations(cube) for cube in cubes], str(path))
 
 
 def _is_accumulated(cube: xr.Dataset) -> bool:
