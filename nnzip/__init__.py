@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nnzip.version import __version__
 
 if TYPE_CHECKING:
+    from nnzip.append import append
     from nnzip.compress import compress
     from nnzip.data.opening import open_dataset
     from nnzip.decompress import decompress
@@ -52,6 +53,7 @@ __all__ = [
     "Target",
     "ThresholdTolerance",
     "__version__",
+    "append",
     "compress",
     "decompress",
     "evaluate",
@@ -74,6 +76,7 @@ _HOME = {
     "TailTolerance": "nnzip.request.promises",
     "Target": "nnzip.request.target",
     "ThresholdTolerance": "nnzip.request.promises",
+    "append": "nnzip.append",
     "compress": "nnzip.compress",
     "decompress": "nnzip.decompress",
     "evaluate": "nnzip.evaluate.evaluate",

@@ -83,7 +83,7 @@ class Tiles:
             ]
             inside = np.ix_(*(axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)))
             found[np.ix_(*here)] = self.tile(variable, tile)[inside]
-            mask = self._mask(variable, tile)
+            mask = self.mask(variable, tile)
             if mask is not None:
                 missing[np.ix_(*here)] = mask[inside]
         found = column_pair.between(row_pair.between(found, 2), 3)
@@ -100,7 +100,7 @@ class Tiles:
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""
-        mask = self._mask(variable, tile)
+        mask = self.mask(variable, tile)
         return self.tile(variable, tile) if mask is None else np.where(mask, np.nan, self.tile(variable, tile))
 
     def tile(self, variable: int, tile: int) -> Values:
@@ -157,7 +157,7 @@ class Tiles:
         needed = preview_size(self._reader.read_start(member, _GLANCE), self.halvings)
         return decode_preview(self._reader.read_start(member, needed), shape, self.halvings, self._device)
 
-    def _mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
+    def mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
         """Missing points of a tile; None where there are none."""
         manifest = self._reader.manifest
         number = manifest.mask_number(self._variables[variable], tile)

@@ -191,7 +191,7 @@ def test_a_file_that_is_replaced_while_it_is_open(server: RangeServer, source: x
     with nnzip.open_archive(f"{server.url}/a.nnz") as archive, nnzip.open_archive(local) as here:
         before = here.dataset()["a"][0].values
         text = pickle.dumps(here)
-        nnzip.compress(source, local, nnzip.Options(nnzip.Target(max_error={None: 5}), tile=TILE), overwrite=True)
+        nnzip.compress(source, local, nnzip.Options(nnzip.Target(max_error=5), tile=TILE), overwrite=True)
         with pytest.raises(InputError, match="was replaced since it was opened: open it again"):
             archive.dataset()["a"].load()
         np.testing.assert_array_equal(here.dataset()["a"][0].values, before, "a local file stays what it was")
