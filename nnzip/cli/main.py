@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from nnzip.cli import compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
+from nnzip.cli import append, compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
 from nnzip.version import __version__
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ app.command("sample")(sample.sample)
 app.command("download")(download.download)
 app.command("compress", epilog=_examples(*compress.EXAMPLES))(compress.compress)
 app.command("decompress", epilog=_examples(*decompress.EXAMPLES))(decompress.decompress)
+app.command("append", epilog=_examples(*append.EXAMPLES))(append.append)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sweep")(sweep.sweep)
 app.command("info")(info.info)
