@@ -40,10 +40,7 @@ EXAMPLES = (
 
 
 def compress(
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined."),
-    ],
+    sources: options.Sources,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -23,7 +23,7 @@ EXAMPLES = (
 
 
 def decompress(
-    archive: Annotated[Path, typer.Argument(help="Archive written by `nnzip compress`.")],
+    archive: options.Archive,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -7,9 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from nnzip.cli import options
 from nnzip.cli.terminal import Terminal, session
@@ -24,8 +22,14 @@ ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
 _AXES = ("channel", "time", "latitude", "longitude")  # of tiles; levels and members are channels
 
 
+EXAMPLES = (
+    "nnzip info era5.nnz",
+    "nnzip info era5.nnz --json",
+)
+
+
 def info(
-    archive: Annotated[Path, typer.Argument(help="Archive written by `nnzip compress`.")],
+    archive: options.Archive,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
