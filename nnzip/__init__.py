@@ -20,11 +20,12 @@ from nnzip.version import __version__
 if TYPE_CHECKING:
     from nnzip.compress import compress
     from nnzip.data.opening import open_dataset
+    from nnzip.decompress import decompress
     from nnzip.errors import NnzipError
     from nnzip.evaluate.evaluate import evaluate
     from nnzip.integrations import zarr as zarr
     from nnzip.progress import Progress
-    from nnzip.read import Archive, decompress, open_archive, verify
+    from nnzip.read import Archive, open_archive, verify
     from nnzip.request.options import Options
     from nnzip.request.promises import (
         BlockExtremes,
@@ -74,7 +75,7 @@ _HOME = {
     "Target": "nnzip.request.target",
     "ThresholdTolerance": "nnzip.request.promises",
     "compress": "nnzip.compress",
-    "decompress": "nnzip.read",
+    "decompress": "nnzip.decompress",
     "evaluate": "nnzip.evaluate.evaluate",
     "make_sample": "nnzip.sample.sample",
     "open_archive": "nnzip.read",

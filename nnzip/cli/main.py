@@ -41,10 +41,15 @@ def _options(
     """Options before the command."""
 
 
+def _examples(*lines: str) -> str:
+    """Below a command's options, as they are written."""
+    return "\n\n".join(("[bold]Examples[/bold]", *(line.replace("[", "\\[") for line in lines)))
+
+
 app.command("sample")(sample.sample)
 app.command("download")(download.download)
-app.command("compress")(compress.compress)
-app.command("decompress")(decompress.decompress)
+app.command("compress", epilog=_examples(*compress.EXAMPLES))(compress.compress)
+app.command("decompress", epilog=_examples(*decompress.EXAMPLES))(decompress.decompress)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sweep")(sweep.sweep)
 app.command("info")(info.info)

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from xarray.coders import CFDatetimeCoder, CFTimedeltaCoder
-from xarray.conventions import CF_RELATED_DATA, decode_cf_variable, encode_cf_variable
+from xarray.conventions import CF_RELATED_DATA, encode_cf_variable
 
+from nnzip.data.coders import CFDatetimeCoder, CFTimedeltaCoder, decode_cf_variable
 from nnzip.data.conventions import read_values
 from nnzip.data.packing import is_packed, unpacked_attributes
 from nnzip.data.times import is_time_valued
@@ -198,7 +198,7 @@ def _encode_times(name: str, variable: xr.Variable, attrs: dict[str, Any]) -> tu
         encoded = encode_cf_variable(xr.Variable(variable.dims, variable.values, attrs, encoding), name=name)
     attrs = {**encoded.attrs, DTYPE_ATTRIBUTE: "cftime" if variable.dtype.kind == "O" else _plain_dtype(variable.dtype)}
     if variable.dtype.kind == "m":
-        del attrs["dtype"]  # xarray's own mark of a duration
+        attrs.pop("dtype", None)  # xarray's own mark of a duration
     if str(kept.get("units")).split()[:1] == str(attrs["units"]).split()[:1]:
         attrs["units"] = kept["units"]  # the source's spelling of the same reference time
     return np.asarray(encoded.values), attrs

@@ -66,6 +66,15 @@ class ErrorsByPlace:
         self._time["weights"][steps] += (valid * area).sum(rest)
         self._time_largest[steps] = np.maximum(self._time_largest[steps], largest.max(rest))
 
+    def merge(self, other: ErrorsByPlace) -> None:
+        """Add what was gathered from other values of the same variable."""
+        self._squares += other._squares
+        self._counts += other._counts
+        self._largest = np.maximum(self._largest, other._largest)
+        for name, sums in other._time.items():
+            self._time[name] += sums
+        self._time_largest = np.maximum(self._time_largest, other._time_largest)
+
     def result(self) -> ErrorMaps:
         """The maps and curves of everything added."""
         return ErrorMaps(

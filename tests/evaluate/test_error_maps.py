@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from nnzip.evaluate import error_maps
-from nnzip.evaluate import evaluate as module
+from nnzip.evaluate import pieces as module
 from nnzip.evaluate.error_maps import ErrorsByPlace
 from nnzip.evaluate.evaluate import evaluate
 
