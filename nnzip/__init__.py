@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nnzip.data.opening import open_dataset
     from nnzip.errors import NnzipError
     from nnzip.evaluate.evaluate import evaluate
+    from nnzip.integrations import torch as torch
     from nnzip.integrations import zarr as zarr
     from nnzip.progress import Progress
     from nnzip.read import Archive, decompress, open_archive, verify
@@ -84,7 +85,7 @@ _HOME = {
 }
 
 
-_MODULES = {"zarr": "nnzip.integrations.zarr"}
+_MODULES = {"torch": "nnzip.integrations.torch", "zarr": "nnzip.integrations.zarr"}
 """Modules that are public under another name."""
 
 
