@@ -95,6 +95,7 @@ def _compress(
         names = [part.layout.name for part in parts]
         goals = resolve(dataset, groups, dict(zip(names, (found.range for found in surveys), strict=True)), options)
         stored_bytes = stored_bytes if len(parts) + len(lossless) == len(dataset.data_vars) else 0
+        parts = [part.as_read() if goals.exact(name) else part for part, name in zip(parts, names, strict=True)]
         description = Description(dataset, parts, surveys, lossless, goals, options, stored_bytes)
         limit = options.target.file_bytes(source_bytes(parts))
         room = limit - writer.size_with(description.manifest(), description.arrays)

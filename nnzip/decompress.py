@@ -22,7 +22,7 @@ from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import Storage, write_dataset
 from nnzip.errors import TooLargeError, UsageError
 from nnzip.executor import workers
-from nnzip.progress import ProgressCallback, report_to
+from nnzip.progress import Progress, ProgressCallback, report_to
 from nnzip.read import Archive
 from nnzip.series import series_at
 from nnzip.storage import packings
@@ -93,20 +93,21 @@ def decompress(
         if not large and not is_url(output):
             _require_room(dataset, own, Path(output))
         stored = packings(archive, dataset, packed=packed)
-        archive.tiles.watch = _counter(dataset, report)
+        archive.tiles.watch = _counter(dataset, progress)
         write_dataset(dataset, output, overwrite, Storage(compression, dict(chunks or {}), stored))
     report("writing", 1.0)
     return place(output)
 
 
-def _counter(dataset: xr.Dataset, report: Callable[[str, float], None]) -> Callable[[int], None]:
-    """Reports the share of the values that have been decoded."""
+def _counter(dataset: xr.Dataset, progress: ProgressCallback | None) -> Callable[[int], None]:
+    """Reports the share of the values that have been decoded and, as that is piece by piece, written."""
     total, done = sum(variable.size for variable in dataset.data_vars.values()), 0
 
     def count(values: int) -> None:
         nonlocal done
         done += values
-        report("decoding", done / max(total, 1))
+        if progress is not None:
+            progress(Progress("decoding", min(done / max(total, 1), 1.0), source_bytes=4 * done))
 
     return count
 

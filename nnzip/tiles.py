@@ -17,7 +17,7 @@ from nnzip.container.manifest import CompressedVariable, tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.errors import UsageError
 from nnzip.executor import ALONE, Workers
-from nnzip.plan.cutting import Sizes, full, tile_box, tiles_touched
+from nnzip.plan.cutting import Sizes, tile_box, tiles_touched
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
 from nnzip.tile.header import TileHeader, unpack
 
@@ -180,7 +180,7 @@ class Tiles:
         Raises UsageError where pieces cannot be halved so often.
         """
         manifest = self._reader.manifest
-        channels, times, rows, columns = full(variable.sizes, manifest.axes(variable))
+        channels, times, rows, columns = manifest.pieces(variable)
         if whole or not self.halvings:
             return channels, times, rows, columns
         every = 1 << self.halvings

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Annotated
-
-import typer
 
 from nnzip.cli import options, places
 from nnzip.cli.compress import show_errors
@@ -17,11 +14,8 @@ EXAMPLES = ("nnzip append year.nnz december.nc", "nnzip append s3://bucket/year.
 
 
 def append(
-    archive: Annotated[str, typer.Argument(help="Archive written by `nnzip compress`: a path or a URL.")],
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB with later times; several files are joined."),
-    ],
+    archive: options.Archive,
+    sources: options.Sources,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
     scheduler: options.Scheduler = None,

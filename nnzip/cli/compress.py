@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,10 +40,7 @@ EXAMPLES = (
 
 
 def compress(
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined."),
-    ],
+    sources: options.Sources,
     output: Annotated[
         str | None,
         typer.Option(

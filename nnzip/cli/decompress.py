@@ -23,7 +23,7 @@ EXAMPLES = (
 
 
 def decompress(
-    archive: Annotated[str, typer.Argument(help="Archive written by `nnzip compress`: a path, a URL, or -.")],
+    archive: options.Archive,
     output: Annotated[
         str | None,
         typer.Option(

@@ -6,9 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from nnzip.cli import options, places
 from nnzip.cli.terminal import Terminal, session
@@ -23,8 +21,14 @@ ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
 _AXES = ("channel", "time", "latitude", "longitude")  # of tiles; levels and members are channels
 
 
+EXAMPLES = (
+    "nnzip info era5.nnz",
+    "nnzip info era5.nnz --json",
+)
+
+
 def info(
-    archive: Annotated[str, typer.Argument(help="Archive written by `nnzip compress`: a path, a URL, or -.")],
+    archive: options.Archive,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,

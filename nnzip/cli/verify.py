@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
-
-import typer
 
 from nnzip.cli import options, places
 from nnzip.cli.terminal import session
 from nnzip.report import numbers
 
+EXAMPLES = ("nnzip verify era5.nnz",)
+
 
 def verify(
-    archive: Annotated[str, typer.Argument(help="Archive written by `nnzip compress`: a path, a URL, or -.")],
+    archive: options.Archive,
     device: options.DeviceOption = options.Device.AUTO,
     json: options.Json = False,
     quiet: options.Quiet = False,
