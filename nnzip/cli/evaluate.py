@@ -93,7 +93,9 @@ def evaluate(
         compared = []
         with terminal.progress() as progress:
             share = 1 / (len(decoded) + (report is not None))
-            for number, (path, label) in enumerate(zip(map(place, decoded), labels([*map(Path, decoded)]), strict=True)):
+            for number, (path, label) in enumerate(
+                zip(map(place, decoded), labels([*map(Path, decoded)]), strict=True)
+            ):
                 fraction = terminal.part_of(progress, "evaluating", (number * share, (number + 1) * share))
                 opened = _Opened.of(path, label, device.value, stored, files)
                 details["Files"][label if len(decoded) > 1 else "decoded"] = path

@@ -190,8 +190,9 @@ class _ClassicHeader:
 
 
 def is_archive(path: PathText) -> bool:
-    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name, and
-    a URL only so.
+    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name.
+
+    Of a URL only the name counts.
     """
     if Path(path).suffix == ".nnz" or is_url(path):
         return Path(path).suffix == ".nnz"

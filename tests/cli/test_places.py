@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from typer.testing import CliRunner
 
 from tests.conftest import Nnzip
 from tests.support.range_server import RangeServer
@@ -24,12 +23,13 @@ def server(archive: Path) -> Iterator[RangeServer]:
     running.close()
 
 
-def run(*arguments: object, given: bytes = b"", code: int = 0) -> bytes:
-    """Standard output of the command as users run it."""
-    command = [sys.executable, "-m", "nnzip", *map(str, arguments)]
-    done = subprocess.run(command, input=given, capture_output=True, check=False)
-    assert done.returncode == code, done.stderr.decode()
-    return done.stdout
+def run(*arguments: object, given: bytes) -> bytes:
+    """Standard output of a command with this standard input."""
+    from nnzip.cli.main import app
+
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout_bytes
 
 
 def test_archives_at_urls(nnzip: Nnzip, server: RangeServer, archive: Path, weather: Path, tmp_path: Path) -> None:
@@ -89,13 +89,13 @@ def test_standard_input_has_no_name(nnzip: Nnzip) -> None:
 def test_appending(nnzip: Nnzip, weather: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.nnz"
     with xr.open_dataset(weather) as source:
-        times = source.sizes["time"]
-        source.isel(time=slice(3)).to_netcdf(tmp_path / "first.nc")
-        source.isel(time=slice(3, None)).to_netcdf(tmp_path / "more.nc")
+        times = source.sizes["valid_time"]
+        source.isel(valid_time=slice(3)).to_netcdf(tmp_path / "first.nc")
+        source.isel(valid_time=slice(3, None)).to_netcdf(tmp_path / "more.nc")
     nnzip("compress", tmp_path / "first.nc", "-o", path, "--max-error", "1%", "--effort", "fast")
     said = nnzip("append", path, tmp_path / "more.nc").stderr
     assert "errors of the new times" in said
-    assert json.loads(nnzip("info", path, "--json").stdout)["dims"]["time"] == times
+    assert json.loads(nnzip("info", path, "--json").stdout)["dims"]["valid_time"] == times
     assert "append later times" in nnzip("append", path, tmp_path / "more.nc", code=3).stderr
     nnzip("evaluate", weather, path)
     assert json.loads(nnzip("append", path, tmp_path / "missing.nc", "--json", code=3).stdout or "{}") == {}
