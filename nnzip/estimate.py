@@ -143,11 +143,22 @@ def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most:
     pieces = {layout.name: Part.of(cropped, group, layout, {}) for group in groups for layout in group.variables}
     whole = {part.layout.name: part for part in parts}
     surveys = {name: _surveyed(piece, whole[name], options) for name, piece in pieces.items()}
-    asked = replace(options, promises=tuple(p for p in options.promises if not isinstance(p, RegionTolerance)))
-    goals = resolve(cropped, groups, {name: found.range for name, found in surveys.items()}, asked)
+    goals = resolve(cropped, groups, {name: found.range for name, found in surveys.items()}, _about(options, names))
     room = options.target.file_bytes(source_bytes(list(pieces.values())))
     tiles = TileGoals(list(pieces.values()), list(surveys.values()), goals, room)
     return dict(zip(pieces, tiles.jobs(options.effort, "cpu"), strict=True))
+
+
+def _about(options: Options, names: Sequence[str]) -> Options:
+    """What is asked of these variables, without regions, which may lie outside the sample."""
+    named = {None, *names}
+    wishes = {
+        what: {name: quantity for name, quantity in wanted.items() if name in named}
+        for what, wanted in (("max_error", options.target.max_error), ("rmse", options.target.rmse))
+        if wanted is not None
+    }
+    promises = tuple(p for p in options.promises if not isinstance(p, RegionTolerance) and p.variable in named)
+    return replace(options, target=replace(options.target, **wishes), promises=promises)
 
 
 def _surveyed(piece: Part, whole: Part, options: Options) -> Survey:

@@ -42,7 +42,7 @@ def test_packed_sources_are_packed_again_where_that_is_exact(tmp_path: Path) -> 
     assert found.encoding["dtype"] == np.int16
     assert found.encoding["scale_factor"] == pytest.approx(STEP)
     with nnzip.open_archive(tmp_path / "t.nnz") as archive:
-        np.testing.assert_allclose(found, archive.dataset()["t2m"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found, archive.dataset()["t2m"], rtol=0, atol=STEP / 100)  # limits are float32
     assert abs(found - data["t2m"]).max() <= 2.2 * STEP
 
 
@@ -68,11 +68,8 @@ def test_without_a_bound_values_are_packed_when_asked(tmp_path: Path) -> None:
 def test_double_numbers_are_written_as_single_ones_only_within_the_bound(tmp_path: Path) -> None:
     data = weather("float64")
     assert decompressed(data, nnzip.Target(ratio=5), tmp_path).encoding["dtype"] == np.float32
-    exact = decompressed(data, nnzip.Target(max_error=1e-9), _folder(tmp_path / "tight"))
+    (tmp_path / "far").mkdir()
+    far = data + 1e6  # where single numbers are 0.06 apart
+    exact = decompressed(far, nnzip.Target(max_error=0.03), tmp_path / "far")
     assert exact.encoding["dtype"] == np.float64
-    assert abs(exact - data["t2m"]).max() <= 1e-9
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir()
-    return path
+    assert abs(exact - far["t2m"]).max() <= 0.03
