@@ -21,9 +21,9 @@ EFFORTS = ("fast", "normal", "best")
 class Options:
     """What decides an archive of given data. Raises UsageError for what does not go together.
 
-    `variables`: those to compress, as a list or "t2m,msl" (None: all); `promises`: what is kept better than the rest; `effort`: how large a
-    part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by "time", "latitude",
-    "longitude".
+    `variables`: those to compress, as a list or "t2m,msl" (None: all); `promises`: what is kept better than the rest;
+    `effort`: how large a part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by
+    "time", "latitude", "longitude".
     """
 
     target: Target = field(default_factory=lambda: Target(max_error={}))
