@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nnzip.decompress import decompress
     from nnzip.errors import NnzipError
     from nnzip.estimate import Estimate, estimate
+    from nnzip.integrations import torch as torch
     from nnzip.integrations import zarr as zarr
     from nnzip.progress import Progress
     from nnzip.read import Archive, open_archive, verify
@@ -95,7 +96,7 @@ _HOME = {
 }
 
 
-_MODULES = {"zarr": "nnzip.integrations.zarr"}
+_MODULES = {"torch": "nnzip.integrations.torch", "zarr": "nnzip.integrations.zarr"}
 """Modules that are public under another name."""
 
 

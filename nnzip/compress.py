@@ -5,11 +5,9 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import prod
-from os import PathLike
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
@@ -18,13 +16,13 @@ from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.data.atomic import require_distinct
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import lossless_reason, plan_groups
 from nnzip.data.opening import Data, opened, resolve_paths
 from nnzip.data.opening import stored_bytes as size_of
 from nnzip.describe import Description
-from nnzip.errors import UsageError
 from nnzip.estimate import estimate
-from nnzip.executor import processes, results_in_order
+from nnzip.executor import Workers, workers
 from nnzip.findings import Findings
 from nnzip.goals import TileGoals
 from nnzip.jobs import code
@@ -36,16 +34,19 @@ from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
 from nnzip.survey import Part, source_bytes, survey
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 
 def compress(
     data: Data,
-    path: str | PathLike[str],
+    path: PathText,
     options: Options | Target | None = None,
     *,
     overwrite: bool = False,
     device: str = "auto",
     jobs: int = 1,
-    executor: Executor | None = None,
+    executor: Executor | Client | None = None,
     stored_bytes: int = 0,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
@@ -53,35 +54,33 @@ def compress(
     the target of that is the community's tolerances.
 
     `data`: a dataset, a named array, or a path, a pattern or several of them as for `open_dataset`.
-    `jobs`: processes that code tiles; more than one needs `if __name__ == "__main__":` around a script's work.
-    `executor`: does the work instead (any `concurrent.futures.Executor`). The archive is the same however many work.
+    `jobs`: processes that read and code tiles; more than one needs `if __name__ == "__main__":` around a script's work.
+    `executor`: does the work instead, a `dask.distributed.Client` or any `concurrent.futures.Executor`. The archive is
+    the same whoever works.
     `stored_bytes`: size of the files that the whole dataset came from, for the ratio to them (that of paths is known);
     not said where variables are left out.
 
     Raises TypeError for arguments of other types, UsageError (unknown variable, impossible target, output exists),
-    InputError (nothing to compress, infinite values), UnavailableError (no such device), VerificationError (a promise
-    does not hold) and ResourceError; then nothing is written. Reads the data twice. Memory: two slabs
-    (plan/cutting.py) and, for each job, about 15 tiles.
+    InputError (nothing to compress, infinite values), UnavailableError (no such device, no cluster), VerificationError
+    (a promise does not hold) and ResourceError; then nothing is written.
+
+    Reads the data twice. Memory: a slab (plan/cutting.py), shared by the jobs, and for each job about 15 tiles.
     """
-    if jobs < 1:
-        raise UsageError(f"{jobs} jobs: there is at least one")
     options = options_of(options)
-    with opened(data) as dataset:
+    with opened(data) as dataset, workers(jobs, executor) as team:
         if not isinstance(data, xr.Dataset | xr.DataArray):
             require_distinct(resolve_paths(data), path)
             stored_bytes = stored_bytes or size_of(data)
-        workers = nullcontext(executor) if executor is not None else processes(jobs)
-        return _compress(dataset, path, options, overwrite, device, jobs, workers, stored_bytes, progress)
+        return _compress(dataset, path, options, overwrite, device, team, stored_bytes, progress)
 
 
 def _compress(
     dataset: xr.Dataset,
-    path: str | PathLike[str],
+    path: PathText,
     options: Options,
     overwrite: bool,
     device: str,
-    jobs: int,
-    executor: AbstractContextManager[Executor | None],
+    team: Workers,
     stored_bytes: int,
     progress: ProgressCallback | None,
 ) -> CompressionResult:
@@ -90,24 +89,24 @@ def _compress(
         groups, lossless = plan_groups(dataset, options.variables)
         check(dataset, groups, options)
         parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
-        pace = Pace(progress, partial(estimate, dataset, options, jobs=jobs, quick=True))
-        surveys = [survey(part, with_rates=options.target.limits_size, read=pace.read) for part in parts]
+        pace = Pace(progress, partial(estimate, dataset, options, jobs=team.count, quick=True))
+        surveys = [survey(part, team, with_rates=options.target.limits_size, read=pace.read) for part in parts]
         names = [part.layout.name for part in parts]
         goals = resolve(dataset, groups, dict(zip(names, (found.range for found in surveys), strict=True)), options)
         stored_bytes = stored_bytes if len(parts) + len(lossless) == len(dataset.data_vars) else 0
+        parts = [part.as_read() if goals.exact(name) else part for part, name in zip(parts, names, strict=True)]
         description = Description(dataset, parts, surveys, lossless, goals, options, stored_bytes)
         limit = options.target.file_bytes(source_bytes(parts))
         room = limit - writer.size_with(description.manifest(), description.arrays)
         tile_goals = TileGoals(parts, surveys, goals, room)
         findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
-        with executor as workers:
-            pace.begin_coding()
-            for result in results_in_order(code, tile_goals.jobs(options.effort, device), workers, 2 * jobs):
-                writer.add(tile_member(result.variable, result.tile), result.data)
-                name, part = names[result.variable], parts[result.variable]
-                findings[name].add(result)
-                values = prod(part.box(result.tile).shape)
-                pace.coded(name, values / prod(part.shape), 4 * values, len(result.data))
+        pace.begin_coding()
+        for result in team.results(code, tile_goals.jobs(options.effort, device, team.count)):
+            writer.add(tile_member(result.variable, result.tile), result.data)
+            name, part = names[result.variable], parts[result.variable]
+            findings[name].add(result)
+            values = prod(part.box(result.tile).shape)
+            pace.coded(name, values / prod(part.shape), 4 * values, len(result.data))
         for name, found in findings.items():
             goals.require(name, found.errors, found.kept)
         manifest = description.manifest(findings)
@@ -118,7 +117,7 @@ def _compress(
     for name, found in findings.items():
         notes += goals.notes(name, dataset[name], found.errors, found.kept)
     sizes = source_bytes(parts), stored_bytes, size
-    return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
+    return result_of(dataset, place(path), sizes, findings, clock.monotonic() - started, notes)
 
 
 def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) -> Iterator[str]:

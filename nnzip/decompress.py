@@ -4,40 +4,47 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from nnzip.data.atomic import require_distinct
+from nnzip.data.bytefile import PathText, is_url, place
 from nnzip.data.selection import Times, subset
 from nnzip.data.stations import read_stations
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import Storage, write_dataset
 from nnzip.errors import TooLargeError, UsageError
+from nnzip.executor import workers
 from nnzip.progress import Progress, ProgressCallback, report_to
 from nnzip.read import Archive
 from nnzip.series import series_at
 from nnzip.storage import packings
 from nnzip.version import __version__
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 _MOST_TIMES_LARGER = 100  # than the archive's own grid
 
 
 def decompress(
-    path: str | PathLike[str],
-    output: str | PathLike[str],
+    path: PathText,
+    output: PathText,
     *,
     variables: Sequence[str] | None = None,
     time: Times | None = None,
     bbox: str | Sequence[float] | None = None,
     level: str | float | Sequence[float] | None = None,
-    points: str | PathLike[str] | None = None,
+    points: PathText | None = None,
     grid: float | None = None,
-    like: str | PathLike[str] | None = None,
+    like: PathText | None = None,
     preview: int = 1,
     packed: bool = False,
     compression: str = "zlib:1",
@@ -46,27 +53,29 @@ def decompress(
     overwrite: bool = False,
     device: str = "auto",
     jobs: int = 1,
+    executor: Executor | Client | None = None,
     progress: ProgressCallback | None = None,
-) -> Path:
+) -> Path | str:
     """Write an archive, or a part of it, as NetCDF or Zarr (by the suffix of `output`), on its own grid or another.
 
     `time`, `bbox` and `level`: see `Archive.select`; `points`: a CSV file of places (`data.stations`), whose series are
     written as CF discrete sampling geometry; `grid`: degrees; `like`: a file whose latitudes and longitudes to use;
     `preview`: see `Archive`. `packed`: 16-bit integers where the bound holds all the same (`storage`); `compression`,
     `chunks`: see `Storage`; `large`: also more than the disk has room for, or 100 times the archive's own values;
-    `jobs`: threads that decode tiles ahead of the writing.
+    `jobs`: threads that decode tiles ahead of the writing; `executor`: does that instead, as in `compress`.
 
     Raises UsageError for a selection outside the data or an existing output, CorruptArchiveError, ResourceError.
     Memory: some tiles for each of the jobs, and the series of `points`.
     """
-    if jobs < 1:
-        raise UsageError(f"{jobs} jobs: there is at least one")
     others = [file for file in (like, points) if file is not None]
     if (grid is not None) + len(others) + (points is not None and bbox is not None) > 1:
         raise UsageError("a grid, a file like it and points (which go without an area) exclude each other: give one")
     require_distinct([path, *others], output)
     report = report_to(progress)
-    with Archive(path, device, preview, jobs if jobs > 1 else 0) as archive:
+    with ExitStack() as opened:
+        if jobs > 1 and executor is None:
+            executor = opened.enter_context(ThreadPoolExecutor(jobs))
+        archive = opened.enter_context(Archive(path, device, preview, opened.enter_context(workers(jobs, executor))))
         own, kind = archive.dataset(), "lossy: see nnzip_rmse of each variable"
         if points is not None:
             stations = read_stations(points)
@@ -81,13 +90,13 @@ def decompress(
         if preview > 1:
             kind = f"a preview, every {preview}th row and column: no error bound holds"
         dataset = dataset.assign_attrs(history=_history(dataset, Path(path), kind))
-        if not large:
+        if not large and not is_url(output):
             _require_room(dataset, own, Path(output))
         stored = packings(archive, dataset, packed=packed)
         archive.tiles.watch = _counter(dataset, progress)
-        written = write_dataset(dataset, output, overwrite, Storage(compression, dict(chunks or {}), stored))
+        write_dataset(dataset, output, overwrite, Storage(compression, dict(chunks or {}), stored))
     report("writing", 1.0)
-    return written
+    return place(output)
 
 
 def _counter(dataset: xr.Dataset, progress: ProgressCallback | None) -> Callable[[int], None]:

@@ -13,6 +13,7 @@ import xarray as xr
 
 from nnzip.data.grouping import plan_groups
 from nnzip.data.opening import Data, opened
+from nnzip.executor import ALONE
 from nnzip.goals import TileGoals
 from nnzip.jobs import Job, code
 from nnzip.plan.cutting import SLAB_VALUES
@@ -123,13 +124,13 @@ def _coded(dataset: xr.Dataset, parts: Sequence[Part], options: Options) -> dict
     if not jobs:
         return {}
     small = next(iter(_sampled(dataset, parts[:1], options, _SMALL).values()), next(iter(jobs.values())))
-    code(small)  # loads what coding needs
+    _timed(small)  # loads what coding needs
     fixed = _SMALL_SHARE * _timed(small)[0]
     costs = {}
     for name, job in jobs.items():
         seconds, size = _timed(job)
-        slope = max(seconds - fixed, seconds / 4) / job.values.size
-        costs[name] = _Cost(size / job.values.size, min(fixed, seconds), slope)
+        slope = max(seconds - fixed, seconds / 4) / job.values
+        costs[name] = _Cost(size / job.values, min(fixed, seconds), slope)
     return costs
 
 
@@ -163,7 +164,7 @@ def _about(options: Options, names: Sequence[str]) -> Options:
 
 def _surveyed(piece: Part, whole: Part, options: Options) -> Survey:
     """Survey of a piece, with the range of some maps of the whole."""
-    found = survey(piece, with_rates=options.target.limits_size)
+    found = survey(piece, ALONE, with_rates=options.target.limits_size)
     channels, times, rows, columns = whole.shape
     if channels * rows * columns > SLAB_VALUES:
         return found
@@ -192,7 +193,7 @@ def _window(parts: Sequence[Part], most: int) -> dict[str, slice]:
 
 
 def _timed(job: Job) -> tuple[float, int]:
-    """Seconds and bytes of the coding of a tile."""
+    """Seconds and bytes of the coding of a job."""
     started = perf_counter()
-    size = len(code(job).data)
+    size = sum(len(done.data) for done in code(job))
     return perf_counter() - started, size

@@ -52,26 +52,16 @@ class TileGoals:
         weights = np.ones(latitude.values.size) if even else latitude_weights(latitude.values)
         return Rmse(goals.rmse[name], weights[box.slices[2]], scaling)
 
-    def jobs(self, effort: str, device: str) -> Iterator[Job]:
-        """Every tile of every variable, read slab by slab."""
+    def jobs(self, effort: str, device: str, count: int = 1) -> Iterator[Job]:
+        """Every tile of every variable, in runs for so many workers."""
         for variable, part in enumerate(self._parts):
             latitude = part.grid.latitude
             weights = latitude_weights(latitude.values) if latitude.geographic else 0 * latitude.values + 1
-            for tile, values in part.read():
-                box = part.box(tile)
-                yield Job(
-                    variable,
-                    tile,
-                    values,
-                    self.of_tile(variable, tile),
-                    part.layout.dtype,
-                    part.periodic(tile),
-                    part.cycle(tile),
-                    weights[box.slices[2]],
-                    tuple(axis.start for axis in box),
-                    effort,
-                    device,
-                )
+            dtype, periodic = part.layout.dtype, part.periodic(0)
+            for run in part.runs(count):
+                goals = {tile: self.of_tile(variable, tile) for tile in run.boxes}
+                cycles = {tile: part.cycle(tile) for tile in run.boxes}
+                yield Job(variable, run, goals, cycles, dtype, periodic, weights, effort, device)
 
     def _scaling(self, variable: int, tile: int) -> Scaling:
         part, box = self._parts[variable], self._parts[variable].box(tile)

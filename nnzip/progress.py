@@ -49,6 +49,7 @@ class Pace:
         self._progress, self._started = progress, clock.monotonic()
         self._values = self._source_bytes = self._file_bytes = 0
         self._done = 0.0  # estimated seconds of the coding that is done
+        self._fraction = 0.0
         self._coding_from: float | None = None
         if progress is not None:  # else the estimate is not worth its time
             progress(Progress("estimating", 0.0))
@@ -84,5 +85,5 @@ class Pace:
     def _report(self, stage: str, left: float) -> None:
         assert self._progress is not None
         passed = clock.monotonic() - self._started
-        fraction = passed / max(passed + left, 1e-9)
-        self._progress(Progress(stage, fraction, left, self._source_bytes, self._file_bytes))
+        self._fraction = max(self._fraction, passed / max(passed + left, 1e-9))  # several tiles may come at once
+        self._progress(Progress(stage, self._fraction, left, self._source_bytes, self._file_bytes))

@@ -140,6 +140,7 @@ def compress(
     ] = options.Effort.NORMAL,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
+    scheduler: options.Scheduler = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -178,8 +179,9 @@ def compress(
         from nnzip.compress import compress as run
         from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.estimate import estimate
+        from nnzip.integrations.cluster import connected
 
-        with open_dataset(sources) as dataset:
+        with connected(scheduler) as client, open_dataset(sources) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
             if dry_run:
@@ -192,6 +194,7 @@ def compress(
                     asked,
                     device=device.value,
                     jobs=jobs,
+                    executor=client,
                     overwrite=force,
                     stored_bytes=stored_bytes(sources),
                     progress=None if progress is None else partial(_see, terminal, progress),

@@ -96,6 +96,7 @@ def decompress(
     ] = None,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
+    scheduler: options.Scheduler = None,
     force: options.Force = False,
     yes: options.Yes = False,
     quiet: options.Quiet = False,
@@ -116,9 +117,10 @@ def decompress(
         from time import perf_counter
 
         from nnzip.decompress import decompress as run
+        from nnzip.integrations.cluster import connected
 
         def written(large: bool) -> None:
-            with terminal.progress() as progress:
+            with connected(scheduler) as client, terminal.progress() as progress:
                 run(
                     archive,
                     path,
@@ -137,6 +139,7 @@ def decompress(
                     overwrite=force,
                     device=device.value,
                     jobs=jobs,
+                    executor=client,
                     progress=progress,
                 )
 

@@ -77,11 +77,11 @@ def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str,
 def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
     """Bytes of the tiles of each variable, and of the rest: coordinates, masks, manifest and ZIP directory."""
     parts = dict.fromkeys(manifest.variables, 0)
-    names = list(manifest.variables)
+    names = {str(number): name for number, name in enumerate(manifest.variables)}
     for member, size in sizes.items():
         number = member.partition(".")[0]
-        if number.isdecimal():
-            parts[names[int(number)]] += size
+        if number in names:
+            parts[names[number]] += size
     return {**parts, "coordinates, masks, attributes": file_bytes - sum(parts.values())}
 
 

@@ -75,6 +75,14 @@ Jobs = Annotated[
         metavar="N",
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="A Dask cluster that does the work: tcp://host:8786, or local:8 for 8 processes here.",
+        metavar="ADDRESS",
+    ),
+]
 Variables = Annotated[
     list[str] | None,
     typer.Option(

@@ -14,14 +14,14 @@ import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from nnzip.data.atomic import AtomicOutput
+from nnzip.data.atomic import AtomicOutput, Output, output_at
+from nnzip.data.bytefile import PathText, is_url
 from nnzip.data.packing import is_packed
 from nnzip.data.times import is_time_valued
 from nnzip.errors import UnavailableError, UsageError
@@ -93,24 +93,23 @@ class Storage:
         }
 
 
-def write_dataset(
-    dataset: xr.Dataset, path: str | PathLike[str], overwrite: bool = False, storage: Storage | None = None
-) -> Path:
-    """Write `dataset` to `path`: .nc or .nc4 is NetCDF4, .zarr a Zarr directory, .zarr.zip or .zip a zipped one.
+def write_dataset(dataset: xr.Dataset, path: PathText, overwrite: bool = False, storage: Storage | None = None) -> Path:
+    """Write `dataset` to `path`: .nc or .nc4 is NetCDF4, .zarr a Zarr directory, .zarr.zip or .zip a zipped one; files
+    to a URL too.
 
     Numbers are compressed losslessly (`storage`); lazy variables are written piece by piece. Raises UsageError for
     another suffix, an existing path without `overwrite`, or a path that may not be replaced; ResourceError when the
     disk is full or the directory cannot be written. Then an existing path is as it was.
     """
-    target, storage = Path(path), storage or Storage()
+    target, storage = Path(path), storage or Storage()  # of a URL only the name counts
     unknown = [dim for dim in storage.chunks if dim not in dataset.dims]
     if unknown:
         raise UsageError(f"--chunks {unknown[0]}: there is no such dimension, only {', '.join(map(str, dataset.dims))}")
-    with output_for(target, overwrite) as output:
+    with output_for(path, overwrite) as output:
         streamed, is_streamed = _streamed(_encoded(dataset, storage), storage)
         with output.explained(), _one_piece_at_a_time() if is_streamed else nullcontext(), warnings.catch_warnings():
             # xarray warns when it takes finer units than the source had: the times stay exact
-            warnings.filterwarnings("ignore", message="Times can't be serialized faithfully")
+            warnings.filterwarnings("ignore", message="Times can't be serialized faithfully|Ambiguous reference date")
             try:
                 writer_of(target)(streamed, output.temporary, storage)
             except RuntimeError as error:  # netCDF-C's own errors; a full disk shows as "NetCDF: HDF error"
@@ -121,11 +120,13 @@ def write_dataset(
     return target
 
 
-def output_for(path: Path, overwrite: bool) -> AtomicOutput:
+def output_for(path: PathText, overwrite: bool) -> Output:
     """The place that `write_dataset` would write to; the caller closes it. Raises as `write_dataset` does."""
-    if writer_of(path) is _write_zarr:
+    if writer_of(Path(path)) is _write_zarr:
+        if is_url(path):
+            raise UsageError(f"{path}: only files are written to URLs: end it in .zarr.zip or .nc")
         return AtomicOutput(path, overwrite, replaces=is_written_store, kind="Zarr store that nnzip wrote")
-    return AtomicOutput(path, overwrite)
+    return output_at(path, overwrite)
 
 
 def is_written_store(path: Path) -> bool:
@@ -190,8 +191,11 @@ def _write_zarr(dataset: xr.Dataset, path: Path, storage: Storage) -> None:
             variable.encoding["chunks"] = tuple(chunk.values())
         if variable.chunks is not None:
             dataset[name] = variable.chunk(chunk)
-    # format 2: every Zarr reader has it, and format 3 has no stable text type yet
-    dataset.to_zarr(path, mode="w", zarr_format=2, consolidated=True)
+    import zarr
+
+    # format 2: every Zarr reader has it, and format 3 has no stable text type yet; Zarr 2 knows no other
+    options: dict[str, Any] = {} if zarr.__version__.startswith("2.") else {"zarr_format": 2}
+    dataset.to_zarr(path, mode="w", consolidated=True, **options)
 
 
 def _common_chunks(dataset: xr.Dataset, storage: Storage) -> dict[str, int]:
