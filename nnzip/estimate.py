@@ -88,7 +88,7 @@ def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> 
     slab = max(min(max(tile, SLAB_VALUES), prod(part.shape)) for tile, part in zip(largest, parts, strict=True))
     return Estimate(
         tiles=tiles,
-        memory_bytes=_BASE_BYTES + 4 * (2 * slab + _TILE_COPIES * max(largest) * workers),
+        memory_bytes=_BASE_BYTES + 4 * (slab + _TILE_COPIES * max(largest) * workers),
         source_bytes=source_bytes(parts),
         file_bytes=limit or (round(size) if costs and len(chosen) == len(parts) else None),
         reading=_READING * source_bytes(parts) / 4,
@@ -153,13 +153,12 @@ def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most:
 def _about(options: Options, names: Sequence[str]) -> Options:
     """What is asked of these variables, without regions, which may lie outside the sample."""
     named = {None, *names}
-    wishes = {
-        what: {name: quantity for name, quantity in wanted.items() if name in named}
-        for what, wanted in (("max_error", options.target.max_error), ("rmse", options.target.rmse))
-        if wanted is not None
-    }
+    bounds, rmse = (
+        None if wanted is None else {name: quantity for name, quantity in wanted.items() if name in named}
+        for wanted in (options.target.max_error, options.target.rmse)
+    )
     promises = tuple(p for p in options.promises if not isinstance(p, RegionTolerance) and p.variable in named)
-    return replace(options, target=replace(options.target, **wishes), promises=promises)
+    return replace(options, target=replace(options.target, max_error=bounds, rmse=rmse), promises=promises)
 
 
 def _surveyed(piece: Part, whole: Part, options: Options) -> Survey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def weather(dtype: str) -> xr.Dataset:
     values = 280 + 10 * smooth((12, 20, 24))
     if dtype == "packed":
         values = np.round((values - 280) / STEP).astype(np.int16) * STEP + 280.0
-    dims = {"time": np.datetime64("2020-01-01", "ns") + np.arange(12) * np.timedelta64(1, "h")}
+    dims: dict[str, Any] = {"time": np.datetime64("2020-01-01", "ns") + np.arange(12) * np.timedelta64(1, "h")}
     dims |= {"latitude": np.linspace(60, 50, 20), "longitude": np.linspace(0, 12, 24)}
     data = xr.Dataset({"t2m": (tuple(dims), values.astype("float32" if dtype == "float32" else "float64"))}, dims)
     data["t2m"].attrs["units"] = "K"
