@@ -15,7 +15,9 @@ from nnzip.coder.native.library import compiler_problem
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
+from nnzip.data.atomic import require_distinct
 from nnzip.data.grouping import lossless_reason, plan_groups
+from nnzip.data.opening import sources_of
 from nnzip.describe import Description
 from nnzip.errors import UsageError
 from nnzip.evaluate.weights import latitude_weights
@@ -60,6 +62,7 @@ def compress(
     if jobs < 1:
         raise UsageError(f"{jobs} jobs: there is at least one")
     options = Options(options) if isinstance(options, Target) else options
+    require_distinct(sources_of(dataset), path)
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, options.variables)
         check(dataset, groups, options)

@@ -143,7 +143,7 @@ def _write(rng: np.random.Generator, values: Values, path: Path) -> dict[str, An
         spread = float(np.ptp(finite)) if finite.size else 1.0
         scale = spread / (limits.max - limits.min - 3) or 0.01
         if 1e-30 < scale < 1e30:
-            kind = rng.choice([np.float32, np.float64])
+            kind: Any = np.float32 if rng.random() < 0.5 else np.float64
             offset = kind((finite.min() + finite.max()) / 2 if finite.size else 0.0)
             if limits.min == 0:
                 offset = kind(finite.min() if finite.size else 0.0)

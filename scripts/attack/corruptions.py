@@ -209,9 +209,9 @@ def _whole(path: Path) -> list[Any]:
             found += [name, variable.dims, str(variable.attrs), values.dtype, content]
     with Archive(path, preview=list(PREVIEWS)[1]) as archive:
         preview = archive.dataset()
-        for variable in archive.manifest.variables:
-            if preview[variable].size <= 1 << 22:
-                preview[variable].values  # noqa: B018
+        for name in archive.manifest.variables:
+            if preview[name].size <= 1 << 22:
+                preview[name].load()
     return found
 
 
