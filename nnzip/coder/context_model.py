@@ -53,6 +53,10 @@ class ChannelContexts:
         surroundings = Surroundings(values, self._reference, band, halvings(self._shape, band))
         return SubbandContexts(surroundings, priors, learnt, self._network or shipped_network(device_of(values)))
 
+    def leave(self, number: int) -> None:
+        """A subband that was entered and is empty after all: it hands nothing on."""
+        del self._learnt[corners(self._bands[number].where)]
+
 
 class SubbandContexts:
     """Look at a phase, then put its coefficients; phases in their order."""

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device, place, to_numpy
-from nnzip.coder.bands import Bands
+from nnzip.coder.bands import Bands, Place
 from nnzip.coder.context_model import ChannelContexts
 from nnzip.coder.entropy import SIGN_CLASSES, TABLES
-from nnzip.coder.native.kernel import Kernel, shipped_kernel
+from nnzip.coder.native.kernel import shipped_kernel
 from nnzip.coder.native.volume import Planned, Volume
 from nnzip.coder.phases import LARGEST, PHASES, phase_slices
 from nnzip.coder.precision import exact_float32
+from nnzip.coder.rounding import Rounding
 
 Coefficients = NDArray[np.int32]
 Tables = NDArray[np.uint8]
@@ -40,6 +41,10 @@ class Contexts:
         classes = np.full(shape, SIGN_CLASSES // 2, dtype=np.uint8)
         return cls(np.zeros(shape, dtype=np.int16), np.zeros(shape, dtype=np.uint8), classes)
 
+    def forget(self, where: Place) -> None:
+        """A subband that turned out to be empty."""
+        self.offsets[where], self.tables[where], self.classes[where] = 0, 0, SIGN_CLASSES // 2
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -47,31 +52,39 @@ class Counts:
 
     `heard` [table, magnitude]: magnitudes up to LARGEST under the table that is asked for; `silent` [subband, 2,
     magnitude]: those of silent coefficients in the first phase and in later ones; `signs` [class]: signs of the others,
-    as if all were positive; `large` [1]: magnitudes beyond LARGEST, as which they are counted.
+    as if all were positive; `others` [5]: bits by which magnitudes beyond LARGEST are longer than that, as which they
+    are counted; then, where values are rounded, `Rounding.away`.
     """
 
     heard: NDArray[np.int64]
     silent: NDArray[np.int64]
     signs: NDArray[np.int64]
-    large: NDArray[np.int64]
+    others: NDArray[np.int64]
 
     @classmethod
     def none(cls, bands: int) -> Counts:
         """Before anything is counted."""
-        shapes = (TABLES, LARGEST + 1), (bands, 2, LARGEST + 1), (SIGN_CLASSES,), (1,)
-        heard, silent, signs, large = (np.zeros(shape, dtype=np.int64) for shape in shapes)
-        return cls(heard, silent, signs, large)
+        shapes = (TABLES, LARGEST + 1), (bands, 2, LARGEST + 1), (SIGN_CLASSES,), (5,)
+        heard, silent, signs, others = (np.zeros(shape, dtype=np.int64) for shape in shapes)
+        return cls(heard, silent, signs, others)
 
 
-def occupied(values: Coefficients, bands: Bands) -> list[int]:
-    """Numbers of the subbands that hold anything."""
-    return [number for number, band in enumerate(bands) if values[band.where].any()]
+def filled(contexts: Contexts, counts: Counts, bands: Bands) -> list[int]:
+    """Numbers of the subbands that hold anything: those with silent coefficients, or of which the first is not."""
+    silent = counts.silent.any(axis=(1, 2))
+    firsts = [contexts.tables[tuple(part.start for part in band.where)] for band in bands]
+    return np.flatnonzero(silent | np.array(firsts, dtype=np.bool_)).tolist()
 
 
 def find_contexts(
-    values: Coefficients, bands: Bands, reference: Coefficients | None, device: Device = None
-) -> Contexts:
-    """Contexts of contiguous int32 `values`, as a decoder finds them step by step; silent in empty subbands.
+    values: Coefficients,
+    bands: Bands,
+    reference: Coefficients | None,
+    device: Device = None,
+    rounding: Rounding | None = None,
+) -> tuple[Contexts, Counts]:
+    """Contexts of contiguous int32 `values`, as a decoder finds them step by step, and counts; silent in empty
+    subbands. With `rounding` values become smaller, in place, phase by phase.
 
     Cost on one core: 60 ns per coefficient with the native kernel; in numpy about 1 us per coefficient that is not
     silent, and 0.3 ms per phase of a subband.
@@ -79,35 +92,52 @@ def find_contexts(
     found = Contexts.silent(values.shape)
     kernel = shipped_kernel() if device is None else None
     if kernel is not None:
-        volume = Volume(kernel, values.shape, bands, reference)
-        for number in occupied(values, bands):
-            volume.plan(number, Planned(values, found.offsets, found.tables, found.classes))
-        return found
+        counts = Counts.none(len(bands))
+        planned = Planned(values, found.offsets, found.tables, found.classes)
+        Volume(kernel, values.shape, bands, reference).plan(planned, *_arrays(counts), rounding)
+        return found, counts
     whole = place(values, device)
     contexts = ChannelContexts(values.shape, bands, None if reference is None else place(reference, device))
     with exact_float32(device):
-        for number in occupied(values, bands):
+        for number in range(len(bands)):
             where = bands[number].where
+            if not values[where].any():
+                continue
             subband = contexts.enter(number, whole)
             for phase in range(len(PHASES)):
                 here = phase_slices(bands[number].shape, phase)
                 looked = subband.look(phase)
-                parts = (found.offsets, looked.offsets), (found.tables, looked.tables), (found.classes, looked.classes)
-                for part, flat in parts:
+                for part, flat in (
+                    (found.offsets, looked.offsets),
+                    (found.tables, looked.tables),
+                    (found.classes, looked.classes),
+                ):
                     part[where][here] = to_numpy(flat).reshape(part[where][here].shape)
+                if rounding is not None:
+                    _round(values, found, rounding, (where, here))
+                    whole[where][here] = place(np.ascontiguousarray(values[where][here]), device)
                 subband.put(whole[where][here])
-    return found
+            if not values[where].any():
+                contexts.leave(number)
+                found.forget(where)
+    return found, _counted(values, found, bands, rounding)
 
 
-def count_symbols(values: Coefficients, contexts: Contexts, bands: Bands) -> Counts:
+def _round(values: Coefficients, found: Contexts, rounding: Rounding, at: tuple[Place, Place]) -> None:
+    """Round a phase of a subband, in place."""
+    where, here = at
+    arrays = values, rounding.scaled, found.offsets, found.tables, found.classes
+    flat = [array[where][here].ravel() for array in arrays]
+    shrunk = rounding.shrunk(flat[0], flat[1], flat[2], flat[3], flat[4])
+    values[where][here] = shrunk.reshape(values[where][here].shape)
+
+
+def _counted(values: Coefficients, contexts: Contexts, bands: Bands, rounding: Rounding | None) -> Counts:
     """Of the subbands that hold anything."""
     counts = Counts.none(len(bands))
-    kernel = shipped_kernel()
-    if kernel is not None:
-        _count_natively(kernel, values, contexts, bands, counts)
-        return counts
+    sizes = np.abs(values.astype(np.int64) - contexts.offsets)
     rest = np.clip(values, -_COUNTED, _COUNTED) - contexts.offsets
-    magnitudes = np.minimum(np.abs(rest), LARGEST).astype(np.int64)
+    magnitudes = np.minimum(sizes, LARGEST)
     heard = contexts.tables > 0
     places = magnitudes[heard] + (LARGEST + 1) * contexts.tables[heard].astype(np.int64)
     counts.heard[:] = np.bincount(places, minlength=counts.heard.size).reshape(counts.heard.shape)
@@ -115,18 +145,19 @@ def count_symbols(values: Coefficients, contexts: Contexts, bands: Bands) -> Cou
     classes = contexts.classes[signed]
     towards = np.where(rest[signed] > 0, classes, SIGN_CLASSES - 1 - classes)
     counts.signs[:] = np.bincount(towards, minlength=SIGN_CLASSES)
-    counts.large[0] = np.count_nonzero(np.abs(rest) > LARGEST)
-    for number in occupied(values, bands):
-        where = bands[number].where
-        first = np.zeros(bands[number].shape, dtype=np.bool_)
-        first[phase_slices(bands[number].shape, 0)] = True
+    counts.others[0] = np.frexp((sizes[sizes > LARGEST] - LARGEST).astype(np.float64))[1].sum()
+    if rounding is not None:
+        counts.others[1:] = rounding.away(values).ravel()
+    for number, band in enumerate(bands):
+        where = band.where
+        if not values[where].any():
+            continue
+        first = np.zeros(band.shape, dtype=np.bool_)
+        first[phase_slices(band.shape, 0)] = True
         for phase, members in enumerate((~heard[where] & first, ~heard[where] & ~first)):
             counts.silent[number, phase] = np.bincount(magnitudes[where][members], minlength=LARGEST + 1)
     return counts
 
 
-def _count_natively(kernel: Kernel, values: Coefficients, contexts: Contexts, bands: Bands, counts: Counts) -> None:
-    volume = Volume(kernel, values.shape, bands, None)
-    planned = Planned(values, contexts.offsets, contexts.tables, contexts.classes)
-    for number in occupied(values, bands):
-        volume.count(number, planned, counts.heard, counts.silent[number], counts.signs, counts.large)
+def _arrays(counts: Counts) -> tuple[NDArray[np.int64], ...]:
+    return counts.heard, counts.silent, counts.signs, counts.others

@@ -98,6 +98,17 @@ def best_table(symbols: NDArray[np.int32]) -> int:
     return int(np.argmin(code_lengths() @ counts))
 
 
+def silent_table(zeros: int, others: int) -> int:
+    """The largest table, from 1 on, whose odds of a symbol other than zero are at most those of these counts."""
+    table = 1
+    while table < TABLES - 1:
+        odds = (_QUARTER_OCTAVES[(table + 1) % 4] << ((table + 1) // 4)) >> 20  # times 2**-20
+        if odds * zeros > others << 20:
+            break
+        table += 1
+    return table
+
+
 def encode(symbols: NDArray[np.int32], tables: NDArray[np.uint8]) -> bytes:
     """Code int32 symbols, each under the table of the same position in `tables` (same shape, values < TABLES).
 

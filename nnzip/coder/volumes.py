@@ -14,7 +14,7 @@ for each phase the magnitudes, and the signs of those that are not zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,12 @@ from nnzip.coder import entropy
 from nnzip.coder.arrays import Device, place, to_numpy
 from nnzip.coder.bands import PARTS, Bands, Corners, corners
 from nnzip.coder.context_model import ChannelContexts
-from nnzip.coder.contexts import Coefficients, Contexts, Tables, count_symbols, find_contexts, occupied
+from nnzip.coder.contexts import Coefficients, Contexts, Tables, filled, find_contexts
 from nnzip.coder.native.kernel import Encoder, Kernel, shipped_kernel
 from nnzip.coder.native.volume import Planned, Volume
 from nnzip.coder.phases import LARGEST, PHASES, phase_slices
 from nnzip.coder.precision import exact_float32
+from nnzip.coder.rounding import Rounding
 from nnzip.errors import CorruptArchiveError
 
 CORRECTION_TABLE = 32
@@ -56,8 +57,8 @@ class Plan:
     """A volume with its contexts, and the counts that tables are fitted to.
 
     `counts` [table, magnitude] of the coefficients that are not silent; `silent` [subband, 2]: tables of the silent
-    ones, 0 for empty subbands; `bits` of everything but the coefficients that are not silent; `sign_bits` of the signs'
-    classes beyond one bit a sign.
+    ones, 0 for empty subbands; `bits` of everything but the coefficients that are not silent; `away`: see
+    `Rounding.away`.
     """
 
     values: Coefficients
@@ -65,6 +66,7 @@ class Plan:
     counts: NDArray[np.int64]
     silent: Tables
     bits: float
+    away: NDArray[np.int64]
 
     @property
     def planned(self) -> Planned:
@@ -89,23 +91,20 @@ class Plan:
         return used
 
 
-def plan_volume(values: Coefficients, bands: Bands, reference: Coefficients | None, device: Device = None) -> Plan:
-    """Contexts and counts of a volume whose `reference` the decoder has already."""
+def plan_volume(
+    values: Coefficients,
+    bands: Bands,
+    reference: Coefficients | None,
+    device: Device = None,
+    rounding: Rounding | None = None,
+) -> Plan:
+    """Contexts and counts of a volume whose `reference` the decoder has already. With `rounding` contiguous int32
+    `values` are made smaller, in place, where that is worth it."""
     values = np.ascontiguousarray(values, dtype=np.int32)
-    contexts = find_contexts(values, bands, reference, device)
-    counts = count_symbols(values, contexts, bands)
-    silent, bits = _fit_silent(counts.silent, occupied(values, bands))
-    bits += float(counts.signs @ (entropy.sign_lengths() - 1))
-    plan = Plan(values, contexts, counts.heard, silent, bits)
-    return replace(plan, bits=bits + _further_bits(plan, bands)) if counts.large[0] else plan
-
-
-def _further_bits(plan: Plan, bands: Bands) -> float:
-    """Bits of the coefficients beyond LARGEST that their counts leave out."""
-    rest = plan.values.astype(np.int64) - plan.contexts.offsets
-    far = np.abs(rest) > LARGEST
-    kinds = plan.tables(bands, _NONE)[far]
-    return entropy.estimate_bits(rest[far], kinds) - float(entropy.code_lengths()[kinds, LARGEST].sum())
+    contexts, counts = find_contexts(values, bands, reference, device, rounding)
+    silent, bits = _fit_silent(counts.silent, filled(contexts, counts, bands))
+    bits += float(counts.signs @ (entropy.sign_lengths() - 1)) + float(counts.others[0])
+    return Plan(values, contexts, counts.heard, silent, bits, counts.others[1:].reshape(2, 2))
 
 
 def fit_corrections(plans: Sequence[Plan]) -> tuple[Tables, float]:
@@ -197,7 +196,7 @@ class _NativeWriter:
 
     def __init__(self, kernel: Kernel, plans: Sequence[Plan], layout: Layout, corrections: Tables) -> None:
         self._kernel, self._plans, self._corrections = kernel, plans, corrections
-        self._volumes = [Volume(kernel, layout.shape, layout.bands, None) for _ in plans]
+        self._volume = Volume(kernel, layout.shape, layout.bands, None)
 
     def __call__(self, chunks: Sequence[entropy.Chunk | _Phases]) -> bytes:
         encoder = Encoder(self._kernel)
@@ -205,7 +204,7 @@ class _NativeWriter:
             if isinstance(chunk, _Phases):
                 plan = self._plans[chunk.number]
                 silent = plan.silent[chunk.index]
-                self._volumes[chunk.number].push(encoder, chunk.index, plan.planned, self._corrections, silent)
+                self._volume.push(encoder, chunk.index, plan.planned, self._corrections, silent)
             else:
                 entropy.push_chunk(encoder, chunk)
         return encoder.to_bytes()
@@ -329,12 +328,13 @@ def _fit_silent(counts: NDArray[np.int64], entered: list[int]) -> tuple[Tables, 
     magnitude]."""
     silent = np.zeros(counts.shape[:2], dtype=np.uint8)
     before, total = np.full(2, FIRST_SILENT_TABLE), 0.1 * len(counts)
-    differences = np.arange(entropy.TABLES)
+    used = np.flatnonzero(counts.any(axis=(0, 1)))
+    bits = counts[:, :, used].astype(np.float64) @ entropy.code_lengths()[:, used].T
+    side, differences = entropy.code_lengths()[_SILENT_TABLE], np.arange(entropy.TABLES)
     for number in entered:
-        side = entropy.code_lengths()[_SILENT_TABLE][np.abs(differences - before[:, None])]
-        bits = counts[number] @ entropy.code_lengths().T + side
-        silent[number] = before = np.argmin(bits[:, 1:], axis=1) + 1
-        total += float(bits[[0, 1], before].sum())
+        here = bits[number] + side[np.abs(differences - before[:, None])]
+        silent[number] = before = np.argmin(here[:, 1:], axis=1) + 1
+        total += float(here[[0, 1], before].sum())
     return silent, total
 
 

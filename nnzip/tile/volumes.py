@@ -115,7 +115,7 @@ def quantise_tile(coefficients: Values, arrangement: Arrangement, device: Device
     for values, reference in zip(volumes, layout.references, strict=True):
         beside = None if reference is None else plans[reference].values
         plans.append(quantise(values, layout.bands, beside, device))
-    shifts = centroids(np.asarray(volumes, dtype=np.float32), np.stack([plan.values for plan in plans]))
+    shifts = centroids(sum((plan.away for plan in plans), np.zeros((2, 2), dtype=np.int64)))
     return Quantised(arrangement, tuple(plans), shifts)
 
 

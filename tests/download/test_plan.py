@@ -163,7 +163,7 @@ def test_list_names_units_and_sources(nnzip: Nnzip) -> None:
     assert "m of water equivalent" in shown
     listed = json.loads(nnzip("download", "--list", "--json").stdout)
     (tp,) = [entry for entry in listed if entry["short_name"] == "tp"]
-    assert (tp["step"], tp["param_id"], tp["sources"]) == ("sum", 228, ["cds", "arco"])
+    assert (tp["step"], tp["param_id"], tp["sources"]) == ("sum", 228, ["cds", "arco", "ecmwf"])
     waves = json.loads(nnzip("download", "wave height", "significant", "--list", "--json").stdout)
     assert {"swh", "shww"} <= {entry["short_name"] for entry in waves} < BY_NAME.keys()
 

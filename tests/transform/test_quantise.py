@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nnzip.coder.bands import Bands, wavelet_bands
 from nnzip.coder.contexts import Coefficients
+from nnzip.coder.rounding import Rounding
 from nnzip.coder.volumes import Layout, encode_volumes, plan_volume
 from nnzip.transform import wavelet
 from nnzip.transform.quantise import LAGRANGIAN, LARGEST_MAGNITUDE, SHIFT_UNIT, centroids, dequantise, quantise
@@ -36,9 +37,13 @@ def size(symbols: Coefficients) -> int:
     return sum(map(len, encode_volumes([plan_volume(symbols, BANDS, None)], LAYOUT)))
 
 
+def shifts(values: Values, symbols: Coefficients) -> tuple[int, int]:
+    return centroids(Rounding(values, LAGRANGIAN).away(symbols))
+
+
 def cost(values: Values, symbols: Coefficients) -> float:
     """Squared error plus LAGRANGIAN times bits, with the centroids that would be stored."""
-    decoded = dequantise(symbols, centroids(values, symbols))
+    decoded = dequantise(symbols, shifts(values, symbols))
     return float(np.square(decoded - values).sum(dtype=np.float64)) + LAGRANGIAN * 8 * size(symbols)
 
 
@@ -85,11 +90,11 @@ def test_centroids_of_a_known_distribution() -> None:
     """In whole multiples of SHIFT_UNIT."""
     values = np.array([0.9, -1.1, 1.3, -0.9, 2.2, -3.4, 0.1], dtype=np.float32)
     symbols = np.array([1, -1, 1, -1, 2, -3, 0], dtype=np.int32)
-    one, more = centroids(values, symbols)
+    one, more = shifts(values, symbols)
     assert one * SHIFT_UNIT == pytest.approx(0.05, abs=SHIFT_UNIT)
     assert more * SHIFT_UNIT == pytest.approx(0.3, abs=SHIFT_UNIT)
-    assert centroids(values, np.zeros(7, dtype=np.int32)) == (0, 0)
-    assert centroids(np.full(3, 9.0, dtype=np.float32), np.ones(3, dtype=np.int32)) == (round(0.5 / SHIFT_UNIT), 0)
+    assert shifts(values, np.zeros(7, dtype=np.int32)) == (0, 0)
+    assert shifts(np.full(3, 9.0, dtype=np.float32), np.ones(3, dtype=np.int32)) == (round(0.5 / SHIFT_UNIT), 0)
 
 
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1), st.integers(-125, 125), st.integers(-125, 125))

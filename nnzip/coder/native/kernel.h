@@ -28,7 +28,7 @@ enum {
     NNZ_BEYOND = 3,   /* a coefficient beyond 32 bits: the stream is damaged */
 };
 
-enum { NNZ_VERSION = 1 };
+enum { NNZ_VERSION = 2 };
 
 typedef struct Model Model;
 typedef struct Volume Volume;
@@ -84,17 +84,18 @@ NNZ_API Volume *nnz_volume_new(const Model *model, const int32_t *shape, const i
                                int has_reference);
 NNZ_API void nnz_volume_free(Volume *volume);
 
-/* What the model says about every coefficient of a subband that is not empty: `offsets`, `tables` (0: silent) and
- * `classes` of its places are set. */
-NNZ_API int nnz_plan(Volume *volume, int32_t band, const int32_t *values, const int32_t *reference, int16_t *offsets,
-                     uint8_t *tables, uint8_t *classes);
-
-/* Adds up how often each magnitude (capped at 1023) is coded under each table, int64 [72, 1024], under each silent
- * table, int64 [2, 1024] (first phase, later ones), and each sign by class, int64 [25], in a subband. `large`: how
- * many magnitudes were capped. */
-NNZ_API int nnz_count(const Volume *volume, int32_t band, const int32_t *values, const int16_t *offsets,
-                      const uint8_t *tables, const uint8_t *classes, int64_t *heard, int64_t *silent, int64_t *signs,
-                      int64_t *large);
+/* What the model says about every coefficient of a volume of which nothing was entered: `offsets`, `tables` (0: silent)
+ * and `classes` of the subbands that are not empty are set. With `scaled` (NULL: without), the values before they were
+ * rounded, values become smaller by one where the bits saved are worth it; `lengths` [72, 1024] and `signs` [25]: bits of
+ * magnitudes and of positive signs.
+ *
+ * Adds up how often each magnitude (capped at 1023) is coded under each table, int64 [72, 1024], under each silent
+ * table of each subband, int64 [count, 2, 1024] (first phase, later ones), and each sign by class, int64 [25];
+ * `others` [5]: bits by which capped magnitudes are longer; with `scaled`, of magnitude 1 and of larger ones, by how much
+ * more they were before (2^-16) and how many there are. */
+NNZ_API int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, const float *lengths,
+                     const float *signs, float lagrangian, int32_t *values, int16_t *offsets, uint8_t *tables,
+                     uint8_t *classes, int64_t *heard, int64_t *silent, int64_t *signed_counts, int64_t *others);
 
 /* The eight phases of a subband. `corrections` [72] and `silent` [2]: tables used for those planned. */
 NNZ_API int nnz_push_band(Encoder *encoder, Volume *volume, int32_t band, const int32_t *values,
@@ -122,11 +123,5 @@ NNZ_API int nnz_interpolation(int64_t *values, const int64_t *shape, const int32
 
 /* The nearest integers of `values`; 0 below the dead zone. */
 NNZ_API void nnz_round(const float *values, int64_t count, float dead_zone, float largest, int32_t *found);
-/* Makes coefficients of a planned subband smaller by one where the bits saved are worth it. `lengths` [72, 1024] and
- * `signs` [25]: bits of magnitudes and of positive signs. */
-NNZ_API int nnz_shrink(const Volume *volume, int32_t band, const float *scaled, const int16_t *offsets,
-                       const uint8_t *tables, const uint8_t *classes, const uint8_t *corrections,
-                       const uint8_t *silent, const float *lengths, const float *signs, float lagrangian,
-                       int32_t *values);
 
 #endif

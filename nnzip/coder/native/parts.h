@@ -168,7 +168,19 @@ void release(Buffer *buffer);
 int push_phase(Encoder *encoder, int64_t *rest, const uint8_t *tables, const uint8_t *classes, int64_t count);
 int pop_phase(Decoder *decoder, const uint8_t *tables, const uint8_t *classes, const int16_t *offsets, int64_t count,
               int32_t *values);
-/* Where a subband lies in a volume's arrays. */
-int find_band(const Volume *volume, int32_t number, int32_t *size, int64_t *start, int64_t *row, int64_t *plane);
+
+/* How an encoder rounds: nothing where `scaled` is NULL. `lengths` [TABLES, LARGEST + 1] and `signs` [SIGN_CLASSES]:
+ * bits of magnitudes and of positive signs. */
+typedef struct {
+    const float *scaled, *lengths, *signs;
+    float lagrangian;
+} Rounding;
+
+void shrink_row(const Rounding *rounding, const Found *found, uint8_t quiet, int64_t at, int64_t count,
+                int32_t *values);
+/* How far a magnitude was from the one it was rounded to, in 2^-16, within +-2. */
+int64_t distance_to(float scaled, int64_t value);
+/* entropy.silent_table */
+uint8_t silent_table(int64_t zeros, int64_t others);
 
 #endif

@@ -41,6 +41,19 @@ static int32_t frequencies(int table, uint32_t *found)
     return limit;
 }
 
+uint8_t silent_table(int64_t zeros, int64_t others)
+{
+    int table = 1;
+    while (table < TABLES - 1) {
+        const int next = table + 1;
+        const int64_t odds = (int64_t)((QUARTER_OCTAVES[next % 4] << (next / 4)) >> 20);
+        if (odds * zeros > others << 20)
+            break;
+        table = next;
+    }
+    return (uint8_t)table;
+}
+
 static int make_table(Table *table, int number)
 {
     uint32_t found[LARGEST + 2];

@@ -11,6 +11,11 @@ typedef struct {
     uint8_t constants[CONSTANTS]; /* the last one changes from phase to phase */
 } Band;
 
+/* What symbols are counted in, see nnz_plan. */
+typedef struct {
+    int64_t *heard, *silent, *signs, *large, *away;
+} Counts;
+
 struct Volume {
     const Model *model;
     int32_t shape[AXES], count;
@@ -132,17 +137,6 @@ static int64_t plane_of(const Volume *volume) { return (int64_t)volume->shape[1]
 static int64_t start_of(const Volume *volume, const Band *band)
 {
     return band->start[0] * plane_of(volume) + band->start[1] * row_of(volume) + band->start[2];
-}
-
-int find_band(const Volume *volume, int32_t number, int32_t *size, int64_t *start, int64_t *row, int64_t *plane)
-{
-    if (number < 0 || number >= volume->count)
-        return NNZ_ARGUMENT;
-    memcpy(size, volume->bands[number].size, sizeof volume->bands[number].size);
-    *start = start_of(volume, &volume->bands[number]);
-    *row = row_of(volume);
-    *plane = plane_of(volume);
-    return NNZ_OK;
 }
 
 static void hand_on(Volume *volume, int32_t number)
@@ -427,30 +421,128 @@ static const uint8_t *as_asked(uint8_t *used)
     return used;
 }
 
-int nnz_plan(Volume *volume, int32_t number, const int32_t *values, const int32_t *reference, int16_t *offsets,
-             uint8_t *tables, uint8_t *classes)
+static int holds_any(const Volume *volume, const Band *band, const int32_t *values)
 {
-    int wrong = enter(volume, number, values, reference);
-    if (wrong != NNZ_OK)
-        return wrong;
-    const Band *band = &volume->bands[number];
-    const int64_t row = row_of(volume), plane = plane_of(volume), start = start_of(volume, band);
+    int32_t any = 0;
+    for (int32_t t = 0; t < band->size[0]; t++)
+        for (int32_t y = 0; y < band->size[1] && !any; y++) {
+            const int32_t *row = values + start_of(volume, band) + t * plane_of(volume) + y * row_of(volume);
+            for (int32_t x = 0; x < band->size[2]; x++)
+                any |= row[x];
+        }
+    return any != 0;
+}
+
+static void make_silent(const Volume *volume, const Band *band, const Found *found)
+{
     for (int32_t t = 0; t < band->size[0]; t++)
         for (int32_t y = 0; y < band->size[1]; y++) {
-            int64_t at = start + t * plane + y * row;
-            memset(offsets + at, 0, (size_t)band->size[2] * sizeof *offsets);
-            memset(tables + at, 0, (size_t)band->size[2]);
-            memset(classes + at, SIGN_CLASSES / 2, (size_t)band->size[2]);
+            const int64_t at = start_of(volume, band) + t * plane_of(volume) + y * row_of(volume);
+            memset(found->offsets + at, 0, (size_t)band->size[2] * sizeof *found->offsets);
+            memset(found->tables + at, 0, (size_t)band->size[2]);
+            memset(found->classes + at, SIGN_CLASSES / 2, (size_t)band->size[2]);
         }
-    uint8_t used[TABLES];
-    const Found found = {offsets, tables, classes, as_asked(used)};
+}
+
+/* rounding.Rounding.shrunk for the places of a phase, which are `apart`. */
+static void shrink_phase(const Volume *volume, int phase, const int64_t *apart, const Rounding *rounding,
+                         const Found *found, int32_t *values)
+{
+    const int32_t *count = volume->geometry.count[phase];
+    int64_t zeros = 0, others = 0;
+    for (int32_t t = 0; t < count[0]; t++)
+        for (int32_t y = 0; y < count[1]; y++) {
+            const int64_t at = apart[0] + t * apart[1] + y * apart[2];
+            int64_t quiet = 0, filled = 0;
+            for (int64_t x = 0; x < 2 * count[2]; x += 2) {
+                quiet += !found->tables[at + x];
+                filled += !found->tables[at + x] & (values[at + x] != 0);
+            }
+            zeros += quiet - filled;
+            others += filled;
+        }
+    const uint8_t quiet = silent_table(zeros, others);
+    for (int32_t t = 0; t < count[0]; t++)
+        for (int32_t y = 0; y < count[1]; y++)
+            shrink_row(rounding, found, quiet, apart[0] + t * apart[1] + y * apart[2], count[2], values);
+}
+
+static int plan_band(Volume *volume, int32_t number, const int32_t *reference, const Rounding *rounding,
+                     const Found *found, int32_t *values)
+{
+    const Band *band = &volume->bands[number];
+    const int64_t row = row_of(volume), plane = plane_of(volume), start = start_of(volume, band);
+    const int wrong = enter(volume, number, values, reference);
+    if (wrong != NNZ_OK)
+        return wrong;
+    make_silent(volume, band, found);
     for (int phase = 0; phase < PHASES; phase++) {
         const int8_t *first = PHASE[phase];
         const int64_t apart[] = {start + first[0] * plane + first[1] * row + first[2], 2 * plane, 2 * row, 2};
-        if (look(volume, band, phase, apart, &found) != NNZ_OK)
+        if (look(volume, band, phase, apart, found) != NNZ_OK)
             return NNZ_MEMORY;
+        if (rounding->scaled)
+            shrink_phase(volume, phase, apart, rounding, found, values);
         learn(volume, number, phase, values);
         put_phase(&volume->own, volume->model->path, &volume->geometry, phase, values + start, row, plane);
+    }
+    if (!rounding->scaled || holds_any(volume, band, values))
+        return NNZ_OK;
+    volume->entered[number] = 0; /* rounding has emptied it */
+    memset(volume->learnt[number], 0, sizeof volume->learnt[number]);
+    make_silent(volume, band, found);
+    return NNZ_OK;
+}
+
+static int bit_length(int64_t value) { return value > 0 ? 64 - __builtin_clzll((unsigned long long)value) : 0; }
+
+/* A row of a subband; `odd`: whether it lies outside of the first phase. */
+static void count_row(const Found *found, const float *scaled, int64_t at, int32_t size, int odd, const int32_t *values,
+                      const Counts *counts)
+{
+    for (int32_t x = 0; x < size; x++, at++) {
+        const int64_t value = values[at], rest = value - found->offsets[at];
+        int64_t magnitude = rest < 0 ? -rest : rest;
+        if (magnitude > LARGEST) {
+            *counts->large += bit_length(magnitude - LARGEST);
+            magnitude = LARGEST;
+        }
+        if (found->tables[at]) {
+            counts->heard[found->tables[at] * (LARGEST + 1) + magnitude]++;
+            if (rest)
+                counts->signs[rest > 0 ? found->classes[at] : SIGN_CLASSES - 1 - found->classes[at]]++;
+        } else {
+            counts->silent[(odd | (x & 1) ? LARGEST + 1 : 0) + magnitude]++;
+        }
+        if (scaled && value) {
+            int64_t *away = counts->away + (value == 1 || value == -1 ? 0 : 2);
+            away[0] += distance_to(scaled[at], value);
+            away[1]++;
+        }
+    }
+}
+
+int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, const float *lengths, const float *signs,
+             float lagrangian, int32_t *values, int16_t *offsets, uint8_t *tables, uint8_t *classes, int64_t *heard,
+             int64_t *silent, int64_t *signed_counts, int64_t *others)
+{
+    uint8_t used[TABLES];
+    const Found found = {offsets, tables, classes, as_asked(used)};
+    const Rounding rounding = {scaled, lengths, signs, lagrangian};
+    for (int32_t number = 0; number < volume->count; number++) {
+        const Band *band = &volume->bands[number];
+        if (!holds_any(volume, band, values))
+            continue;
+        const int wrong = plan_band(volume, number, reference, &rounding, &found, values);
+        if (wrong != NNZ_OK)
+            return wrong;
+        if (!volume->entered[number])
+            continue;
+        const Counts counts = {heard, silent + (int64_t)number * 2 * (LARGEST + 1), signed_counts, others, others + 1};
+        for (int32_t t = 0; t < band->size[0]; t++)
+            for (int32_t y = 0; y < band->size[1]; y++)
+                count_row(&found, scaled, start_of(volume, band) + t * plane_of(volume) + y * row_of(volume),
+                          band->size[2], (t | y) & 1, values, &counts);
     }
     return NNZ_OK;
 }
@@ -553,35 +645,5 @@ int nnz_push_band(Encoder *encoder, Volume *volume, int32_t number, const int32_
         if (wrong != NNZ_OK)
             return wrong;
     }
-    return NNZ_OK;
-}
-
-int nnz_count(const Volume *volume, int32_t number, const int32_t *values, const int16_t *offsets,
-              const uint8_t *tables, const uint8_t *classes, int64_t *heard, int64_t *silent, int64_t *signs,
-              int64_t *large)
-{
-    if (number < 0 || number >= volume->count)
-        return NNZ_ARGUMENT;
-    const Band *band = &volume->bands[number];
-    for (int32_t t = 0; t < band->size[0]; t++)
-        for (int32_t y = 0; y < band->size[1]; y++) {
-            int64_t at = start_of(volume, band) + t * plane_of(volume) + y * row_of(volume);
-            for (int32_t x = 0; x < band->size[2]; x++, at++) {
-                if (tables[at] >= TABLES || classes[at] >= SIGN_CLASSES)
-                    return NNZ_ARGUMENT;
-                int64_t rest = (int64_t)values[at] - offsets[at], size = rest < 0 ? -rest : rest;
-                if (size > LARGEST) {
-                    size = LARGEST;
-                    ++*large;
-                }
-                if (!tables[at]) {
-                    silent[((t | y | x) & 1 ? LARGEST + 1 : 0) + size]++;
-                    continue;
-                }
-                heard[tables[at] * (LARGEST + 1) + size]++;
-                if (rest)
-                    signs[rest > 0 ? classes[at] : SIGN_CLASSES - 1 - classes[at]]++;
-            }
-        }
     return NNZ_OK;
 }

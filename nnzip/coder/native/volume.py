@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.coder.bands import Bands, corners
+from nnzip.coder.entropy import rest_lengths
 from nnzip.coder.native.kernel import Bytes, Decoder, Encoder, Kernel, check, made
+from nnzip.coder.rounding import Rounding
 
 Integers = NDArray[np.int32]
 
@@ -27,22 +29,13 @@ class Planned:
     classes: Bytes
 
 
-@dataclass(frozen=True)
-class Worth:
-    """Bits of a magnitude, float32 [72, 1024], and of a positive sign [25]; squared quantisation steps worth a bit."""
-
-    lengths: NDArray[np.float32]
-    signs: NDArray[np.float32]
-    lagrangian: float
-
-
 class Volume:
     """Subbands come in their order, each once; those that are empty are left out."""
 
     def __init__(self, kernel: Kernel, shape: tuple[int, ...], bands: Bands, reference: Integers | None) -> None:
         """`reference`: int32 coefficients of another volume in the same layout, or None."""
         self._kernel, self._library, self._shape = kernel, kernel.library, shape
-        self._reference = reference
+        self._reference, self._count = reference, len(bands)
         sizes, fields = np.array(shape, dtype=np.int32), _band_fields(bands)
         self.handle = made(
             self._library.nnz_volume_new(
@@ -51,56 +44,34 @@ class Volume:
         )
         weakref.finalize(self, self._library.nnz_volume_free, self.handle)
 
-    def plan(self, band: int, planned: Planned) -> None:
-        """Set offsets, tables and classes of a subband from its values and those of earlier ones."""
-        values, *others = self._planned(planned)
-        check(self._library.nnz_plan(self.handle, band, values, self._reference_data(), *others))
-
-    def count(
+    def plan(
         self,
-        band: int,
         planned: Planned,
         heard: NDArray[np.int64],
         silent: NDArray[np.int64],
         signs: NDArray[np.int64],
-        large: NDArray[np.int64],
+        others: NDArray[np.int64],
+        rounding: Rounding | None = None,
     ) -> None:
-        """Add a planned subband to counts (`contexts.Counts`); `silent` [2, magnitude]: those of the subband."""
-        kinds = heard, silent, signs, large
-        for kind, shape in zip(kinds, ((72, 1024), (2, 1024), (25,), (1,)), strict=True):
+        """Set offsets, tables and classes of all subbands from the values, round these in place, and add to counts
+        (`contexts.Counts`)."""
+        values, *found = self._planned(planned)
+        kinds = heard, silent, signs, others
+        for kind, shape in zip(kinds, ((72, 1024), (self._count, 2, 1024), (25,), (5,)), strict=True):
             require(kind, np.int64, shape)
-        arrays = *self._planned(planned), *(kind.ctypes.data for kind in kinds)
-        check(self._library.nnz_count(self.handle, band, *arrays))
+        counts = [kind.ctypes.data for kind in kinds]
+        lengths, bits = rest_lengths()
+        how: tuple[int | float | None, ...] = None, None, None, 0.0
+        if rounding is not None:
+            scaled = self._data(rounding.scaled, np.float32)
+            how = scaled, lengths.ctypes.data, bits.ctypes.data, rounding.lagrangian
+        check(self._library.nnz_plan(self.handle, self._reference_data(), *how, values, *found, *counts))
 
     def push(self, encoder: Encoder, band: int, planned: Planned, corrections: Bytes, silent: Bytes) -> None:
         """Code a planned subband. `corrections` [72]: the tables used instead of those asked for; `silent` [2]."""
         used, quiet = _tables(corrections, 72), _tables(silent, 2)
         arrays = *self._planned(planned), used.ctypes.data, quiet.ctypes.data
         check(self._library.nnz_push_band(encoder.handle, self.handle, band, *arrays))
-
-    def shrink(
-        self, band: int, planned: Planned, scaled: NDArray[np.float32], used: tuple[Bytes, Bytes], worth: Worth
-    ) -> None:
-        """Make values of a planned subband smaller by one where that is worth it; `scaled`: before they were rounded;
-        `used`: corrections [72] and silent tables [2]."""
-        values, *others = self._planned(planned)
-        corrections, silent = _tables(used[0], 72), _tables(used[1], 2)
-        require(worth.lengths, np.float32, (72, 1024))
-        require(worth.signs, np.float32, (25,))
-        check(
-            self._library.nnz_shrink(
-                self.handle,
-                band,
-                self._data(scaled, np.float32),
-                *others,
-                corrections.ctypes.data,
-                silent.ctypes.data,
-                worth.lengths.ctypes.data,
-                worth.signs.ctypes.data,
-                worth.lagrangian,
-                values,
-            )
-        )
 
     def pop(self, decoder: Decoder, band: int, values: Integers, corrections: Bytes, silent: Bytes) -> None:
         """Decode a subband that is not empty into the zeros of `values`."""
