@@ -18,7 +18,7 @@ from nnzip.container.writer import ArchiveWriter
 from nnzip.data.atomic import require_distinct
 from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import lossless_reason, plan_groups
-from nnzip.data.opening import Data, opened, resolve_paths
+from nnzip.data.opening import Data, opened, resolve_paths, sources_of
 from nnzip.data.opening import stored_bytes as size_of
 from nnzip.describe import Description
 from nnzip.estimate import estimate
@@ -69,6 +69,7 @@ def compress(
     """
     options = options_of(options)
     with opened(data) as dataset, workers(jobs, executor) as team:
+        require_distinct(sources_of(dataset), path)
         if not isinstance(data, xr.Dataset | xr.DataArray):
             require_distinct(resolve_paths(data), path)
             stored_bytes = stored_bytes or size_of(data)

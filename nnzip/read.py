@@ -222,7 +222,7 @@ class Archive:
                 attrs = attrs_from_json(entry.attrs) | (self._achieved(name) if with_errors else {})
                 data = indexing.LazilyIndexedArray(lazy)
                 variables[name] = xr.Variable(entry.dims, data, attrs, encoding=dict(OUTPUT_ENCODING))
-        variables = dict(skeleton.data_vars.variables) | variables
+        variables = {**skeleton.data_vars.variables, **variables}
         ordered = {name: variables[name] for name in self.manifest.order if name in variables}
         dataset = xr.Dataset(ordered, skeleton.coords, skeleton.attrs)
         dataset.encoding = skeleton.encoding
