@@ -31,7 +31,7 @@ def round_trip(array: Values, tolerance: Tolerance) -> Values:
 @example("denormal", (9, 61), "float32", Tolerance("relative_error", 1e-3), False, 0)
 @example("huge", (9, 61), "float64", Tolerance("relative_error", 1e-12), False, 0)
 @example("noise", (6, 5, 7), "float64", Tolerance("relative_error", 1.5), True, 1)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_tolerance_holds(
     kind: str, shape: tuple[int, ...], dtype: str, tolerance: Tolerance, fortran: bool, gaps: int
 ) -> None:
