@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,13 @@ from nnzip.coder.mask import decode_mask
 from nnzip.container.manifest import CompressedVariable, tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.errors import UsageError
-from nnzip.plan.cutting import Sizes, full, tile_box, tiles_touched
+from nnzip.executor import ALONE, Workers
+from nnzip.plan.cutting import Sizes, tile_box, tiles_touched
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
+from nnzip.tile.header import TileHeader, unpack
 
-_KEPT_VALUES = 1 << 25
-"""Values of decoded tiles that are kept; at least the last tile is."""
+_KEPT_VALUES = 1 << 26
+"""Values of decoded tiles that are kept: all that one map may touch (plan/cutting.py); at least the last tile is."""
 _GLANCE = 4096  # bytes of a tile that are read first for a preview
 
 Values = NDArray[np.floating]
@@ -30,12 +32,15 @@ Positions = NDArray[np.float64]
 class Tiles:
     """Decodes tiles of the archive `reader`, each with `halvings` of its rows and columns (0: everything).
 
-    Safe to use from several threads, which decode at once, and after a fork; pickles by the archive's path. `ahead`: so
-    many further tiles are decoded by threads while one is used.
+    Safe to use from several threads, which decode at once, and after a fork; pickles by the archive's path, without the
+    `team`, which decodes some further tiles while one is used.
     """
 
-    def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, ahead: int = 0) -> None:
-        self._reader, self._device, self.halvings, self._ahead = reader, device, halvings, ahead
+    def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, team: Workers = ALONE) -> None:
+        self._reader, self._device, self.halvings = reader, device, halvings
+        self._executor, self._ahead = team.executor, team.count if team.executor else 0
+        self.watch: Callable[[int], None] | None = None
+        """Is told how many values have been read each time."""
         self._begin()
         self._variables = list(reader.manifest.variables.values())
         self.sizes = [self._pieces(variable) for variable in self._variables]
@@ -44,7 +49,6 @@ class Tiles:
         """Nothing decoded yet, by this process."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], Future[Values]] = OrderedDict()
-        self._pool = ThreadPoolExecutor(self._ahead) if self._ahead else None
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type[Tiles], tuple[ArchiveReader, Device, int]]:
@@ -68,7 +72,10 @@ class Tiles:
         points = [channels, times, row_pair.points, column_pair.points]
         found = np.empty([axis.size for axis in points], dtype=self._variables[variable].dtype)
         missing = np.zeros(found.shape, dtype=np.bool_)
-        for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
+        touched, ready = tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]), 0
+        for place, tile in enumerate(touched):
+            if place == ready:
+                ready += self._read_ahead(variable, touched[place:])
             box = tile_box(self.sizes[variable], tile)
             here = [
                 np.flatnonzero((axis >= part.start) & (axis < part.stop))
@@ -82,7 +89,14 @@ class Tiles:
         found = column_pair.between(row_pair.between(found, 2), 3)
         missing = np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)
         found[missing] = np.nan
+        if self.watch is not None:
+            self.watch(found.size)
         return found
+
+    def headers(self, variable: int) -> Iterator[TileHeader]:
+        """What each tile of a variable says about itself, without decoding it."""
+        for tile in range(self._count(variable)):
+            yield unpack(self._reader.read_start(tile_member(variable, tile), _GLANCE), whole=False).header
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""
@@ -99,14 +113,15 @@ class Tiles:
                 with self._lock:
                     self._kept.pop((variable, tile), None)
                 future.set_exception(error)
-        if self._pool is not None:
+        if self._executor is not None:
             for further in range(tile + 1, min(tile + 1 + self._ahead, self._count(variable))):
-                self._prefetch(variable, further)
+                self._prefetch(self._executor, variable, further)
         return future.result()
 
     def _future(self, variable: int, tile: int) -> tuple[Future[Values], bool]:
         """The tile's future, and whether the caller is to fill it."""
         if self._process != os.getpid():  # a fork has no threads, and what they hold is never let go
+            self._executor = None
             self._begin()
         with self._lock:
             known = self._kept.get((variable, tile))
@@ -115,14 +130,22 @@ class Tiles:
             self._kept.move_to_end((variable, tile))
             done = [key for key, other in self._kept.items() if other.done() and not other.exception()]
             size = sum(self._kept[key].result().size for key in done)
-            while size > _KEPT_VALUES and len(done) > 1 and done[0] != (variable, tile):
+            while size > _KEPT_VALUES and len(done) > 1 + self._ahead and done[0] != (variable, tile):
                 size -= self._kept.pop(done.pop(0)).result().size
             return future, known is None
 
-    def _prefetch(self, variable: int, tile: int) -> None:
+    def _prefetch(self, executor: Executor, variable: int, tile: int) -> None:
         with self._lock:
-            if self._pool is not None and (variable, tile) not in self._kept:
-                self._kept[variable, tile] = self._pool.submit(self._decode, variable, tile)
+            if (variable, tile) not in self._kept:
+                self._kept[variable, tile] = executor.submit(self._decode, variable, tile)
+
+    def _read_ahead(self, variable: int, tiles: Sequence[int]) -> int:
+        """Read the first of these tiles together where they come from a URL; how many, at least one."""
+        if self.halvings:  # which reads parts of tiles
+            return len(tiles)
+        return self._reader.prefetch(
+            [tile_member(variable, tile) for tile in tiles if (variable, tile) not in self._kept]
+        )
 
     def _decode(self, variable: int, tile: int) -> Values:
         member = tile_member(variable, tile)
@@ -157,7 +180,7 @@ class Tiles:
         Raises UsageError where pieces cannot be halved so often.
         """
         manifest = self._reader.manifest
-        channels, times, rows, columns = full(variable.sizes, manifest.axes(variable))
+        channels, times, rows, columns = manifest.pieces(variable)
         if whole or not self.halvings:
             return channels, times, rows, columns
         every = 1 << self.halvings
