@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from math import prod
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import xarray as xr
@@ -18,6 +16,7 @@ from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.data.atomic import require_distinct
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import lossless_reason, plan_groups
 from nnzip.data.opening import Data, opened, resolve_paths
 from nnzip.data.opening import stored_bytes as size_of
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 def compress(
     data: Data,
-    path: str | PathLike[str],
+    path: PathText,
     options: Options | Target | None = None,
     *,
     overwrite: bool = False,
@@ -63,8 +62,9 @@ def compress(
 
     Raises TypeError for arguments of other types, UsageError (unknown variable, impossible target, output exists),
     InputError (nothing to compress, infinite values), UnavailableError (no such device, no cluster), VerificationError
-    (a promise does not hold) and ResourceError; then nothing is written. Reads the data twice. Memory: a slab
-    (plan/cutting.py), shared by the jobs, and for each job about 15 tiles.
+    (a promise does not hold) and ResourceError; then nothing is written.
+
+    Reads the data twice. Memory: a slab (plan/cutting.py), shared by the jobs, and for each job about 15 tiles.
     """
     options = options_of(options)
     with opened(data) as dataset, workers(jobs, executor) as team:
@@ -76,7 +76,7 @@ def compress(
 
 def _compress(
     dataset: xr.Dataset,
-    path: str | PathLike[str],
+    path: PathText,
     options: Options,
     overwrite: bool,
     device: str,
@@ -94,6 +94,7 @@ def _compress(
         names = [part.layout.name for part in parts]
         goals = resolve(dataset, groups, dict(zip(names, (found.range for found in surveys), strict=True)), options)
         stored_bytes = stored_bytes if len(parts) + len(lossless) == len(dataset.data_vars) else 0
+        parts = [part.as_read() if goals.exact(name) else part for part, name in zip(parts, names, strict=True)]
         description = Description(dataset, parts, surveys, lossless, goals, options, stored_bytes)
         limit = options.target.file_bytes(source_bytes(parts))
         room = limit - writer.size_with(description.manifest(), description.arrays)
@@ -116,7 +117,7 @@ def _compress(
     for name, found in findings.items():
         notes += goals.notes(name, dataset[name], found.errors, found.kept)
     sizes = source_bytes(parts), stored_bytes, size
-    return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
+    return result_of(dataset, place(path), sizes, findings, clock.monotonic() - started, notes)
 
 
 def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) -> Iterator[str]:

@@ -12,13 +12,15 @@ import numpy as np
 import xarray as xr
 
 from nnzip.data.grouping import plan_groups
+from nnzip.data.opening import Data, opened
 from nnzip.executor import ALONE
 from nnzip.goals import TileGoals
 from nnzip.jobs import Job, code
 from nnzip.plan.cutting import SLAB_VALUES
 from nnzip.promises.resolve import check, resolve
-from nnzip.request.options import Options
+from nnzip.request.options import Options, options_of
 from nnzip.request.promises import RegionTolerance
+from nnzip.request.target import Target
 from nnzip.survey import Part, Survey, source_bytes, survey
 from nnzip.tile.samples import SAMPLES
 
@@ -54,13 +56,19 @@ class Estimate:
         return self.reading + sum(self.coding.values())
 
 
-def estimate(dataset: xr.Dataset, options: Options, *, jobs: int = 1, quick: bool = False) -> Estimate:
-    """What `compress` takes with so many `jobs`; time and size are usually right within a factor of 1.5.
+def estimate(data: Data, options: Options | Target | None = None, *, jobs: int = 1, quick: bool = False) -> Estimate:
+    """What `compress` takes for the same `data` and `options` with so many `jobs`.
 
-    A sample of at most 2^17 values per variable from the middle is coded with the same goals, regions left out.
-    `quick`: of so few variables that this takes a few per cent of the compression's time; where that leaves some out,
-    the size is only known if it is the target. Raises what `compress` raises for requests that make no sense.
+    Time and size are usually right within a factor of 1.5. A sample of at most 2^17 values per variable from the middle
+    is coded with the same goals, regions left out. `quick`: of so few variables that this takes a few per cent of the
+    compression's time; where that leaves some out, the size is only known if it is the target. Raises what `compress`
+    raises for requests that make no sense.
     """
+    with opened(data) as dataset:
+        return _estimate(dataset, options_of(options), jobs, quick)
+
+
+def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> Estimate:
     groups, _ = plan_groups(dataset, options.variables)
     check(dataset, groups, options)
     parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]

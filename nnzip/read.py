@@ -1,18 +1,14 @@
-"""The read recipe: an archive as a lazy dataset; decompress it, verify it."""
+"""An archive as a lazy dataset, and whether it is sound."""
 
 from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property, partial
-from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,56 +16,66 @@ from numpy.typing import NDArray
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
+from nnzip import overview
 from nnzip.coder.devices import resolve_device
 from nnzip.container.manifest import Grid, Manifest, RawVariable
 from nnzip.container.reader import ArchiveReader
 from nnzip.data import conventions
-from nnzip.data.atomic import require_distinct
 from nnzip.data.axes import SourceGrid, source_grid
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.deferred import deferred
 from nnzip.data.grouping import check_names
-from nnzip.data.selection import subset
+from nnzip.data.selection import Times, subset
 from nnzip.data.skeleton import EXACTLY, OUTPUT_ENCODING, Decoding, RawArray, attrs_from_json, dataset_of, decode
-from nnzip.data.target_grid import grid_of, regular_grid
-from nnzip.data.writing import write_dataset
 from nnzip.errors import CorruptArchiveError, UsageError, VerificationError
-from nnzip.executor import ALONE, Workers, workers
+from nnzip.executor import ALONE, Workers
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.tiles import Positions, Tiles
-from nnzip.version import __version__
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 PREVIEWS = {1: 0, 2: 1, 4: 2, 8: 3}
 """Every n-th row and column -> how often the resolution is halved."""
 
 _AXES = ("time", "latitude", "longitude")
+_CHECKSUMS = 0.02  # of the time of a verification
 
 
 class Archive:
     """A `.nnz` file opened for reading; a context manager, safe to read from several threads, and picklable.
 
-    `preview`: 1, or 2, 4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and
-    no bound holds. `team`: decodes tiles while one is used; it does not pickle. Raises InputError, CorruptArchiveError
-    or NewerFormatError on opening, CorruptArchiveError when a damaged part is read.
+    `path`: a path, or a URL that fsspec knows ("s3://bucket/era5.nnz") with its `storage_options`. `preview`: 1, or 2,
+    4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and no bound holds.
+    `team`: decodes tiles while one is used; it does not pickle.
+
+    Raises InputError, CorruptArchiveError, NewerFormatError, ResourceError or UnavailableError on opening,
+    CorruptArchiveError when a damaged part is read, InputError when the file is another one by then.
     """
 
     def __init__(
-        self, path: str | PathLike[str], device: str = "auto", preview: int = 1, team: Workers = ALONE
+        self,
+        path: PathText | ArchiveReader,
+        device: str = "auto",
+        preview: int = 1,
+        team: Workers = ALONE,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         if preview not in PREVIEWS:
             raise UsageError(f"there is no preview at 1/{preview} of the resolution: choose 2, 4 or 8")
         self.preview = preview
-        self.reader = ArchiveReader(path)
-        self._arguments = (self.reader.path, device, preview)
+        self.reader = path if isinstance(path, ArchiveReader) else ArchiveReader(path, storage_options)
+        self._arguments = (self.reader, device, preview)
         try:
             self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], team)
             self._skeleton = self._read_skeleton()
         except BaseException:
             self.reader.close()
             raise
+
+    def __repr__(self) -> str:
+        return overview.text(self.reader)
+
+    def _repr_html_(self) -> str:
+        return overview.html(self.reader)
 
     def __reduce__(self) -> tuple[type[Archive], tuple[Any, ...]]:
         return Archive, self._arguments
@@ -106,14 +112,17 @@ class Archive:
     def select(
         self,
         variables: Sequence[str] | None = None,
-        time: str | None = None,
+        time: Times | None = None,
         bbox: str | Sequence[float] | None = None,
+        level: str | float | Sequence[float] | None = None,
     ) -> xr.Dataset:
         """A lazy part of `dataset()`.
 
-        Raises UsageError for unknown variables and for times or areas outside the data.
+        `variables`: "t2m", "t2m,msl" or a list; `time`: "2016-10-05", "2016-10-05T06", "A/B", a date or a slice of
+        these (both ends included); `bbox`: "south,north,west,east"; `level`: 500, "500,850" or "500hPa". Raises
+        UsageError for unknown variables and for times, areas or levels outside the data; TypeError for other types.
         """
-        return subset(self.dataset(), variables, time, bbox)
+        return subset(self.dataset(), variables, time, bbox, level)
 
     def regrid(
         self, latitude: NDArray[np.floating], longitude: NDArray[np.floating], variables: Sequence[str] | None = None
@@ -225,60 +234,18 @@ class Archive:
         return achieved if bound is None else {**achieved, "nnzip_bound": bound}
 
 
-def open_archive(path: str | PathLike[str], device: str = "auto", preview: int = 1) -> Archive:
+def open_archive(
+    path: PathText, device: str = "auto", preview: int = 1, storage_options: Mapping[str, Any] | None = None
+) -> Archive:
     """Open an archive for lazy reading; see `Archive`."""
-    return Archive(path, device, preview)
-
-
-def decompress(
-    path: str | PathLike[str],
-    output: str | PathLike[str],
-    *,
-    variables: Sequence[str] | None = None,
-    time: str | None = None,
-    bbox: str | Sequence[float] | None = None,
-    grid: float | None = None,
-    like: str | PathLike[str] | None = None,
-    preview: int = 1,
-    overwrite: bool = False,
-    device: str = "auto",
-    jobs: int = 1,
-    executor: Executor | Client | None = None,
-    progress: ProgressCallback | None = None,
-) -> Path:
-    """Write an archive, or a part of it, as NetCDF or Zarr (by the suffix of `output`), on its own grid or another.
-
-    `time`: "2016-10-05", "2016-10-05T06" or "A/B"; `bbox`: "south,north,west,east"; `grid`: degrees; `like`: a file
-    whose latitudes and longitudes to use; `preview`: see `Archive`; `jobs`: threads that decode tiles ahead of the
-    writing; `executor`: does that instead, as in `compress`. Raises UsageError for a selection outside the data or an
-    existing output, CorruptArchiveError, ResourceError. Memory: some tiles for each of the jobs.
-    """
-    require_distinct([path] if like is None else [path, like], output)
-    report = report_to(progress)
-    report("decoding", 0.0)
-    with ExitStack() as opened:
-        if jobs > 1 and executor is None:
-            executor = opened.enter_context(ThreadPoolExecutor(jobs))
-        archive = opened.enter_context(Archive(path, device, preview, opened.enter_context(workers(jobs, executor))))
-        if grid is None and like is None:
-            dataset, kind = archive.select(variables, time, bbox), "lossy: see nnzip_rmse of each variable"
-        else:
-            latitude, longitude = grid_of(like) if grid is None and like is not None else _regular_grid(archive, grid)
-            dataset = subset(archive.regrid(latitude, longitude, variables), None, time, bbox)
-            kind = "lossy, and interpolated to another grid: no error bound holds"
-        kind = kind if preview == 1 else f"a preview, every {preview}th row and column: no error bound holds"
-        dataset = dataset.assign_attrs(history=_history(dataset, Path(path), kind))
-        report("decoding", 0.1)
-        written = write_dataset(dataset, output, overwrite)
-    report("decoding", 1.0)
-    return written
+    return Archive(path, device, preview, storage_options=storage_options)
 
 
 @dataclass(frozen=True)
 class Verification:
     """What `verify` found in order: members and bytes read; decoded and missing values per variable."""
 
-    path: Path
+    path: Path | str
     members: int
     bytes: int
     values: dict[str, int]
@@ -286,9 +253,7 @@ class Verification:
     seconds: float
 
 
-def verify(
-    path: str | PathLike[str], *, device: str = "auto", progress: ProgressCallback | None = None
-) -> Verification:
+def verify(path: PathText, *, device: str = "auto", progress: ProgressCallback | None = None) -> Verification:
     """Read every member (checksums), decode every tile and look at every value.
 
     Raises CorruptArchiveError for damage and VerificationError for decoded values that contradict the manifest.
@@ -298,7 +263,7 @@ def verify(
         sizes, entries = archive.reader.sizes(), archive.manifest.variables
         for number, member in enumerate(sizes):
             archive.reader.read(member)
-            report("verifying", 0.2 * number / len(sizes))
+            report("verifying", _CHECKSUMS * number / len(sizes))
         values, missing = dict.fromkeys(entries, 0), dict.fromkeys(entries, 0)
         for number, name in enumerate(entries):
             count = tile_count(archive.tiles.sizes[number])
@@ -308,8 +273,8 @@ def verify(
                     raise VerificationError(f"{name} decodes to infinite values in tile {tile}: compress it again")
                 values[name] += found.size
                 missing[name] += int(np.isnan(found).sum())
-                report("verifying", 0.2 + 0.8 * (number + tile / count) / len(entries))
-    return Verification(Path(path), len(sizes), sum(sizes.values()), values, missing, clock.monotonic() - started)
+                report("verifying", _CHECKSUMS + (1 - _CHECKSUMS) * (number + tile / count) / len(entries))
+    return Verification(place(path), len(sizes), sum(sizes.values()), values, missing, clock.monotonic() - started)
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,20 +346,3 @@ def _new_coordinates(
         attrs = {} if source is None else {key: value for key, value in source.attrs.items() if key != "bounds"}
         found[str(dim if source is None else source.name)] = xr.Variable(dim, np.asarray(values), attrs)
     return found
-
-
-def _regular_grid(archive: Archive, spacing: float | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if spacing is None or not spacing > 0:
-        raise UsageError(f"a grid of {spacing} degrees: the spacing is a positive number")
-    for grid in archive.grids:
-        if grid.latitude.geographic and grid.longitude.geographic:
-            return regular_grid(grid.latitude.values, grid.longitude.values, spacing, grid.longitude.periodic)
-    raise UsageError("the archive has no variable on regular latitudes and longitudes: leave out --grid")
-
-
-def _history(dataset: xr.Dataset, path: Path, kind: str) -> str:
-    """The dataset's history with a line of ours on top, as CF recommends."""
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    line = f"{now} nnzip {__version__} decompressed {path.name} ({kind})"
-    before = dataset.attrs.get("history")
-    return line if before is None else f"{line}\n{before}"

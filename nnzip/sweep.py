@@ -40,7 +40,7 @@ class Goal:
 
     def target(self) -> Target:
         """For `compress`."""
-        return Target(ratio=self.ratio, max_error=None if self.share is None else {None: f"{100 * self.share:.12g}%"})
+        return Target(ratio=self.ratio, max_error=None if self.share is None else f"{100 * self.share:.12g}%")
 
 
 @dataclass(frozen=True)

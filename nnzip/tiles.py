@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -17,8 +17,9 @@ from nnzip.container.manifest import CompressedVariable, tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.errors import UsageError
 from nnzip.executor import ALONE, Workers
-from nnzip.plan.cutting import Sizes, full, tile_box, tiles_touched
+from nnzip.plan.cutting import Sizes, tile_box, tiles_touched
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
+from nnzip.tile.header import TileHeader, unpack
 
 _KEPT_VALUES = 1 << 26
 """Values of decoded tiles that are kept: all that one map may touch (plan/cutting.py); at least the last tile is."""
@@ -38,6 +39,8 @@ class Tiles:
     def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, team: Workers = ALONE) -> None:
         self._reader, self._device, self.halvings = reader, device, halvings
         self._executor, self._ahead = team.executor, team.count if team.executor else 0
+        self.watch: Callable[[int], None] | None = None
+        """Is told how many values have been read each time."""
         self._begin()
         self._variables = list(reader.manifest.variables.values())
         self.sizes = [self._pieces(variable) for variable in self._variables]
@@ -69,7 +72,10 @@ class Tiles:
         points = [channels, times, row_pair.points, column_pair.points]
         found = np.empty([axis.size for axis in points], dtype=self._variables[variable].dtype)
         missing = np.zeros(found.shape, dtype=np.bool_)
-        for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
+        touched, ready = tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]), 0
+        for place, tile in enumerate(touched):
+            if place == ready:
+                ready += self._read_ahead(variable, touched[place:])
             box = tile_box(self.sizes[variable], tile)
             here = [
                 np.flatnonzero((axis >= part.start) & (axis < part.stop))
@@ -83,7 +89,14 @@ class Tiles:
         found = column_pair.between(row_pair.between(found, 2), 3)
         missing = np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)
         found[missing] = np.nan
+        if self.watch is not None:
+            self.watch(found.size)
         return found
+
+    def headers(self, variable: int) -> Iterator[TileHeader]:
+        """What each tile of a variable says about itself, without decoding it."""
+        for tile in range(self._count(variable)):
+            yield unpack(self._reader.read_start(tile_member(variable, tile), _GLANCE), whole=False).header
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""
@@ -126,6 +139,14 @@ class Tiles:
             if (variable, tile) not in self._kept:
                 self._kept[variable, tile] = executor.submit(self._decode, variable, tile)
 
+    def _read_ahead(self, variable: int, tiles: Sequence[int]) -> int:
+        """Read the first of these tiles together where they come from a URL; how many, at least one."""
+        if self.halvings:  # which reads parts of tiles
+            return len(tiles)
+        return self._reader.prefetch(
+            [tile_member(variable, tile) for tile in tiles if (variable, tile) not in self._kept]
+        )
+
     def _decode(self, variable: int, tile: int) -> Values:
         member = tile_member(variable, tile)
         box = tile_box(self._pieces(self._variables[variable], whole=True), tile)
@@ -159,7 +180,7 @@ class Tiles:
         Raises UsageError where pieces cannot be halved so often.
         """
         manifest = self._reader.manifest
-        channels, times, rows, columns = full(variable.sizes, manifest.axes(variable))
+        channels, times, rows, columns = manifest.pieces(variable)
         if whole or not self.halvings:
             return channels, times, rows, columns
         every = 1 << self.halvings

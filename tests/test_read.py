@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from nnzip.compress import compress
 from nnzip.container.manifest import RawVariable
 from nnzip.container.reader import ArchiveReader
+from nnzip.decompress import decompress
 from nnzip.errors import CorruptArchiveError, UsageError
 from nnzip.executor import ALONE, Workers
 from nnzip.plan.cutting import tile_box, tile_count
-from nnzip.read import Archive, decompress
+from nnzip.read import Archive
 from nnzip.request.options import Options
 from nnzip.request.target import Target
 from nnzip.tiles import Tiles

@@ -29,17 +29,28 @@ if TYPE_CHECKING:
     from nnzip.result import CompressionResult
 
 
+TARGET, PROMISES = "Target (one of them)", "Kept better than the rest"
+
+EXAMPLES = (
+    "nnzip compress era5.nc",
+    "nnzip compress era5.nc --dry-run",
+    "nnzip compress era5.nc --max-error t2m=0.1K,msl=50Pa -o small.nnz",
+    "nnzip compress 'era5-*.grib' --ratio 100 --extremes '>p99:0.2' -o all.nnz",
+)
+
+
 def compress(
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined."),
-    ],
+    sources: options.Sources,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Archive to write. (default: the input with .nnz)")
+        Path | None,
+        typer.Option(
+            "--output", "-o", rich_help_panel=options.MESSAGES, help="Archive to write. (default: the input with .nnz)"
+        ),
     ] = None,
     max_error: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=TARGET,
             help="Largest error at any point: t2m=0.1K,msl=50Pa, 0.1% of the range, or one for all. "
             "(default: the community's tolerances)",
             metavar="BOUNDS",
@@ -47,21 +58,37 @@ def compress(
     ] = None,
     rmse: Annotated[
         str | None,
-        typer.Option(help="Largest RMSE, area-weighted: t2m=0.05K, or one for all; bounds no error.", metavar="RMSE"),
+        typer.Option(
+            rich_help_panel=TARGET,
+            help="Largest RMSE, area-weighted: t2m=0.05K, or one for all; bounds no error.",
+            metavar="RMSE",
+        ),
     ] = None,
     psnr: Annotated[
-        float | None, typer.Option(help="Least peak signal-to-noise ratio of every variable in dB; bounds no error.")
+        float | None,
+        typer.Option(
+            rich_help_panel=TARGET, help="Least peak signal-to-noise ratio of every variable in dB; bounds no error."
+        ),
     ] = None,
     ratio: Annotated[
-        float | None, typer.Option(help="Compression ratio, float32 bytes over the whole file's; bounds no error.")
+        float | None,
+        typer.Option(
+            rich_help_panel=TARGET, help="Compression ratio, float32 bytes over the whole file's; bounds no error."
+        ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
+        str | None,
+        typer.Option(
+            rich_help_panel=TARGET, help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES"
+        ),
     ] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every value exactly.")] = False,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", rich_help_panel=TARGET, help="Keep every value exactly.")
+    ] = False,
     extremes: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="Smaller errors in the tails, by a share (0.2): p99:0.1 (below p1 and above p99), '>p99', "
             "t2m=p5,p95:0.2. With a bound, a share of it beyond percentiles of each cell, or beyond a value: "
             "'t2m>305K:0.1'. With --ratio or --size, a share of the others' error beyond percentiles of each variable, "
@@ -72,6 +99,7 @@ def compress(
     preserve: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="The same points fulfil it after decoding: 't2m > 30 degC' (>, >=, <, <=); repeatable.",
             metavar="CONDITION",
         ),
@@ -79,16 +107,19 @@ def compress(
     preserve_maxima: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="Per cell the maximum of each day, month or year (UTC) stays in place: day, t2m=month; repeatable.",
             metavar="BLOCK",
         ),
     ] = None,
     preserve_minima: Annotated[
-        list[str] | None, typer.Option(help="Likewise the minimum; repeatable.", metavar="BLOCK")
+        list[str] | None,
+        typer.Option(rich_help_panel=PROMISES, help="Likewise the minimum; repeatable.", metavar="BLOCK"),
     ] = None,
     region: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="Share of the bound allowed in south,north,west,east or where a mask variable is not 0: "
             "10,35,270,300:0.5, land:0.5; repeatable.",
             metavar="PLACE:FACTOR",
@@ -98,18 +129,25 @@ def compress(
     tile: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=options.COMPUTING,
             help="Largest lengths of a tile, the unit that is read at once: time=48,latitude=240,longitude=240. "
             "(default: from the shape)",
             metavar="LENGTHS",
         ),
     ] = None,
-    effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
+    effort: Annotated[
+        options.Effort, typer.Option(rich_help_panel=options.COMPUTING, help="How much to try for a smaller file.")
+    ] = options.Effort.NORMAL,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
     scheduler: options.Scheduler = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show time, size, memory and tiles, estimated from a sample; write nothing."),
+        typer.Option(
+            "--dry-run",
+            rich_help_panel=options.MESSAGES,
+            help="Show time, size, memory and tiles, estimated from a sample; write nothing.",
+        ),
     ] = False,
     force: options.Force = False,
     json: options.Json = False,
@@ -118,7 +156,7 @@ def compress(
 ) -> None:
     """Compress a dataset: within an error bound at every point, exactly, or to a given ratio or size."""
     with session(quiet=quiet, verbose=verbose) as terminal:
-        from nnzip.request.options import Options, parse_tile
+        from nnzip.request.options import Options
 
         names = options.parse_variables(variables)
         asked = Options(
@@ -134,7 +172,7 @@ def compress(
                 }
             ),
             effort=effort.value,
-            tile={} if tile is None else parse_tile(tile),
+            tile={} if tile is None else options.parse_lengths("--tile", tile),
         )
         path = _output(sources, output)
         check_file(path, ARCHIVE, inputs=sources, overwrite=force)

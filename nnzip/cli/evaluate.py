@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from nnzip.cli import options
 from nnzip.cli.info import part_bytes
 from nnzip.cli.outputs import REPORT, check_file
 from nnzip.cli.terminal import session
-from nnzip.data.formats import ARCHIVE_MEMBERS
+from nnzip.data.formats import is_archive
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
@@ -30,6 +29,13 @@ if TYPE_CHECKING:
     from nnzip.report.sections import Compared
 
 MOST = 6  # files side by side: beyond it lines and colours cannot be told apart
+
+
+EXAMPLES = (
+    "nnzip evaluate era5.nc era5.nnz",
+    "nnzip evaluate era5.nc era5.nnz --extremes --report era5.html",
+    "nnzip evaluate era5.nc a.nnz b.nnz other.nc --json",
+)
 
 
 def evaluate(
@@ -50,9 +56,7 @@ def evaluate(
             help="Also follow the storm in this box: Matthew,2016-10-05,10,35,270,300 (date or date/date); repeatable.",
         ),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Also write an HTML report with maps, histograms and spectra.")
-    ] = None,
+    report: options.Report = None,
     variables: options.Variables = None,
     device: options.DeviceOption = options.Device.AUTO,
     scheduler: options.Scheduler = None,
@@ -210,16 +214,6 @@ def labels(paths: list[Path]) -> list[str]:
 def _flat(details: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The sections of one archive as one."""
     return {label: value for section in details.values() for label, value in section.items()}
-
-
-def is_archive(path: Path) -> bool:
-    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name."""
-    if path.suffix == ".nnz":
-        return True
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as file:
-        return bool(ARCHIVE_MEMBERS & set(file.namelist()))
 
 
 def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from nnzip.cli import options
 from nnzip.cli.terminal import Terminal, session
@@ -23,8 +22,14 @@ ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
 _AXES = ("channel", "time", "latitude", "longitude")  # of tiles; levels and members are channels
 
 
+EXAMPLES = (
+    "nnzip info era5.nnz",
+    "nnzip info era5.nnz --json",
+)
+
+
 def info(
-    archive: Annotated[Path, typer.Argument(help="Archive written by `nnzip compress`.")],
+    archive: options.Archive,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -169,11 +174,19 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
         ],
         right=(1, 2, 3),
     )
-    settings = ", ".join(
-        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in content["configuration"].items()
-    )
-    terminal.data(f"\nconfiguration: {settings or 'none recorded'}")
+    settings = [(f"{key}: {setting_text(value)}") for key, value in content["configuration"].items()]
+    terminal.data(f"\nasked for: {'; '.join(settings) or 'the community tolerances'}")
+
+
+def setting_text(value: Any) -> str:
+    """A setting as a user writes it: {"t2m": "0.1K"} is t2m=0.1K, with "" for all other variables."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={each}" if name else str(each) for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def extent_text(extent: list[float] | None, units: str | None, calendar: str | None = None) -> str:

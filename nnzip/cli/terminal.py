@@ -125,6 +125,12 @@ class Terminal:
         """Write a result to stdout as JSON (strict: NaN and infinity become null)."""
         sys.stdout.write(json.dumps(_finite(content), indent=2, allow_nan=False, default=str) + "\n")
 
+    def agrees(self, doubt: str) -> bool:
+        """Ask whether to go on in spite of a doubt; nobody agrees where there is no terminal."""
+        if not (sys.stdin.isatty() and self.stderr.is_terminal):
+            return False
+        return typer.confirm(f"{doubt}. Go on?", err=True)
+
     @contextmanager
     def progress(self, *, logs: bool = True) -> Iterator[ProgressCallback | None]:
         """Shows progress on stderr; yields the callback the codec reports to, or None where nobody watches: a quiet

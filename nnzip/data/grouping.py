@@ -8,7 +8,6 @@ Everything else is kept losslessly.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -33,7 +32,7 @@ from nnzip.data.conventions import (
     variable_dims,
 )
 from nnzip.data.packing import is_packed
-from nnzip.errors import InputError, UsageError
+from nnzip.errors import InputError, UsageError, suggestion
 
 _BOUNDS_KEYS = ("bounds", "climatology")
 GroupDims = tuple[str | None, str, str]
@@ -120,16 +119,18 @@ def plan_groups(dataset: xr.Dataset, variables: Sequence[str] | None = None) -> 
 
 
 def check_names(dataset: xr.Dataset, variables: Sequence[str]) -> list[str]:
-    """`variables` without repetitions. Raises UsageError for names the dataset lacks, with the nearest ones it has."""
+    """`variables` (a list, or text such as "t2m,msl") without repetitions. Raises UsageError for names the dataset
+    lacks, with the nearest ones it has.
+    """
     available = [str(name) for name in dataset.data_vars]
+    if isinstance(variables, str):
+        variables = [name.strip() for name in variables.split(",")]
     for name in variables:
         if name in available:
             continue
         if name in dataset.coords:
             raise UsageError(f"{name!r} is a coordinate and always kept; name variables: {', '.join(available)}")
-        near = difflib.get_close_matches(name, available, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(available) or 'none'}"
-        raise UsageError(f"the dataset has no variable {name!r}: {hint}")
+        raise UsageError(f"the dataset has no variable {name!r}: {suggestion(name, available)}")
     return list(dict.fromkeys(variables))
 
 

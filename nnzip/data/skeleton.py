@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from xarray.coders import CFDatetimeCoder, CFTimedeltaCoder
-from xarray.conventions import CF_RELATED_DATA, decode_cf_variable, encode_cf_variable
+from xarray.conventions import CF_RELATED_DATA, encode_cf_variable
 
+from nnzip.data.coders import CFDatetimeCoder, CFTimedeltaCoder, decode_cf_variable
 from nnzip.data.conventions import read_values
 from nnzip.data.packing import is_packed, unpacked_attributes
 from nnzip.data.times import is_time_valued
@@ -195,10 +195,11 @@ def _encode_times(name: str, variable: xr.Variable, attrs: dict[str, Any]) -> tu
     with warnings.catch_warnings():
         # xarray warns when it takes finer units than asked for; the values are compared afterwards
         warnings.filterwarnings("ignore", message="Times can't be serialized faithfully")
+        warnings.simplefilter("ignore", xr.SerializationWarning)  # and of odd units, which are the source's
         encoded = encode_cf_variable(xr.Variable(variable.dims, variable.values, attrs, encoding), name=name)
     attrs = {**encoded.attrs, DTYPE_ATTRIBUTE: "cftime" if variable.dtype.kind == "O" else _plain_dtype(variable.dtype)}
     if variable.dtype.kind == "m":
-        del attrs["dtype"]  # xarray's own mark of a duration
+        attrs.pop("dtype", None)  # xarray's own mark of a duration
     if str(kept.get("units")).split()[:1] == str(attrs["units"]).split()[:1]:
         attrs["units"] = kept["units"]  # the source's spelling of the same reference time
     return np.asarray(encoded.values), attrs
@@ -226,7 +227,9 @@ def decode(name: str, raw: RawArray, how: Decoding = EXACTLY) -> xr.Variable:
     Raises CorruptArchiveError for an array or attributes that `to_raw` does not write.
     """
     try:
-        return _decode(name, raw, how)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xr.SerializationWarning)  # of odd units, which are the source's
+            return _decode(name, raw, how)
     except _MALFORMED as error:
         raise CorruptArchiveError(f"{name!r} is not stored as nnzip writes it ({error})") from error
 
@@ -291,6 +294,15 @@ def _as_it_was(decoded: xr.Variable, dtype: str) -> xr.Variable:
     encoding.setdefault("_FillValue", None)
     values = decoded.values if dtype == "cftime" else decoded.values.astype(dtype, copy=False)
     return xr.Variable(decoded.dims, values, decoded.attrs, encoding)
+
+
+def _decoded_times(name: str, variable: xr.Variable, dtype: str) -> xr.Variable:
+    if dtype.startswith("timedelta64"):
+        variable.attrs["dtype"] = dtype
+        return decode_cf_variable(name, variable, decode_times=False, decode_timedelta=CFTimedeltaCoder())
+    unit: Any = "ns" if dtype == "cftime" else np.datetime_data(dtype)[0]
+    coder = CFDatetimeCoder(use_cftime=dtype == "cftime", time_unit=unit)
+    return decode_cf_variable(name, variable, decode_times=coder, decode_timedelta=False)
 
 
 def _attribute_to_json(key: str, value: Any) -> Any:

@@ -18,6 +18,7 @@ from xarray.backends import BackendEntrypoint
 from xarray.conventions import CF_RELATED_DATA, encode_dataset_coordinates
 
 from nnzip.compress import compress
+from nnzip.data.bytefile import is_url
 from nnzip.data.conventions import OWN_ATTRIBUTES
 from nnzip.data.skeleton import Decoding
 from nnzip.errors import NnzipError
@@ -49,17 +50,18 @@ class NnzipBackendEntrypoint(BackendEntrypoint):
         decode_coords: bool | str = True,
         use_cftime: Any = None,
         decode_timedelta: Any = None,
+        storage_options: Mapping[str, Any] | None = None,
         preview: int = 1,
         device: str = "auto",
     ) -> xr.Dataset:
-        """The archive at a path, with the options of `xarray.open_dataset`.
+        """The archive at a path or a URL, with the options of `xarray.open_dataset`.
 
-        `preview`, `device`: see `Archive`. `concat_characters` has no effect: text is never stored as characters.
+        `storage_options`, `preview`, `device`: see `Archive`. `concat_characters` has no effect: text is never stored as characters.
         Raises FileNotFoundError, PermissionError or another OSError where the file cannot be read, else NnzipError.
         """
         how = Decoding(mask_and_scale, decode_times, use_cftime, decode_timedelta)
         try:
-            archive = Archive(Path(filename_or_obj).expanduser(), device, preview)
+            archive = Archive(filename_or_obj, device, preview, storage_options=storage_options)
         except NnzipError as error:
             if isinstance(error.__cause__, OSError):
                 raise type(error.__cause__)(str(error)) from error
@@ -72,13 +74,13 @@ class NnzipBackendEntrypoint(BackendEntrypoint):
         return dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """By the first bytes of a local file, or the suffix .nnz."""
+        """By the suffix .nnz, or the first bytes of a local file."""
         if not isinstance(filename_or_obj, str | os.PathLike):
             return False
         path = Path(filename_or_obj).expanduser()
         if path.suffix.lower() == _SUFFIX:
             return True
-        if not path.is_file():
+        if is_url(filename_or_obj) or not path.is_file():
             return False
         with path.open("rb") as file:
             return _BEGINNING.match(file.read(_BEGINNING_BYTES)) is not None

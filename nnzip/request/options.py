@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +33,10 @@ class Options:
     tile: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.variables, str):
+            object.__setattr__(self, "variables", tuple(name.strip() for name in self.variables.split(",")))
+        if not isinstance(self.target, Target):
+            raise TypeError(f"the target is an nnzip.Target, not {self.target!r}: write nnzip.Target(ratio=300)")
         if self.effort not in EFFORTS:
             raise UsageError(f"there is no effort {self.effort!r}: choose {', '.join(EFFORTS)}")
         for promise in self.promises:
@@ -89,20 +92,6 @@ def options_of(asked: Options | Target | None) -> Options:
             'nnzip.Target(max_error="0.1K")'
         )
     return Options(asked)
-
-
-def parse_tile(text: str) -> dict[str, int]:
-    """Largest lengths of a tile from "time=48,latitude=240". Raises UsageError."""
-    tile: dict[str, int] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*([^=]+?)\s*=\s*(\d+)\s*", part)
-        if match is None or match[1] in tile or int(match[2]) < 1:
-            raise UsageError(
-                f"--tile {text}: {part.strip()!r} is no length; write each dimension once with a whole number from 1, "
-                "as time=48,latitude=240,longitude=240"
-            )
-        tile[match[1]] = int(match[2])
-    return tile
 
 
 _PlainQuantities = dict[str, str | float] | str | float | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 from nnzip.errors import UsageError
 from nnzip.request.bounds import Quantities, parse_bounds
@@ -21,7 +22,7 @@ class _Wished:
         found: Quantities | None = None if target is None else target.__dict__[self._name]
         return found
 
-    def __set__(self, target: object, wished: Quantities | str | float | None) -> None:
+    def __set__(self, target: object, wished: Quantities | Mapping[str, str | float] | str | float | None) -> None:
         target.__dict__[self._name] = _quantities(self._name, wished)
 
 
@@ -30,7 +31,7 @@ def _quantities(name: str, wished: object) -> Quantities | None:
         return None
     if isinstance(wished, str):
         return parse_bounds(wished, name)
-    wanted = wished if isinstance(wished, Mapping) else {None: wished}
+    wanted: dict[Any, Any] = dict(wished) if isinstance(wished, Mapping) else {None: wished}
     for variable, quantity in wanted.items():
         plain = isinstance(quantity, str | int | float) and not isinstance(quantity, bool)
         if not plain or not isinstance(variable, str | None):
@@ -54,8 +55,8 @@ class Target:
 
     ratio: float | None = None
     size_bytes: int | None = None
-    max_error: _Wished = _Wished()  # noqa: RUF009 (a descriptor)
-    rmse: _Wished = _Wished()  # noqa: RUF009
+    max_error: _Wished = _Wished()
+    rmse: _Wished = _Wished()
     psnr: float | None = None
     lossless: bool = False
 

@@ -17,7 +17,7 @@ from xarray.tests.test_backends import CFEncodedBase
 import nnzip
 from nnzip.data.conventions import OWN_ATTRIBUTES
 
-xr.set_options(warn_for_unclosed_files=False)  # which importing xarray's tests sets for the whole process
+xr.set_options(warn_for_unclosed_files=False)  # type: ignore[no-untyped-call]  # which importing xarray's tests sets for the whole process
 
 _FIELD = "_field"
 """An archive holds at least one field; it is left out when the archive is opened."""
