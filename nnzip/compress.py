@@ -12,6 +12,7 @@ from pathlib import Path
 import xarray as xr
 
 from nnzip.coder.native.library import compiler_problem
+from nnzip.compress_network import compress_network
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
@@ -27,7 +28,7 @@ from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.plan.cutting import axis_limits
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.promises.resolve import check, resolve
-from nnzip.request.options import Options
+from nnzip.request.options import NETWORK, Options
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
 from nnzip.survey import Part, source_bytes, survey
@@ -60,6 +61,10 @@ def compress(
     if jobs < 1:
         raise UsageError(f"{jobs} jobs: there is at least one")
     options = Options(options) if isinstance(options, Target) else options
+    if options.mode == NETWORK:
+        return compress_network(
+            dataset, path, options, overwrite=overwrite, device=device, stored_bytes=stored_bytes, progress=progress
+        )
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, options.variables)
         check(dataset, groups, options)

@@ -31,6 +31,7 @@ from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, data
 from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import write_dataset
 from nnzip.errors import UsageError, VerificationError
+from nnzip.instants import at_instants, parse_instants
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.tiles import Positions, Tiles
@@ -57,9 +58,9 @@ class Archive:
         self.reader = ArchiveReader(path)
         self._arguments = (self.reader.path, device, preview, ahead)
         try:
-            self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead)
             whole = self._read_skeleton()
             self.grids = tuple(_source_grid(whole, self.manifest, grid) for grid in self.manifest.grids)
+            self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead, self.grids)
             self._skeleton = self._thinned(whole)
         except BaseException:
             self.reader.close()
@@ -205,10 +206,10 @@ def decompress(
 ) -> Path:
     """Write an archive, or a part of it, as NetCDF or Zarr (by the suffix of `output`), on its own grid or another.
 
-    `time`: "2016-10-05", "2016-10-05T06" or "A/B"; `bbox`: "south,north,west,east"; `grid`: degrees; `like`: a file
-    whose latitudes and longitudes to use; `preview`: see `Archive`; `jobs`: threads that decode tiles ahead of the
-    writing. Raises UsageError for a selection outside the data or an existing output, CorruptArchiveError,
-    ResourceError. Memory: some tiles for each of the jobs.
+    `time`: "2016-10-05", "2016-10-05T06" or "A/B", of a network also any instants, "2016-10-05T12:20,..."; `bbox`:
+    "south,north,west,east"; `grid`: degrees; `like`: a file whose latitudes and longitudes to use; `preview`: see
+    `Archive`; `jobs`: threads that decode tiles ahead of the writing. Raises UsageError for a selection outside the
+    data or an existing output, CorruptArchiveError, ResourceError. Memory: some tiles for each of the jobs.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs: there is at least one")
@@ -216,11 +217,17 @@ def decompress(
     report = report_to(progress)
     report("decoding", 0.0)
     with Archive(path, device, preview, jobs if jobs > 1 else 0) as archive:
-        if grid is None and like is None:
+        target = None
+        if grid is not None or like is not None:
+            target = grid_of(like) if grid is None and like is not None else _regular_grid(archive, grid)
+        instants = parse_instants(time) if any(entry.network for entry in archive.manifest.variables.values()) else None
+        if instants is not None:
+            dataset = subset(at_instants(archive, instants, target, variables), None, None, bbox)
+            kind = "a network, between the points of its record: no error bound holds"
+        elif target is None:
             dataset, kind = archive.select(variables, time, bbox), "lossy: see nnzip_rmse of each variable"
         else:
-            latitude, longitude = grid_of(like) if grid is None and like is not None else _regular_grid(archive, grid)
-            dataset = subset(archive.regrid(latitude, longitude, variables), None, time, bbox)
+            dataset = subset(archive.regrid(*target, variables), None, time, bbox)
             kind = "lossy, and interpolated to another grid: no error bound holds"
         kind = kind if preview == 1 else f"a preview, every {preview}th row and column: no error bound holds"
         dataset = dataset.assign_attrs(history=_history(dataset, Path(path), kind))
@@ -298,7 +305,7 @@ class _LazyVariable(BackendArray):
             dim: np.atleast_1d(np.arange(size)[index])
             for dim, size, index in zip(self.dims, self.shape, key, strict=True)
         }
-        times = np.zeros(1, dtype=np.intp) if self.grid.time is None else wanted[self.grid.time]
+        times = np.zeros(1) if self.grid.time is None else wanted[self.grid.time].astype(np.float64)
         channels = np.zeros(1, dtype=np.intp)
         for dim, size in zip(self.channel_dims, self.channel_shape, strict=True):
             channels = (channels[:, None] * size + wanted[dim]).ravel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
 from nnzip.coder.mask import decode_mask
-from nnzip.container.manifest import CompressedVariable, tile_member
+from nnzip.container.manifest import CompressedVariable, network_member, tile_member
 from nnzip.container.reader import ArchiveReader
+from nnzip.data.axes import SourceGrid
 from nnzip.errors import UsageError
+from nnzip.network.coding import decode_network
+from nnzip.network.network import Network
 from nnzip.plan.cutting import Sizes, full, tile_box, tiles_touched
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
 
@@ -25,17 +28,26 @@ _GLANCE = 4096  # bytes of a tile that are read first for a preview
 
 Values = NDArray[np.floating]
 Positions = NDArray[np.float64]
+_Index = tuple[NDArray[np.intp], ...]
 
 
 class Tiles:
     """Decodes tiles of the archive `reader`, each with `halvings` of its rows and columns (0: everything).
 
     Safe to use from several threads, which decode at once, and after a fork; pickles by the archive's path. `ahead`: so
-    many further tiles are decoded by threads while one is used.
+    many further tiles are decoded by threads while one is used. `grids`: where the points of networks lie.
     """
 
-    def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, ahead: int = 0) -> None:
-        self._reader, self._device, self.halvings, self._ahead = reader, device, halvings, ahead
+    def __init__(
+        self,
+        reader: ArchiveReader,
+        device: Device = None,
+        halvings: int = 0,
+        ahead: int = 0,
+        grids: Sequence[SourceGrid] = (),
+    ) -> None:
+        self._reader, self._device, self.halvings, self._ahead, self._grids = reader, device, halvings, ahead, grids
+        self._networks: dict[int, Network] = {}
         self._begin()
         self._variables = list(reader.manifest.variables.values())
         self.sizes = [self._pieces(variable) for variable in self._variables]
@@ -47,42 +59,72 @@ class Tiles:
         self._pool = ThreadPoolExecutor(self._ahead) if self._ahead else None
         self._process = os.getpid()
 
-    def __reduce__(self) -> tuple[type[Tiles], tuple[ArchiveReader, Device, int]]:
-        return Tiles, (self._reader, self._device, self.halvings)
+    def __reduce__(self) -> tuple[type[Tiles], tuple[ArchiveReader, Device, int, int, Sequence[SourceGrid]]]:
+        return Tiles, (self._reader, self._device, self.halvings, 0, self._grids)
 
     def shape(self, variable: int) -> tuple[int, ...]:
         """(channels, times, latitudes, longitudes) as decoded."""
         return tuple(sum(lengths) for lengths in self.sizes[variable])
 
     def values(
-        self, variable: int, channels: NDArray[np.intp], times: NDArray[np.intp], rows: Positions, columns: Positions
+        self, variable: int, channels: NDArray[np.intp], times: Positions, rows: Positions, columns: Positions
     ) -> Values:
         """Values [channel, time, row, column] in the variable's output type, NaN where missing.
 
         Rows and columns are fractional positions: between points the values are interpolated linearly, in the last
         interval before a `columns` position beyond the last column the first one follows. Missing is what is missing at
-        the nearest point. Reads the tiles that hold these points.
+        the nearest point. Reads the tiles that hold these points. A network is evaluated at the points themselves, also
+        between times.
         """
         size = self.shape(variable)
+        if self._variables[variable].network:
+            found = self._evaluated(variable, times, rows, columns)[channels]
+            near = [np.floor(axis + 0.5).astype(np.intp) for axis in (times, rows, columns)]
+            found[self._missing(variable, [channels, near[0], near[1], near[2] % size[3]])] = np.nan
+            return found
         row_pair, column_pair = _Pair.of(rows, size[2]), _Pair.of(columns, size[3])
-        points = [channels, times, row_pair.points, column_pair.points]
+        points = [channels, times.astype(np.intp), row_pair.points, column_pair.points]
         found = np.empty([axis.size for axis in points], dtype=self._variables[variable].dtype)
-        missing = np.zeros(found.shape, dtype=np.bool_)
+        for tile, here, inside in self._pieces_of(variable, points):
+            found[here] = self.tile(variable, tile)[inside]
+        found = column_pair.between(row_pair.between(found, 2), 3)
+        missing = self._missing(variable, points)
+        missing = np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)
+        found[missing] = np.nan
+        return found
+
+    def _pieces_of(self, variable: int, points: Sequence[NDArray[np.intp]]) -> Iterator[tuple[int, _Index, _Index]]:
+        """Tiles that hold a product of points: their places among the points, and inside the tile."""
         for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
             box = tile_box(self.sizes[variable], tile)
             here = [
                 np.flatnonzero((axis >= part.start) & (axis < part.stop))
                 for axis, part in zip(points, box, strict=True)
             ]
-            inside = np.ix_(*(axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)))
-            found[np.ix_(*here)] = self.tile(variable, tile)[inside]
-            mask = self._mask(variable, tile)
-            if mask is not None:
-                missing[np.ix_(*here)] = mask[inside]
-        found = column_pair.between(row_pair.between(found, 2), 3)
-        missing = np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)
-        found[missing] = np.nan
-        return found
+            inside = (axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True))
+            yield tile, np.ix_(*here), np.ix_(*inside)
+
+    def _missing(self, variable: int, points: Sequence[NDArray[np.intp]]) -> NDArray[np.bool_]:
+        """Which of a product of points [channel, time, row, column] are missing."""
+        missing = np.zeros([axis.size for axis in points], dtype=np.bool_)
+        if self._variables[variable].masks:
+            for tile, here, inside in self._pieces_of(variable, points):
+                mask = self._mask(variable, tile)
+                if mask is not None:
+                    missing[here] = mask[inside]
+        return missing
+
+    def _evaluated(self, variable: int, times: Positions, rows: Positions, columns: Positions) -> Values:
+        """The network of a variable at positions, [channel, time, row, column]."""
+        entry, every = self._variables[variable], 1 << self.halvings
+        if entry.grid not in self._networks:
+            data = self._reader.read(network_member(entry.grid))
+            outputs = self._reader.manifest.network_outputs(entry.grid)
+            self._networks[entry.grid] = decode_network(data, outputs).network()
+        grid = self._grids[entry.grid]
+        axes = [grid.coordinates(axis, wanted) for axis, wanted in enumerate((times, every * rows, every * columns))]
+        found = self._networks[entry.grid].values(axes[0], axes[1], axes[2], self._reader.manifest.outputs(variable))
+        return found.astype(entry.dtype)
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""
@@ -129,6 +171,10 @@ class Tiles:
         box = tile_box(self._pieces(self._variables[variable], whole=True), tile)
         channels, times, rows, columns = box.shape
         shape = channels, times, rows, columns
+        if self._variables[variable].network:
+            axes = (np.arange(part.start, part.stop, dtype=np.float64) for part in tile_box(self.sizes[variable], tile))
+            here = list(axes)
+            return self._evaluated(variable, here[1], here[2], here[3])[here[0].astype(np.intp)]
         if not self.halvings:
             return decode_tile(self._reader.read(member), shape, self._device)
         needed = preview_size(self._reader.read_start(member, _GLANCE), self.halvings)

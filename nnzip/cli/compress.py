@@ -100,6 +100,17 @@ def compress(
             metavar="LENGTHS",
         ),
     ] = None,
+    mode: Annotated[
+        options.Mode,
+        typer.Option(
+            help="tiles: a transform, tile by tile. network: a coordinate network, trained on the whole record; "
+            "its weights are the archive, with values at any place and time (needs torch, bounds no error)."
+        ),
+    ] = options.Mode.TILES,
+    time_budget: Annotated[
+        float | None, typer.Option(help="Longest training of --mode network.", metavar="SECONDS")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the training of --mode network.")] = 0,
     effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
@@ -127,6 +138,9 @@ def compress(
             ),
             effort=effort.value,
             tile={} if tile is None else parse_tile(tile),
+            mode=mode.value,
+            time_budget=time_budget,
+            seed=seed,
         )
         path = _output(sources, output)
         check_file(path, ARCHIVE, inputs=sources, overwrite=force)

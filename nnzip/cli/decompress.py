@@ -23,7 +23,11 @@ def decompress(
     variables: options.Variables = None,
     time: Annotated[
         str | None,
-        typer.Option(help="Only these times: 2016-10-05, 2016-10-05T06, or an inclusive range A/B.", metavar="TIME"),
+        typer.Option(
+            help="Only these times: 2016-10-05, 2016-10-05T06, or a range A/B with both ends; of a network also any "
+            "instants: 2016-10-05T12:20,2016-10-05T12:40.",
+            metavar="TIME",
+        ),
     ] = None,
     bbox: options.Bbox = None,
     grid: Annotated[
