@@ -10,8 +10,6 @@ import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -21,18 +19,19 @@ from nnzip.container.manifest import network_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.container.zip import MEMBER_BYTES
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import lossless_reason, plan_groups
 from nnzip.describe import Description
 from nnzip.errors import UnavailableError, UsageError
 from nnzip.evaluate.errors import ErrorStatistics
 from nnzip.evaluate.weights import latitude_weights
+from nnzip.executor import Workers
 from nnzip.findings import Findings
 from nnzip.jobs import Done
 from nnzip.learning import Record
 from nnzip.network.coding import decode_network
 from nnzip.network.sizing import designs
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
-from nnzip.plan.cutting import axis_limits
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.promises.goals import Goals
 from nnzip.promises.resolve import check, resolve
@@ -50,15 +49,15 @@ _TRIES = 4  # at an RMSE
 
 def compress_network(
     dataset: xr.Dataset,
-    path: str | PathLike[str],
+    path: PathText,
     options: Options,
-    *,
-    overwrite: bool = False,
-    device: str = "auto",
-    stored_bytes: int = 0,
-    progress: ProgressCallback | None = None,
+    overwrite: bool,
+    device: str,
+    team: Workers,
+    stored_bytes: int,
+    progress: ProgressCallback | None,
 ) -> CompressionResult:
-    """As `compress`, into an archive of networks. Raises UnavailableError without torch too.
+    """As `compress`, into an archive of networks; the `team` surveys the record. Raises UnavailableError without torch.
 
     Memory: about 1.5 GB, however long the record.
     """
@@ -67,11 +66,11 @@ def compress_network(
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, options.variables)
         check(dataset, groups, options)
-        parts = [_part(dataset, group, layout, options) for group in groups for layout in group.variables]
+        parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
         surveys = []
         for number, part in enumerate(parts):
             report("reading", 0.05 * number / len(parts))
-            surveys.append(survey(part, with_rates=False))
+            surveys.append(survey(part, team, with_rates=False))
         names = [part.layout.name for part in parts]
         goals = resolve(dataset, groups, dict(zip(names, (found.range for found in surveys), strict=True)), options)
         stored_bytes = stored_bytes if len(parts) + len(lossless) == len(dataset.data_vars) else 0
@@ -101,7 +100,7 @@ def compress_network(
     if size < limit * (1 - RATIO_TOLERANCE):
         notes.append(f"the network took {size} B of the {limit} B asked for")
     sizes = source_bytes(parts), stored_bytes, size
-    return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
+    return result_of(dataset, place(path), sizes, findings, clock.monotonic() - started, notes)
 
 
 @dataclass(frozen=True)
@@ -190,8 +189,7 @@ class _Subject:
             weights = np.ones(grid.latitude.values.size)
             if grid.latitude.geographic:
                 weights = latitude_weights(grid.latitude.values)
-            for tile, values in part.read():
-                box = part.box(tile)
+            for _, box, values in (tile for run in part.runs(1) for tile in run.read()):
                 axes = [axis.values[some] for axis, some in zip(grid.axes, box.slices[1:], strict=True)]
                 outputs_here = slice(first + box.channels.start, first + box.channels.stop)
                 decoded = network.values(axes[0], axes[1], axes[2], outputs_here).astype(part.layout.dtype)
@@ -239,11 +237,6 @@ def _require_lossy(parts: Sequence[Part], wanted: Sequence[float]) -> None:
     for part, rmse in zip(parts, wanted, strict=True):
         if rmse == 0:
             raise UsageError(f"a network cannot keep {part.layout.name} exactly: leave out --mode network")
-
-
-def _part(dataset: xr.Dataset, group, layout, options: Options) -> Part:  # type: ignore[no-untyped-def]
-    channels = dict(zip(layout.channel_dims, layout.channel_shape, strict=True))
-    return Part.of(dataset, group, layout, axis_limits(options.tile, channels, *group.dims))
 
 
 def _require_torch() -> None:

@@ -39,7 +39,7 @@ class CompressionResult:
     `promises` beyond the bounds, by variable, took `promise_bytes` of the corrections.
     """
 
-    path: Path
+    path: Path | str
     ratio: float
     file_bytes: int
     source_bytes: int
@@ -58,7 +58,7 @@ class CompressionResult:
 
 def result_of(
     dataset: xr.Dataset,
-    path: Path,
+    path: Path | str,
     sizes: tuple[int, int, int],
     findings: Mapping[str, Findings],
     seconds: float,

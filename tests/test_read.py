@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 from nnzip.compress import compress
 from nnzip.container.manifest import RawVariable
 from nnzip.container.reader import ArchiveReader
+from nnzip.decompress import decompress
 from nnzip.errors import CorruptArchiveError, UsageError
+from nnzip.executor import ALONE, Workers
 from nnzip.plan.cutting import tile_box, tile_count
-from nnzip.read import Archive, decompress
+from nnzip.read import Archive
 from nnzip.request.options import Options
 from nnzip.request.target import Target
 from nnzip.tiles import Tiles
@@ -335,7 +337,11 @@ def test_a_forked_process_reads_what_a_thread_was_decoding(
         return original(tiles, variable, tile)
 
     monkeypatch.setattr(Tiles, "_decode", slow)
-    with Archive(paths["bound"], ahead=2) as archive, warnings.catch_warnings():
+    with (
+        ThreadPoolExecutor(2) as two,
+        Archive(paths["bound"], team=Workers(two, 2)) as archive,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: forks of processes with threads
         values = archive.dataset()["t2m"]
         thread = threading.Thread(target=values.load)
@@ -356,7 +362,11 @@ def test_many_threads_share_a_small_cache(
     paths: dict[str, Path], whole: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nnzip.tiles._KEPT_VALUES", 300)
-    with Archive(paths["bound"], ahead=2) as archive, ThreadPoolExecutor(8) as pool:
+    with (
+        ThreadPoolExecutor(2) as two,
+        Archive(paths["bound"], team=Workers(two, 2)) as archive,
+        ThreadPoolExecutor(8) as pool,
+    ):
         dataset = archive.dataset()
 
         def read(number: int) -> float:
@@ -426,8 +436,8 @@ def test_damage_is_an_error_where_it_is_read(paths: dict[str, Path], tmp_path: P
     data[data.index(content) + len(content) // 2] ^= 1
     damaged = tmp_path / "damaged.nnz"
     damaged.write_bytes(data)
-    for ahead in (0, 2):
-        with Archive(damaged, ahead=ahead) as archive:
+    for team in (ALONE, Workers(ThreadPoolExecutor(2), 2)):
+        with Archive(damaged, team=team) as archive:
             archive.dataset()["orography"].load()
             for _ in range(2):
                 with pytest.raises(CorruptArchiveError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnzip.data.grouping import VariableLayout
+    from nnzip.estimate import Estimate
+    from nnzip.progress import Progress, ProgressCallback
     from nnzip.request.options import Options
     from nnzip.request.promises import Promise
     from nnzip.request.target import Target
@@ -26,17 +29,28 @@ if TYPE_CHECKING:
     from nnzip.result import CompressionResult
 
 
+TARGET, PROMISES = "Target (one of them)", "Kept better than the rest"
+
+EXAMPLES = (
+    "nnzip compress era5.nc",
+    "nnzip compress era5.nc --dry-run",
+    "nnzip compress era5.nc --max-error t2m=0.1K,msl=50Pa -o small.nnz",
+    "nnzip compress 'era5-*.grib' --ratio 100 --extremes '>p99:0.2' -o all.nnz",
+)
+
+
 def compress(
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined."),
-    ],
+    sources: options.Sources,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Archive to write. (default: the input with .nnz)")
+        Path | None,
+        typer.Option(
+            "--output", "-o", rich_help_panel=options.MESSAGES, help="Archive to write. (default: the input with .nnz)"
+        ),
     ] = None,
     max_error: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=TARGET,
             help="Largest error at any point: t2m=0.1K,msl=50Pa, 0.1% of the range, or one for all. "
             "(default: the community's tolerances)",
             metavar="BOUNDS",
@@ -44,21 +58,37 @@ def compress(
     ] = None,
     rmse: Annotated[
         str | None,
-        typer.Option(help="Largest RMSE, area-weighted: t2m=0.05K, or one for all; bounds no error.", metavar="RMSE"),
+        typer.Option(
+            rich_help_panel=TARGET,
+            help="Largest RMSE, area-weighted: t2m=0.05K, or one for all; bounds no error.",
+            metavar="RMSE",
+        ),
     ] = None,
     psnr: Annotated[
-        float | None, typer.Option(help="Least peak signal-to-noise ratio of every variable in dB; bounds no error.")
+        float | None,
+        typer.Option(
+            rich_help_panel=TARGET, help="Least peak signal-to-noise ratio of every variable in dB; bounds no error."
+        ),
     ] = None,
     ratio: Annotated[
-        float | None, typer.Option(help="Compression ratio, float32 bytes over the whole file's; bounds no error.")
+        float | None,
+        typer.Option(
+            rich_help_panel=TARGET, help="Compression ratio, float32 bytes over the whole file's; bounds no error."
+        ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
+        str | None,
+        typer.Option(
+            rich_help_panel=TARGET, help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES"
+        ),
     ] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every value exactly.")] = False,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", rich_help_panel=TARGET, help="Keep every value exactly.")
+    ] = False,
     extremes: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="Smaller errors in the tails, by a share (0.2): p99:0.1 (below p1 and above p99), '>p99', "
             "t2m=p5,p95:0.2. With a bound, a share of it beyond percentiles of each cell, or beyond a value: "
             "'t2m>305K:0.1'. With --ratio or --size, a share of the others' error beyond percentiles of each variable, "
@@ -69,6 +99,7 @@ def compress(
     preserve: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="The same points fulfil it after decoding: 't2m > 30 degC' (>, >=, <, <=); repeatable.",
             metavar="CONDITION",
         ),
@@ -76,16 +107,19 @@ def compress(
     preserve_maxima: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="Per cell the maximum of each day, month or year (UTC) stays in place: day, t2m=month; repeatable.",
             metavar="BLOCK",
         ),
     ] = None,
     preserve_minima: Annotated[
-        list[str] | None, typer.Option(help="Likewise the minimum; repeatable.", metavar="BLOCK")
+        list[str] | None,
+        typer.Option(rich_help_panel=PROMISES, help="Likewise the minimum; repeatable.", metavar="BLOCK"),
     ] = None,
     region: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="Share of the bound allowed in south,north,west,east or where a mask variable is not 0: "
             "10,35,270,300:0.5, land:0.5; repeatable.",
             metavar="PLACE:FACTOR",
@@ -95,6 +129,7 @@ def compress(
     tile: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=options.COMPUTING,
             help="Largest lengths of a tile, the unit that is read at once: time=48,latitude=240,longitude=240. "
             "(default: from the shape)",
             metavar="LENGTHS",
@@ -103,17 +138,32 @@ def compress(
     mode: Annotated[
         options.Mode,
         typer.Option(
-            help="tiles: a transform, tile by tile. network: a coordinate network, trained on the whole record; "
-            "its weights are the archive, with values at any place and time (needs torch, bounds no error)."
+            rich_help_panel=options.COMPUTING,
+            help="tiles: a transform, tile by tile. network: a coordinate network, trained on the whole record; its "
+            "weights are the archive, with values at any place and time (needs torch, bounds no error).",
         ),
     ] = options.Mode.TILES,
     time_budget: Annotated[
-        float | None, typer.Option(help="Longest training of --mode network.", metavar="SECONDS")
+        float | None,
+        typer.Option(rich_help_panel=options.COMPUTING, help="Longest training of --mode network.", metavar="SECONDS"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the training of --mode network.")] = 0,
-    effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
+    seed: Annotated[
+        int, typer.Option(rich_help_panel=options.COMPUTING, help="Of the training of --mode network.")
+    ] = 0,
+    effort: Annotated[
+        options.Effort, typer.Option(rich_help_panel=options.COMPUTING, help="How much to try for a smaller file.")
+    ] = options.Effort.NORMAL,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
+    scheduler: options.Scheduler = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            rich_help_panel=options.MESSAGES,
+            help="Show time, size, memory and tiles, estimated from a sample; write nothing.",
+        ),
+    ] = False,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -121,7 +171,7 @@ def compress(
 ) -> None:
     """Compress a dataset: within an error bound at every point, exactly, or to a given ratio or size."""
     with session(quiet=quiet, verbose=verbose) as terminal:
-        from nnzip.request.options import Options, parse_tile
+        from nnzip.request.options import Options
 
         names = options.parse_variables(variables)
         asked = Options(
@@ -137,19 +187,26 @@ def compress(
                 }
             ),
             effort=effort.value,
-            tile={} if tile is None else parse_tile(tile),
+            tile={} if tile is None else options.parse_lengths("--tile", tile),
             mode=mode.value,
             time_budget=time_budget,
             seed=seed,
         )
+        if dry_run and mode == options.Mode.NETWORK:
+            raise UsageError("--dry-run estimates tiles; of --mode network only --time-budget limits the time")
         path = _output(sources, output)
         check_file(path, ARCHIVE, inputs=sources, overwrite=force)
         from nnzip.compress import compress as run
         from nnzip.data.opening import open_dataset, stored_bytes
+        from nnzip.estimate import estimate
+        from nnzip.integrations.cluster import connected
 
-        with open_dataset(sources) as dataset:
+        with connected(scheduler) as client, open_dataset(sources) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
+            if dry_run:
+                show_estimate(terminal, estimate(dataset, asked, jobs=jobs), as_json=json)
+                return
             with terminal.progress() as progress:
                 result = run(
                     dataset,
@@ -157,9 +214,10 @@ def compress(
                     asked,
                     device=device.value,
                     jobs=jobs,
+                    executor=client,
                     overwrite=force,
                     stored_bytes=stored_bytes(sources),
-                    progress=progress,
+                    progress=None if progress is None else partial(_see, terminal, progress),
                 )
         for note in result.notes:
             terminal.message(f"note: {note}")
@@ -260,6 +318,34 @@ def target_text(target: Target, labels: Sequence[Label]) -> str:
     if target.ratio is not None:
         return f"target: ratio {target.ratio:g}"
     return "target: every value exactly" if target.lossless else f"target: {numbers.file_size(target.size_bytes or 0)}"
+
+
+def _see(terminal: Terminal, progress: ProgressCallback, moment: Progress) -> None:
+    """Show a moment of a compression, and its estimate once."""
+    if moment.estimate is not None:
+        terminal.message(f"estimate: {estimate_text(moment.estimate)}")
+    progress(moment)
+
+
+def show_estimate(terminal: Terminal, found: Estimate, *, as_json: bool) -> None:
+    """The estimate to stdout."""
+    if as_json:
+        ratio = None if found.file_bytes is None else found.source_bytes / found.file_bytes
+        terminal.json({**asdict(found), "seconds": found.seconds, "ratio": ratio})
+    else:
+        terminal.data(f"estimate: {estimate_text(found)}")
+
+
+def estimate_text(found: Estimate) -> str:
+    """ "37.2 MB of float32 in about 2.4 MB, 15 times smaller; about 16 s, 7 tiles, up to 420 MB of memory"."""
+    source = f"{numbers.file_size(found.source_bytes)} of float32"
+    size = source
+    if found.file_bytes is not None:
+        times = numbers.number(found.source_bytes / found.file_bytes, 2)
+        size = f"{source} in about {numbers.file_size(found.file_bytes)}, {times} times smaller"
+    tiles = f"{numbers.count(found.tiles)} tile{'s' if found.tiles > 1 else ''}"
+    memory = f"up to {numbers.file_size(found.memory_bytes)} of memory"
+    return f"{size}; about {numbers.duration(found.seconds)}, {tiles}, {memory}"
 
 
 def summary(result: CompressionResult) -> str:

@@ -41,6 +41,13 @@ class FormatChoice(StrEnum):
     GRIB = "grib"
 
 
+EXAMPLES = (
+    "nnzip download t2m,msl --start 2016-10-01 --end 2016-10-10",
+    "nnzip download t2m,z500 --start 2016-10-01 --end 2016-10-31 --area 60,-10,35,30 --dry-run",
+    "nnzip download t2m --start 2016-01-01 --end 2016-12-31 --compress --max-error 0.1K",
+)
+
+
 def download(
     variables: Annotated[
         list[str] | None,
@@ -143,7 +150,7 @@ def download(
         terminal.message(summary(months))
         _confirm(terminal, months, agreed=yes)
         try:
-            with terminal.progress() as progress:
+            with terminal.progress(logs=False) as progress:
                 watcher = DownloadWatcher(terminal, progress)
                 archiving = _archiving(bounds, max_error, effort, progress, watcher) if compress else None
                 manner = Manner(data_format.value, queue, parallel, allow_gaps)

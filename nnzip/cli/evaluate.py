@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,20 +14,28 @@ from nnzip.cli import options
 from nnzip.cli.info import part_bytes
 from nnzip.cli.outputs import REPORT, check_file
 from nnzip.cli.terminal import session
-from nnzip.data.formats import ARCHIVE_MEMBERS
+from nnzip.data.formats import is_archive
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
     import xarray as xr
+    from distributed import Client
 
     from nnzip.cli.terminal import Terminal
     from nnzip.container.manifest import Manifest
     from nnzip.evaluate.events import Event
     from nnzip.evaluate.extremes.scores import ExtremeScores
-    from nnzip.report.html import Compared
+    from nnzip.report.sections import Compared
 
 MOST = 6  # files side by side: beyond it lines and colours cannot be told apart
+
+
+EXAMPLES = (
+    "nnzip evaluate era5.nc era5.nnz",
+    "nnzip evaluate era5.nc era5.nnz --extremes --report era5.html",
+    "nnzip evaluate era5.nc a.nnz b.nnz other.nc --json",
+)
 
 
 def evaluate(
@@ -49,11 +56,10 @@ def evaluate(
             help="Also follow the storm in this box: Matthew,2016-10-05,10,35,270,300 (date or date/date); repeatable.",
         ),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Also write an HTML report with maps, histograms and spectra.")
-    ] = None,
+    report: options.Report = None,
     variables: options.Variables = None,
     device: options.DeviceOption = options.Device.AUTO,
+    scheduler: options.Scheduler = None,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -72,12 +78,14 @@ def evaluate(
         from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.evaluate.events import parse_event
         from nnzip.evaluate.scorecard import broken
+        from nnzip.integrations.cluster import connected
 
         events = [parse_event(text) for text in event or ()]
         if extremes:
             from nnzip.evaluate.extremes.detection import require_scores
 
             require_scores()
+        client = files.enter_context(connected(scheduler))
         first = files.enter_context(open_dataset(original))
         stored = stored_bytes(original), {*map(str, first.data_vars)}
         details: dict[str, Any] = {"Files": {"original": original}}
@@ -89,7 +97,7 @@ def evaluate(
                 opened = _Opened.of(path, label, device.value, stored, files)
                 details["Files"][label if len(decoded) > 1 else "decoded"] = path
                 details |= opened.details if len(decoded) == 1 else {label: _flat(opened.details)}
-                compared.append(_compare(first, opened, names, events, extremes, fraction))
+                compared.append(_compare(first, opened, names, events, extremes, client, fraction))
             if report is not None:
                 from nnzip.report.html import write_report
 
@@ -138,18 +146,19 @@ def _compare(
     names: list[str] | None,
     events: list[Event],
     extremes: bool,
+    client: Client | None,
     progress: Callable[[float], None] | None,
 ) -> Compared:
     """Scores, promises, extremes and events of one decoded dataset."""
     from nnzip.evaluate.evaluate import evaluate as score
     from nnzip.evaluate.events import event_scores
     from nnzip.evaluate.scorecard import check_promises
-    from nnzip.report.html import Compared
+    from nnzip.report.sections import Compared
 
     followed = tuple(event_scores(original, opened.dataset, event) for event in events)
     share = 0.5 if extremes else 1.0
     part = None if progress is None else lambda fraction: progress(share * fraction)
-    evaluation = score(original, opened.dataset, variables=names, **opened.sizes, progress=part)
+    evaluation = score(original, opened.dataset, variables=names, **opened.sizes, executor=client, progress=part)
     found: dict[str, ExtremeScores] = {}
     if extremes:
         from nnzip.evaluate.extremes.scores import extreme_scores
@@ -205,16 +214,6 @@ def labels(paths: list[Path]) -> list[str]:
 def _flat(details: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The sections of one archive as one."""
     return {label: value for section in details.values() for label, value in section.items()}
-
-
-def is_archive(path: Path) -> bool:
-    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name."""
-    if path.suffix == ".nnz":
-        return True
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as file:
-        return bool(ARCHIVE_MEMBERS & set(file.namelist()))
 
 
 def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from nnzip.cli import options
 from nnzip.cli.terminal import Terminal, session
@@ -25,8 +24,14 @@ NETWORK = "network"
 _AXES = ("channel", "time", "latitude", "longitude")  # of tiles; levels and members are channels
 
 
+EXAMPLES = (
+    "nnzip info era5.nnz",
+    "nnzip info era5.nnz --json",
+)
+
+
 def info(
-    archive: Annotated[Path, typer.Argument(help="Archive written by `nnzip compress`.")],
+    archive: options.Archive,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -105,11 +110,11 @@ def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> di
     """Bytes of the tiles of each variable, of networks, and of the rest: coordinates, masks, manifest and ZIP
     directory."""
     parts = {**dict.fromkeys(manifest.variables, 0), NETWORK: 0}
-    names = list(manifest.variables)
+    names = {str(number): name for number, name in enumerate(manifest.variables)}
     for member, size in sizes.items():
         number = member.partition(".")[0]
-        if number.isdecimal():
-            parts[names[int(number)]] += size
+        if number in names:
+            parts[names[number]] += size
         elif number == NETWORK:
             parts[NETWORK] += size
     return {**parts, "coordinates, masks, attributes": file_bytes - sum(parts.values())}
@@ -215,11 +220,19 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
     explained = {name: entry["explained"] for name, entry in content["variables"].items() if "explained" in entry}
     if explained:
         terminal.data("share of the variance: " + ", ".join(f"{n} {100 * s:.4g} %" for n, s in explained.items()))
-    settings = ", ".join(
-        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in content["configuration"].items()
-    )
-    terminal.data(f"\nconfiguration: {settings or 'none recorded'}")
+    settings = [(f"{key}: {setting_text(value)}") for key, value in content["configuration"].items()]
+    terminal.data(f"\nasked for: {'; '.join(settings) or 'the community tolerances'}")
+
+
+def setting_text(value: Any) -> str:
+    """A setting as a user writes it: {"t2m": "0.1K"} is t2m=0.1K, with "" for all other variables."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={each}" if name else str(each) for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def extent_text(extent: list[float] | None, units: str | None, calendar: str | None = None) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from nnzip.cli import options
 from nnzip.cli.terminal import session
 from nnzip.report import numbers
 
+EXAMPLES = ("nnzip verify era5.nnz",)
+
 
 def verify(
-    archive: Annotated[Path, typer.Argument(help="Archive written by `nnzip compress`.")],
+    archive: options.Archive,
     device: options.DeviceOption = options.Device.AUTO,
     json: options.Json = False,
     quiet: options.Quiet = False,

@@ -186,3 +186,13 @@ class _ClassicHeader:
         item = _TYPE_BYTES[self._read(">I")]
         self._number()  # vsize: redundant, and unreliable for large variables
         return shape, self._read(self._offset), item
+
+
+def is_archive(path: Path) -> bool:
+    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name."""
+    if path.suffix == ".nnz":
+        return True
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return bool(ARCHIVE_MEMBERS & set(file.namelist()))

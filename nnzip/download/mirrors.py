@@ -15,7 +15,7 @@ from functools import partial
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -32,8 +32,10 @@ from nnzip.download.ncar import chunk_spans, ncar_files, open_remote
 from nnzip.download.plan import Part
 from nnzip.download.retry import Patience, Server, Watcher
 from nnzip.download.variables import Field, Source
-from nnzip.download.zarr_store import HttpStore, open_store
-from nnzip.errors import InputError, UsageError
+from nnzip.errors import InputError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from nnzip.download.zarr_store import HttpStore
 
 Axes = Sequence[NDArray[np.intp]]
 _BLOCK_BYTES = 640 << 20  # of decoded chunks at a time: a chunk of ARCO-ERA5 with its 37 levels has 154 MB
@@ -159,13 +161,21 @@ class Mirror:
                 yield _Stored(dataset, prepare, lambda name: np.array([], np.intp))
             return
         if url not in self._stores:
-            store = HttpStore(self._http, url)
-            self._stores[url] = store, open_store(store, self._server.name, url)
+            self._stores[url] = _open_store(self._http, self._server.name, url)
         store, dataset = self._stores[url]
         last = next((dataset.attrs[key] for key in _LAST_TIME_ATTRIBUTES if key in dataset.attrs), None)
         if last is not None and part.selection.end > date.fromisoformat(str(last)[:10]):
             raise InputError(f"{self._server.name} ends on {last}: take an earlier --end, or --source cds")
         yield _Stored(dataset, lambda name, axes: None, store.missing_along_time)
+
+
+def _open_store(http: Http, title: str, url: str) -> tuple[HttpStore, xr.Dataset]:
+    try:
+        from nnzip.download.zarr_store import HttpStore, open_store
+    except ImportError as error:
+        raise UnavailableError(f"{title} needs Zarr 3: pip install 'zarr>=3', or take --source cds or ncar") from error
+    store = HttpStore(http, url)
+    return store, open_store(store, title, url)
 
 
 def _key() -> str:

@@ -144,6 +144,17 @@ class ErrorStatistics:
     _moments: Floats = field(default_factory=lambda: np.zeros(3))
     _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, _BINS), dtype=np.int64))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Only the bins that count, for a pickle of some kB."""
+        used = np.flatnonzero(self._counts)
+        return {**self.__dict__, "_counts": (used, self._counts.ravel()[used])}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        used, counts = state["_counts"]
+        self._counts = np.zeros((2, _BINS), dtype=np.int64)
+        self._counts.ravel()[used] = counts
+
     @np.errstate(over="ignore", invalid="ignore")  # squares of numbers beyond 1e154, which are kept exactly
     def add(self, original: Floats, decoded: Floats, weights: Floats, offset: tuple[int, ...]) -> None:
         """Adds one block: original and decoded of one shape, weights that broadcast to it, offset = index of its

@@ -116,11 +116,6 @@ def brief(sizes: Sizes) -> Sizes:
     return short if any(short) else ()
 
 
-def full(sizes: Sizes, shape: Shape) -> Sizes:
-    """Inverse of `brief`."""
-    return tuple(lengths or (size,) for lengths, size in zip(sizes or ((),) * 4, shape, strict=True))
-
-
 def tile_count(sizes: Sizes) -> int:
     """Number of tiles."""
     return prod(map(len, sizes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +39,10 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.variables, str):
+            object.__setattr__(self, "variables", tuple(name.strip() for name in self.variables.split(",")))
+        if not isinstance(self.target, Target):
+            raise TypeError(f"the target is an nnzip.Target, not {self.target!r}: write nnzip.Target(ratio=300)")
         if self.effort not in EFFORTS:
             raise UsageError(f"there is no effort {self.effort!r}: choose {', '.join(EFFORTS)}")
         if self.mode not in MODES:
@@ -98,18 +101,18 @@ class Options:
         )
 
 
-def parse_tile(text: str) -> dict[str, int]:
-    """Largest lengths of a tile from "time=48,latitude=240". Raises UsageError."""
-    tile: dict[str, int] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*([^=]+?)\s*=\s*(\d+)\s*", part)
-        if match is None or match[1] in tile or int(match[2]) < 1:
-            raise UsageError(
-                f"--tile {text}: {part.strip()!r} is no length; write each dimension once with a whole number from 1, "
-                "as time=48,latitude=240,longitude=240"
-            )
-        tile[match[1]] = int(match[2])
-    return tile
+def options_of(asked: Options | Target | None) -> Options:
+    """A target alone, or nothing, as options. Raises TypeError for anything else."""
+    if isinstance(asked, Options):
+        return asked
+    if asked is None:
+        return Options()
+    if not isinstance(asked, Target):
+        raise TypeError(
+            f"the options are an nnzip.Target or nnzip.Options, not {asked!r}: write nnzip.Target(ratio=300) or "
+            'nnzip.Target(max_error="0.1K")'
+        )
+    return Options(asked)
 
 
 _PlainQuantities = dict[str, str | float] | str | float | None

@@ -1,5 +1,5 @@
-"""Rate-distortion optimised quantisation of wavelet coefficients (`coder/rounding.py`), and its inverse. All values here
-are in units of the quantisation step.
+"""Rate-distortion optimised quantisation of wavelet coefficients (`coder/rounding.py`), and its inverse. All values
+here are in units of the quantisation step.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def test_info_shows_and_tells_in_json(weather: Path, archive: Path, nnzip: Nnzip
         "2016-10-01 00:00 to 2016-10-01 15:00",
         "90 to -90",
         "attributes",
-        "effort fast",
+        "effort: fast",
     ):
         assert text in shown
     content = json.loads(nnzip("info", archive, "--json").stdout)
