@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from nnzip.coder.native.library import compiler_problem
+from nnzip.compress_network import compress_network
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
@@ -30,7 +31,7 @@ from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.progress import Pace, ProgressCallback
 from nnzip.promises.goals import Goals
 from nnzip.promises.resolve import check, resolve
-from nnzip.request.options import Options, options_of
+from nnzip.request.options import NETWORK, Options, options_of
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
 from nnzip.survey import Part, source_bytes, survey
@@ -73,6 +74,8 @@ def compress(
         if not isinstance(data, xr.Dataset | xr.DataArray):
             require_distinct(resolve_paths(data), path)
             stored_bytes = stored_bytes or size_of(data)
+        if options.mode == NETWORK:
+            return compress_network(dataset, path, options, overwrite, device, team, stored_bytes, progress)
         return _compress(dataset, path, options, overwrite, device, team, stored_bytes, progress)
 
 
