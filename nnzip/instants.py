@@ -24,7 +24,9 @@ class Archive(Protocol):
     """What is needed of a `read.Archive`."""
 
     tiles: Tiles
-    grids: tuple[SourceGrid, ...]
+
+    @property
+    def grids(self) -> tuple[SourceGrid, ...]: ...
 
     @property
     def manifest(self) -> Manifest: ...
