@@ -19,10 +19,11 @@ from nnzip.data.grouping import lossless_reason, plan_groups
 from nnzip.describe import Description
 from nnzip.errors import UsageError
 from nnzip.evaluate.weights import latitude_weights
-from nnzip.executor import processes, results_in_order
+from nnzip.executor import overlapped, processes, results_in_order
 from nnzip.findings import Findings
 from nnzip.goals import TileGoals
-from nnzip.jobs import Job, code
+from nnzip.jobs import Job, code, encode
+from nnzip.jobs import check as check_tile
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.plan.cutting import axis_limits
 from nnzip.progress import ProgressCallback, report_to
@@ -74,7 +75,13 @@ def compress(
         findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
         with nullcontext(executor) if executor is not None else processes(jobs) as workers:
             done = 0
-            for result in results_in_order(code, _jobs(parts, tile_goals, options.effort, device), workers, 2 * jobs):
+            work = _jobs(parts, tile_goals, options.effort, device)
+            results = (
+                overlapped(encode, check_tile, work)
+                if workers is None
+                else results_in_order(code, work, workers, 2 * jobs)
+            )
+            for result in results:
                 writer.add(tile_member(result.variable, result.tile), result.data)
                 findings[names[result.variable]].add(result)
                 done += result.errors.values

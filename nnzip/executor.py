@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
@@ -17,6 +17,7 @@ from nnzip.errors import ResourceError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Made = TypeVar("Made")
 
 
 def results_in_order(
@@ -48,6 +49,23 @@ def results_in_order(
     finally:
         for future in started:
             future.cancel()
+
+
+def overlapped(
+    first: Callable[[Job], Made], second: Callable[[Job, Made], Result], jobs: Iterable[Job]
+) -> Iterator[Result]:
+    """`second(job, first(job))` for every job, in their order: a thread does the second while the next job's first is
+    done here."""
+    with ThreadPoolExecutor(1) as thread:
+        pending: Future[Result] | None = None
+        for job in jobs:
+            made = first(job)
+            if pending is not None:
+                yield pending.result()
+            pending = thread.submit(second, job, made)
+            del job, made
+        if pending is not None:
+            yield pending.result()
 
 
 @contextmanager

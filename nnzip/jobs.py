@@ -12,6 +12,7 @@ from nnzip.coder.devices import resolve_device
 from nnzip.evaluate.errors import ErrorStatistics
 from nnzip.promises.goals import BoxPromised
 from nnzip.promises.kept import Kept
+from nnzip.tile.bounded import Coded
 from nnzip.tile.decode import decode_tile
 from nnzip.tile.encode import Goal, encode_tile
 from nnzip.transform.cycles import Cycle
@@ -52,10 +53,20 @@ class Done:
 
 def code(job: Job) -> Done:
     """Code a tile and compare. Memory: about 15 times the values as float32."""
+    return check(job, encode(job))
+
+
+def encode(job: Job) -> Coded:
+    """Code a tile."""
     device = resolve_device(job.device)
-    coded = encode_tile(
+    return encode_tile(
         job.values, job.goal, job.dtype, periodic=job.periodic, cycle=job.cycle, effort=job.effort, device=device
     )
+
+
+def check(job: Job, coded: Coded) -> Done:
+    """Decode a tile as a reader does, and compare."""
+    device = resolve_device(job.device)
     channels, times, rows, columns = job.values.shape
     decoded = decode_tile(coded.data, (channels, times, rows, columns), device).astype(np.float64)
     original = job.values.astype(np.float64)

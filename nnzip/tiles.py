@@ -67,21 +67,22 @@ class Tiles:
         row_pair, column_pair = _Pair.of(rows, size[2]), _Pair.of(columns, size[3])
         points = [channels, times, row_pair.points, column_pair.points]
         found = np.empty([axis.size for axis in points], dtype=self._variables[variable].dtype)
-        missing = np.zeros(found.shape, dtype=np.bool_)
+        missing: NDArray[np.bool_] | None = None
         for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
             box = tile_box(self.sizes[variable], tile)
             here = [
                 np.flatnonzero((axis >= part.start) & (axis < part.stop))
                 for axis, part in zip(points, box, strict=True)
             ]
-            inside = np.ix_(*(axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)))
-            found[np.ix_(*here)] = self.tile(variable, tile)[inside]
+            inside = [axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)]
+            found[_index(here)] = self.tile(variable, tile)[_index(inside)]
             mask = self._mask(variable, tile)
             if mask is not None:
-                missing[np.ix_(*here)] = mask[inside]
+                missing = np.zeros(found.shape, dtype=np.bool_) if missing is None else missing
+                missing[_index(here)] = mask[_index(inside)]
         found = column_pair.between(row_pair.between(found, 2), 3)
-        missing = np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)
-        found[missing] = np.nan
+        if missing is not None:
+            found[np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)] = np.nan
         return found
 
     def masked(self, variable: int, tile: int) -> Values:
@@ -189,11 +190,20 @@ class _Pair:
 
     def between(self, values: Values, axis: int) -> Values:
         """`values` at the points, interpolated along an axis."""
+        if np.array_equal(self._lower, np.arange(values.shape[axis])) and not self._share.any():
+            return values
         low = np.take(values, self._lower, axis=axis)
         if not self._share.any():
             return low
         share = self._share.reshape([-1 if k == axis else 1 for k in range(values.ndim)])
         return (low * (1 - share) + np.take(values, self._upper, axis=axis) * share).astype(values.dtype)
+
+
+def _index(places: Sequence[NDArray[np.intp]]) -> tuple[slice | NDArray[np.intp], ...]:
+    """Places along every axis as an index of a box: slices where they follow each other, which numpy copies faster."""
+    if all(axis.size and np.array_equal(axis, np.arange(axis[0], axis[0] + axis.size)) for axis in places):
+        return tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in places)
+    return np.ix_(*places)
 
 
 def _halved(lengths: Sequence[int], every: int) -> tuple[int, ...]:

@@ -18,9 +18,10 @@ import xarray as xr
 
 import nnzip
 from nnzip.errors import InputError
-from nnzip.jobs import code
+from nnzip.jobs import Done, Job, check
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import Progress
+from nnzip.tile.bounded import Coded
 from tests.conftest import Nnzip
 
 TIMES, ROWS, COLUMNS = 24, 10, 16
@@ -100,14 +101,14 @@ def test_errors_are_those_of_one_job(tmp_path: Path) -> None:
 
 def test_a_tile_that_breaks_its_goal_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever coded it: what is decoded is compared before the file is there."""
-    done = code
+    done = check
 
-    def careless(job: object) -> object:
-        found = done(job)  # type: ignore[arg-type]
+    def careless(job: Job, coded: Coded) -> Done:
+        found = done(job, coded)
         found.errors.max_error = 0.7
         return found
 
-    monkeypatch.setattr(import_module("nnzip.compress"), "code", careless)
+    monkeypatch.setattr(import_module("nnzip.compress"), "check_tile", careless)
     with pytest.raises(nnzip.NnzipError, match=r"an error of 0\.7, its bound is 0\.5 .* nothing was written"):
         nnzip.compress(example(), tmp_path / "a.nnz", options(nnzip.Target(max_error={None: "0.5K"})))
     assert not list(tmp_path.iterdir())

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from xarray.backends import NetCDF4DataStore
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from nnzip.data.atomic import AtomicOutput
 from nnzip.data.packing import is_packed
@@ -95,7 +97,15 @@ def _write_netcdf(dataset: xr.Dataset, path: Path) -> None:
             variable.encoding.update(_COMPRESSION)
             if variable.chunks is not None:
                 variable.encoding["chunksizes"] = _file_chunk(variable)
-    dataset.to_netcdf(path, mode="w", format="NETCDF4", engine="netcdf4")
+    if any(variable.chunks for variable in dataset.variables.values()):
+        dataset.to_netcdf(path, mode="w", format="NETCDF4", engine="netcdf4")
+        return
+    # to_netcdf asks for dask's scheduler even here, and so imports dask.distributed: half of a small file's time
+    store = NetCDF4DataStore.open(str(path), mode="w", format="NETCDF4", lock=NETCDF4_PYTHON_LOCK)
+    try:
+        dataset.dump_to_store(store, unlimited_dims=dataset.encoding.get("unlimited_dims"))
+    finally:
+        store.close()
 
 
 def _file_chunk(variable: xr.Variable) -> tuple[int, ...]:

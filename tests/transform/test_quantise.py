@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from nnzip.coder.bands import Bands, wavelet_bands
 from nnzip.coder.contexts import Coefficients
+from nnzip.coder.rounding import Rounding
 from nnzip.coder.volumes import Layout, encode_volumes, plan_volume
 from nnzip.transform import wavelet
-from nnzip.coder.rounding import Rounding
 from nnzip.transform.quantise import LAGRANGIAN, LARGEST_MAGNITUDE, SHIFT_UNIT, centroids, dequantise, quantise
 
 Values = NDArray[np.float32]
