@@ -24,10 +24,14 @@ class Archive(Protocol):
     """What is needed of a `read.Archive`."""
 
     tiles: Tiles
-    grids: tuple[SourceGrid, ...]
 
     @property
-    def manifest(self) -> Manifest: ...
+    def grids(self) -> tuple[SourceGrid, ...]:
+        """The axes of its grids."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it says about itself."""
 
     def select(self, variables: Sequence[str] | None = None) -> xr.Dataset:
         """On the record's grid."""
