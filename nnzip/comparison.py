@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from os import PathLike
-from pathlib import Path
 
 from nnzip.data.formats import is_archive
 from nnzip.data.opening import Data, opened, stored_bytes
@@ -30,7 +29,7 @@ def evaluate(
     with ExitStack() as files:
         first = files.enter_context(opened(original))
         stored = stored_bytes(original) if isinstance(original, str | PathLike) else None
-        if isinstance(decoded, str | PathLike) and is_archive(Path(decoded)):
+        if isinstance(decoded, str | PathLike) and is_archive(decoded):
             decoded = files.enter_context(open_archive(decoded))
         file_bytes = source_bytes = None
         if isinstance(decoded, Archive):

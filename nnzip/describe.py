@@ -97,9 +97,14 @@ class Description:
             if tile.mask and tile.mask not in self._masks:
                 self._masks[tile.mask] = MaskRange(length=len(tile.mask), offset=store.add_bytes(tile.mask))
             numbers.append(list(self._masks).index(tile.mask) + 1 if tile.mask else 0)
-        if len(set(numbers)) == 1:
-            return (numbers[0],) if numbers[0] else ()
-        return tuple(numbers)
+        return brief_masks(numbers)
+
+
+def brief_masks(numbers: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of the tiles' masks as the manifest holds them."""
+    if len(set(numbers)) == 1:
+        return (numbers[0],) if numbers[0] else ()
+    return tuple(numbers)
 
 
 def _grid(part: Part) -> Grid:

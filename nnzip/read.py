@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -191,7 +191,7 @@ class Archive:
     def _assemble(
         self, skeleton: xr.Dataset, views: Mapping[str, tuple[Positions, Positions]], *, with_errors: bool
     ) -> xr.Dataset:
-        variables: dict[str, Any] = {}
+        variables: dict[Hashable, Any] = {}
         for number, (name, entry) in enumerate(self.manifest.variables.items()):
             if name in views:
                 channel_dims = self.manifest.channel_dims(entry)
@@ -208,7 +208,7 @@ class Archive:
                 attrs = attrs_from_json(entry.attrs) | (self._achieved(name) if with_errors else {})
                 data = indexing.LazilyIndexedArray(lazy)
                 variables[name] = xr.Variable(entry.dims, data, attrs, encoding=dict(OUTPUT_ENCODING))
-        variables = dict(skeleton.data_vars.variables) | variables
+        variables = {**skeleton.data_vars.variables, **variables}
         ordered = {name: variables[name] for name in self.manifest.order if name in variables}
         dataset = xr.Dataset(ordered, skeleton.coords, skeleton.attrs)
         dataset.encoding = skeleton.encoding

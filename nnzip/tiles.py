@@ -115,7 +115,7 @@ class Tiles:
         missing = np.zeros([axis.size for axis in points], dtype=np.bool_)
         if self._variables[variable].masks:
             for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
-                mask = self._mask(variable, tile)
+                mask = self.mask(variable, tile)
                 if mask is not None:
                     here, inside = self._places(variable, tile, points)
                     missing[here] = mask[inside]
@@ -147,7 +147,7 @@ class Tiles:
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""
-        mask = self._mask(variable, tile)
+        mask = self.mask(variable, tile)
         return self.tile(variable, tile) if mask is None else np.where(mask, np.nan, self.tile(variable, tile))
 
     def tile(self, variable: int, tile: int) -> Values:
@@ -207,7 +207,7 @@ class Tiles:
         needed = preview_size(self._reader.read_start(member, _GLANCE), self.halvings)
         return decode_preview(self._reader.read_start(member, needed), shape, self.halvings, self._device)
 
-    def _mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
+    def mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
         """Missing points of a tile; None where there are none."""
         manifest = self._reader.manifest
         number = manifest.mask_number(self._variables[variable], tile)

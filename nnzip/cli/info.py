@@ -6,10 +6,9 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnzip.cli import options
+from nnzip.cli import options, places
 from nnzip.cli.terminal import Terminal, session
 from nnzip.report import numbers
 
@@ -37,11 +36,11 @@ def info(
     verbose: options.Verbose = False,
 ) -> None:
     """Show what an archive holds: variables, sizes, errors, coordinates, configuration."""
-    with session(quiet=quiet, verbose=verbose) as terminal:
+    with session(quiet=quiet, verbose=verbose) as terminal, places.source(archive) as path:
         from nnzip.container.reader import ArchiveReader
 
-        with ArchiveReader(archive) as reader:
-            content = describe(archive, reader.manifest, reader.sizes())
+        with ArchiveReader(path) as reader:
+            content = describe(archive, reader.manifest, reader.sizes(), reader.file_bytes)
             add_networks(content, reader)
         if json:
             terminal.json(content)
@@ -49,14 +48,13 @@ def info(
             show(terminal, content)
 
 
-def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str, Any]:
+def describe(path: str, manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, Any]:
     """Everything `info` says, as JSON's types: bytes, errors in each variable's units.
 
-    sizes: stored bytes of each member.
+    sizes: stored bytes of each member, of the whole file in `file_bytes`.
     """
-    file_bytes = path.stat().st_size
     return {
-        "path": str(path),
+        "path": path,
         "bytes": file_bytes,
         "ratio": manifest.source.bytes / file_bytes,
         "stored_ratio": manifest.source.stored / file_bytes if manifest.source.stored else None,

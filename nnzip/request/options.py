@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,13 +24,14 @@ EFFORTS = ("fast", "normal", "best")
 class Options:
     """What decides an archive of given data. Raises UsageError for what does not go together.
 
-    `variables`: those to compress (None: all); `promises`: what is kept better than the rest; `effort`: how large a
-    part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by "time", "latitude",
-    "longitude"; `mode`: one of MODES; of a network `time_budget`, seconds for its training, and `seed`.
+    `variables`: those to compress, as a list or "t2m,msl" (None: all); `promises`: what is kept better than the rest;
+    `effort`: how large a part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by
+    "time", "latitude", "longitude"; `mode`: one of MODES; of a network `time_budget`, seconds for its training, and
+    `seed`.
     """
 
     target: Target = field(default_factory=lambda: Target(max_error={}))
-    variables: tuple[str, ...] | None = None
+    variables: Sequence[str] | None = None
     promises: tuple[Promise, ...] = ()
     effort: str = "normal"
     tile: Mapping[str, int] = field(default_factory=dict)
