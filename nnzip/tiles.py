@@ -127,10 +127,8 @@ class Tiles:
         """The network of a variable at positions, [channel, time, row, column]."""
         manifest, entry, every = self._reader.manifest, self._variables[variable], 1 << self.halvings
         network, grid = self._network(entry.grid)
-        axes = [
-            grid.coordinates(axis, wanted)
-            for axis, wanted in enumerate((times.astype(np.float64), every * rows, every * columns))
-        ]
+        places = times.astype(np.float64), every * rows, every * columns
+        axes = [grid.coordinates(axis, wanted) for axis, wanted in enumerate(places)]
         found = network.values(axes[0], axes[1], axes[2], manifest.outputs(variable))
         return found[channels].astype(entry.dtype)
 
@@ -202,9 +200,8 @@ class Tiles:
         channels, times, rows, columns = box.shape
         shape = channels, times, rows, columns
         if self._variables[variable].network:
-            here, *inside = (np.arange(part.start, part.stop) for part in tile_box(self.sizes[variable], tile))
-            when, south, east = (axis.astype(np.float64) for axis in inside)
-            return self._evaluated(variable, here, when, south, east)
+            here, *axes = (np.arange(part.start, part.stop) for part in tile_box(self.sizes[variable], tile))
+            return self._evaluated(variable, here, *(axis.astype(np.float64) for axis in axes))
         if not self.halvings:
             return decode_tile(self._reader.read(member), shape, self._device)
         needed = preview_size(self._reader.read_start(member, _GLANCE), self.halvings)

@@ -107,14 +107,14 @@ def add_networks(content: dict[str, Any], reader: ArchiveReader) -> None:
 def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
     """Bytes of the tiles of each variable, of networks, and of the rest: coordinates, masks, manifest and ZIP
     directory."""
-    parts = {**dict.fromkeys(manifest.variables, 0), NETWORK: 0}
+    parts = dict.fromkeys(manifest.variables, 0)
     names = {str(number): name for number, name in enumerate(manifest.variables)}
     for member, size in sizes.items():
         number = member.partition(".")[0]
         if number in names:
             parts[names[number]] += size
         elif number == NETWORK:
-            parts[NETWORK] += size
+            parts[NETWORK] = parts.get(NETWORK, 0) + size
     return {**parts, "coordinates, masks, attributes": file_bytes - sum(parts.values())}
 
 
