@@ -30,7 +30,9 @@ _PER_SAMPLE = 1 << 23  # values of the data for each sample of a quick estimate,
 _SMALL, _SMALL_SHARE = 1 << 15, 0.75  # values of a small tile, and how much of its time others take whatever their size
 _TRIAL = {True: 4.0, False: 1.0}  # seconds of the choice of a coding over those of the coding; True: under a bound
 _READING = 8e-8  # seconds per value, of two readings
-_USUAL = 5e-6, 0.1  # seconds per value and tile without a sample
+_USUAL = {True: 1.5e-6, False: 0.9e-6}  # seconds per value without a sample; True: under a bound
+_USUAL_TILE = 0.1  # seconds per tile without a sample
+_LARGE_MAP = 180  # rows from which a sample has a part in the middle and one between there and the first row
 _TILE_COPIES = 15  # of a tile's values as float32 while it is coded
 _BASE_BYTES = 200_000_000  # of the program and its libraries
 
@@ -81,7 +83,8 @@ def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> 
     coding, size = {}, 0.0
     for part in parts:
         cost, values = costs.get(part.layout.name, missing), prod(part.shape)
-        taken = _USUAL[0] * values + _USUAL[1] * part.tiles if cost is None else cost.of(part, options)
+        usual = _USUAL[options.target.limits_errors] * values + _USUAL_TILE * part.tiles
+        taken = usual if cost is None else cost.of(part, options)
         coding[part.layout.name] = taken / workers
         size += 0 if cost is None else cost.bytes * values
     largest = [prod(map(max, part.sizes)) for part in parts]
@@ -120,23 +123,27 @@ class _Cost:
 
 def _coded(dataset: xr.Dataset, parts: Sequence[Part], options: Options) -> dict[str, _Cost]:
     """Cost of each variable of which the sample holds a value."""
-    jobs = _sampled(dataset, parts, options, _MOST)
-    if not jobs:
+    large = max(part.shape[2] for part in parts) >= _LARGE_MAP
+    places = [_sampled(dataset, parts, options, _MOST, place) for place in ((0.25, 0.5) if large else (0.5,))]
+    if not any(places):
         return {}
-    small = next(iter(_sampled(dataset, parts[:1], options, _SMALL).values()), next(iter(jobs.values())))
-    _timed(small)  # loads what coding needs
-    fixed = _SMALL_SHARE * _timed(small)[0]
-    costs = {}
-    for name, job in jobs.items():
+    small = _sampled(dataset, parts[:1], options, _SMALL, 0.5)
+    least = next(job for jobs in (small, *places) for job in jobs.values())
+    _timed(least)  # loads what coding needs
+    fixed = _SMALL_SHARE * _timed(least)[0]
+    costs: dict[str, list[_Cost]] = {}
+    for name, job in (item for jobs in places for item in jobs.items()):
         seconds, size = _timed(job)
         slope = max(seconds - fixed, seconds / 4) / job.values
-        costs[name] = _Cost(size / job.values, min(fixed, seconds), slope)
-    return costs
+        costs.setdefault(name, []).append(_Cost(size / job.values, min(fixed, seconds), slope))
+    return {name: _Cost.mean(found) for name, found in costs.items()}
 
 
-def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most: int) -> dict[str, Job]:
-    """A small tile of each variable that holds a value there, of at most about so many values."""
-    cropped = dataset.isel(_window(parts, most))
+def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most: int, place: float) -> dict[str, Job]:
+    """A small tile of each variable that holds a value there, of at most about so many values; `place`: its middle, as
+    a share of the rows.
+    """
+    cropped = dataset.isel(_window(parts, most, place))
     names = [part.layout.name for part in parts if bool(cropped[part.layout.name].notnull().any())]
     if not names:
         return {}
@@ -175,8 +182,8 @@ def _surveyed(piece: Part, whole: Part, options: Options) -> Survey:
     return replace(found, low=low, high=high)
 
 
-def _window(parts: Sequence[Part], most: int) -> dict[str, slice]:
-    """The sample's part of each dimension, in its middle."""
+def _window(parts: Sequence[Part], most: int, place: float) -> dict[str, slice]:
+    """The sample's part of each dimension: in the middle of times and columns, the rows around `place`."""
     window: dict[str, slice] = {}
     for part in parts:
         channels, times, rows, columns = part.shape
@@ -184,10 +191,12 @@ def _window(parts: Sequence[Part], most: int) -> dict[str, slice]:
         together = min(times, max(_TIMES, round(enough / (rows * columns))))
         side = min((enough / (together * rows * columns)) ** 0.5, 1.0)
         wished = together, rows * side, columns * side
-        for dim, size, length in zip(part.group.dims, part.shape[1:], wished, strict=True):
+        middles = 0.5, place, 0.5
+        for dim, size, length, middle in zip(part.group.dims, part.shape[1:], wished, middles, strict=True):
             if dim is not None:
                 points = min(max(round(length), 16), size)
-                window.setdefault(dim, slice((size - points) // 2, (size + points) // 2))
+                start = min(max(round(middle * size - points / 2), 0), size - points)
+                window.setdefault(dim, slice(start, start + points))
     return window
 
 

@@ -20,7 +20,8 @@ def test_compress_takes_a_path_several_paths_a_dataset_or_an_array(weather: Path
     with xr.open_dataset(weather) as dataset:
         options = nnzip.Options(nnzip.Target(max_error="0.5K"), variables="t2m")
         archives = []
-        for number, data in enumerate((weather, str(weather), [weather], dataset, dataset["t2m"])):
+        sources: list[Any] = [weather, str(weather), [weather], dataset, dataset["t2m"]]
+        for number, data in enumerate(sources):
             path = tmp_path / f"{number}.nnz"
             result = nnzip.compress(data, path, options)
             archives.append(nnzip.open_archive(path).dataset()["t2m"].values)
