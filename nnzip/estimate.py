@@ -30,9 +30,10 @@ _PER_SAMPLE = 1 << 23  # values of the data for each sample of a quick estimate,
 _SMALL, _SMALL_SHARE = 1 << 15, 0.75  # values of a small tile, and how much of its time others take whatever their size
 _TRIAL = {True: 4.0, False: 1.0}  # seconds of the choice of a coding over those of the coding; True: under a bound
 _READING = 8e-8  # seconds per value, of two readings
-_USUAL = {True: 1.5e-6, False: 0.9e-6}  # seconds per value without a sample; True: under a bound
+_USUAL = {True: 1.5e-6, False: 0.6e-6}  # seconds per value without a sample; True: under a bound
 _USUAL_TILE = 0.1  # seconds per tile without a sample
-_LARGE_MAP = 180  # rows from which a sample has a part in the middle and one between there and the first row
+_SORTED, _SORTING = 1 << 18, 0.03  # numbers, and the seconds in which the machine of `_USUAL` sorts them
+_LARGE_MAP, _PLACES = 180, (0.25, 0.5, 0.75)  # rows from which a sample has parts at these shares of them
 _TILE_COPIES = 15  # of a tile's values as float32 while it is coded
 _BASE_BYTES = 200_000_000  # of the program and its libraries
 
@@ -74,17 +75,18 @@ def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> 
     groups, _ = plan_groups(dataset, options.variables)
     check(dataset, groups, options)
     parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
-    most = source_bytes(parts) // 4 // _PER_SAMPLE if quick else len(parts)
+    most = source_bytes(parts) // 4 // _PER_SAMPLE if quick else len(_PLACES) * len(parts)
     chosen = parts[:: -(-len(parts) // most)] if most else []
-    costs = _coded(dataset, chosen, options) if chosen else {}
+    costs = _coded(dataset, chosen, options, _PLACES[: max(most // len(parts), 1)]) if chosen else {}
     missing = _Cost.mean(list(costs.values())) if costs else None
     limit, tiles = options.target.file_bytes(source_bytes(parts)), sum(part.tiles for part in parts)
     workers = min(jobs, tiles)
+    slowness = 1.0 if missing else _slowness()
     coding, size = {}, 0.0
     for part in parts:
         cost, values = costs.get(part.layout.name, missing), prod(part.shape)
         usual = _USUAL[options.target.limits_errors] * values + _USUAL_TILE * part.tiles
-        taken = usual if cost is None else cost.of(part, options)
+        taken = slowness * usual if cost is None else cost.of(part, options)
         coding[part.layout.name] = taken / workers
         size += 0 if cost is None else cost.bytes * values
     largest = [prod(map(max, part.sizes)) for part in parts]
@@ -121,10 +123,10 @@ class _Cost:
         return part.tiles * (self.tile + self.value * (each + trial * tried) / (1 + trial))
 
 
-def _coded(dataset: xr.Dataset, parts: Sequence[Part], options: Options) -> dict[str, _Cost]:
-    """Cost of each variable of which the sample holds a value."""
+def _coded(dataset: xr.Dataset, parts: Sequence[Part], options: Options, where: Sequence[float]) -> dict[str, _Cost]:
+    """Cost of each variable of which the sample holds a value; `where`: places of its parts in large maps."""
     large = max(part.shape[2] for part in parts) >= _LARGE_MAP
-    places = [_sampled(dataset, parts, options, _MOST, place) for place in ((0.25, 0.5) if large else (0.5,))]
+    places = [_sampled(dataset, parts, options, _MOST, place) for place in (where if large else (0.5,))]
     if not any(places):
         return {}
     small = _sampled(dataset, parts[:1], options, _SMALL, 0.5)
@@ -144,7 +146,7 @@ def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most:
     a share of the rows.
     """
     cropped = dataset.isel(_window(parts, most, place))
-    names = [part.layout.name for part in parts if bool(cropped[part.layout.name].notnull().any())]
+    names = [part.layout.name for part in parts if bool(cropped[part.layout.name].load().notnull().any())]
     if not names:
         return {}
     groups, _ = plan_groups(cropped, names)
@@ -198,6 +200,14 @@ def _window(parts: Sequence[Part], most: int, place: float) -> dict[str, slice]:
                 start = min(max(round(middle * size - points / 2), 0), size - points)
                 window.setdefault(dim, slice(start, start + points))
     return window
+
+
+def _slowness() -> float:
+    """How many times longer this machine, busy as it is, takes than that of `_USUAL`."""
+    numbers = np.random.default_rng(0).random(_SORTED)
+    started = perf_counter()
+    np.argsort(numbers, kind="stable")
+    return (perf_counter() - started) / _SORTING
 
 
 def _timed(job: Job) -> tuple[float, int]:
