@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import nnzip
+from nnzip.data.opening import Data
 from nnzip.errors import UsageError
 
 TARGET = nnzip.Target(ratio=20)
@@ -20,8 +21,8 @@ def test_compress_takes_a_path_several_paths_a_dataset_or_an_array(weather: Path
     with xr.open_dataset(weather) as dataset:
         options = nnzip.Options(nnzip.Target(max_error="0.5K"), variables="t2m")
         archives = []
-        sources: list[Any] = [weather, str(weather), [weather], dataset, dataset["t2m"]]
-        for number, data in enumerate(sources):
+        given: list[Data] = [weather, str(weather), [weather], dataset, dataset["t2m"]]
+        for number, data in enumerate(given):
             path = tmp_path / f"{number}.nnz"
             result = nnzip.compress(data, path, options)
             archives.append(nnzip.open_archive(path).dataset()["t2m"].values)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from nnzip.cli import compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
+from nnzip.cli import append, compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
 from nnzip.version import __version__
 
 app = typer.Typer(
@@ -54,6 +54,7 @@ _add("Data to compress", sample.sample, *sample.EXAMPLES)
 _add("Data to compress", download.download, *download.EXAMPLES)
 _add("Archives", compress.compress, *compress.EXAMPLES)
 _add("Archives", decompress.decompress, *decompress.EXAMPLES)
+_add("Archives", append.append, *append.EXAMPLES)
 _add("Quality", evaluate.evaluate, *evaluate.EXAMPLES)
 _add("Quality", sweep.sweep, *sweep.EXAMPLES)
 _add("Archives", info.info, *info.EXAMPLES)
