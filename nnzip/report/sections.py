@@ -210,7 +210,7 @@ def _times(original: xr.DataArray) -> NDArray[Any]:
 def _time_download(timeline: Timeline, name: str, names: Sequence[str]) -> Download:
     from nnzip.report.downloads import Column, table_download
 
-    columns: dict[str, Column] = {"time": [str(at) for at in timeline.at]}
+    columns: dict[str, Column] = {"time": [str(at)[:16] for at in timeline.at]}
     for label, rmse, largest in zip(names, timeline.rmse, timeline.largest, strict=True):
         columns |= {f"{label} RMSE": rmse, f"{label} largest": largest}
     return table_download(f"{name}_by_time", columns)
