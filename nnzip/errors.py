@@ -22,7 +22,7 @@ from difflib import get_close_matches
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """What to write instead of a name that is none of the `known` ones: the same in another case, the nearest, or all."""
+    """What to write instead of a name that is not `known`: the same in another case, the nearest ones, or all."""
     near = [other for other in known if other.lower() == name.lower()] or get_close_matches(name, known, 3, 0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known) or 'none'}"
 

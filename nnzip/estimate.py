@@ -12,13 +12,15 @@ import numpy as np
 import xarray as xr
 
 from nnzip.data.grouping import plan_groups
+from nnzip.data.opening import Data, opened
 from nnzip.executor import ALONE
 from nnzip.goals import TileGoals
 from nnzip.jobs import Job, code
 from nnzip.plan.cutting import SLAB_VALUES
 from nnzip.promises.resolve import check, resolve
-from nnzip.request.options import Options
+from nnzip.request.options import Options, options_of
 from nnzip.request.promises import RegionTolerance
+from nnzip.request.target import Target
 from nnzip.survey import Part, Survey, source_bytes, survey
 from nnzip.tile.samples import SAMPLES
 
@@ -54,13 +56,19 @@ class Estimate:
         return self.reading + sum(self.coding.values())
 
 
-def estimate(dataset: xr.Dataset, options: Options, *, jobs: int = 1, quick: bool = False) -> Estimate:
-    """What `compress` takes with so many `jobs`; time and size are usually right within a factor of 1.5.
+def estimate(data: Data, options: Options | Target | None = None, *, jobs: int = 1, quick: bool = False) -> Estimate:
+    """What `compress` takes for the same `data` and `options` with so many `jobs`.
 
-    A sample of at most 2^17 values per variable from the middle is coded with the same goals, regions left out.
-    `quick`: of so few variables that this takes a few per cent of the compression's time; where that leaves some out,
-    the size is only known if it is the target. Raises what `compress` raises for requests that make no sense.
+    Time and size are usually right within a factor of 1.5. A sample of at most 2^17 values per variable from the middle
+    is coded with the same goals, regions left out. `quick`: of so few variables that this takes a few per cent of the
+    compression's time; where that leaves some out, the size is only known if it is the target. Raises what `compress`
+    raises for requests that make no sense.
     """
+    with opened(data) as dataset:
+        return _estimate(dataset, options_of(options), jobs, quick)
+
+
+def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> Estimate:
     groups, _ = plan_groups(dataset, options.variables)
     check(dataset, groups, options)
     parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
@@ -80,7 +88,7 @@ def estimate(dataset: xr.Dataset, options: Options, *, jobs: int = 1, quick: boo
     slab = max(min(max(tile, SLAB_VALUES), prod(part.shape)) for tile, part in zip(largest, parts, strict=True))
     return Estimate(
         tiles=tiles,
-        memory_bytes=_BASE_BYTES + 4 * (2 * slab + _TILE_COPIES * max(largest) * workers),
+        memory_bytes=_BASE_BYTES + 4 * (slab + _TILE_COPIES * max(largest) * workers),
         source_bytes=source_bytes(parts),
         file_bytes=limit or (round(size) if costs and len(chosen) == len(parts) else None),
         reading=_READING * source_bytes(parts) / 4,
@@ -136,11 +144,21 @@ def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most:
     pieces = {layout.name: Part.of(cropped, group, layout, {}) for group in groups for layout in group.variables}
     whole = {part.layout.name: part for part in parts}
     surveys = {name: _surveyed(piece, whole[name], options) for name, piece in pieces.items()}
-    asked = replace(options, promises=tuple(p for p in options.promises if not isinstance(p, RegionTolerance)))
-    goals = resolve(cropped, groups, {name: found.range for name, found in surveys.items()}, asked)
+    goals = resolve(cropped, groups, {name: found.range for name, found in surveys.items()}, _about(options, names))
     room = options.target.file_bytes(source_bytes(list(pieces.values())))
     tiles = TileGoals(list(pieces.values()), list(surveys.values()), goals, room)
     return dict(zip(pieces, tiles.jobs(options.effort, "cpu"), strict=True))
+
+
+def _about(options: Options, names: Sequence[str]) -> Options:
+    """What is asked of these variables, without regions, which may lie outside the sample."""
+    named = {None, *names}
+    bounds, rmse = (
+        None if wanted is None else {name: quantity for name, quantity in wanted.items() if name in named}
+        for wanted in (options.target.max_error, options.target.rmse)
+    )
+    promises = tuple(p for p in options.promises if not isinstance(p, RegionTolerance) and p.variable in named)
+    return replace(options, target=replace(options.target, max_error=bounds, rmse=rmse), promises=promises)
 
 
 def _surveyed(piece: Part, whole: Part, options: Options) -> Survey:

@@ -30,7 +30,7 @@ def packings(archive: Archive, dataset: xr.Dataset, *, packed: bool) -> dict[str
     exact = any("nnzip_max_error" in variable.attrs for variable in dataset.data_vars.values())  # not between points
     found = {}
     for number, (name, entry) in enumerate(archive.manifest.variables.items()):
-        if name not in dataset.data_vars:
+        if name not in dataset.data_vars or entry.network:  # whose range no tile says
             continue
         headers = list(archive.tiles.headers(number))
         errors = archive.manifest.errors.get(name)
@@ -55,8 +55,8 @@ def packings(archive: Archive, dataset: xr.Dataset, *, packed: bool) -> dict[str
 def _refusal(name: str, added: float, bound: float | None, errors: AchievedErrors | None) -> str:
     reached = 0.0 if errors is None else errors.max_error
     return (
-        f"{name} is not packed: 16 bits would add up to {added:.3g} to its largest error {reached:.4g}, beyond its bound "
-        f"{bound or 0:g}; compress with a bound smaller by that much to pack it"
+        f"{name} is not packed: 16 bits would add up to {added:.3g} to its largest error {reached:.4g}, beyond its "
+        f"bound {bound or 0:g}; compress with a bound smaller by that much to pack it"
     )
 
 

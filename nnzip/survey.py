@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import prod
 
@@ -62,6 +62,11 @@ class Part:
         group = self.group
         known = (group.time.geographic, group.latitude.geographic, group.longitude.geographic)
         return source_grid(group.time.values, group.latitude.values, group.longitude.values, known)
+
+    def as_read(self) -> Part:
+        """The part with an output of the type that xarray gives: packed values are exact in float64 alone."""
+        wide = self.dataset[self.layout.name].dtype == np.float64
+        return replace(self, layout=replace(self.layout, dtype="float64")) if wide else self
 
     def box(self, tile: int) -> Box:
         """The values of a tile."""

@@ -41,6 +41,13 @@ class FormatChoice(StrEnum):
     GRIB = "grib"
 
 
+EXAMPLES = (
+    "nnzip download t2m,msl --start 2016-10-01 --end 2016-10-10",
+    "nnzip download t2m,z500 --start 2016-10-01 --end 2016-10-31 --area 60,-10,35,30 --dry-run",
+    "nnzip download t2m --start 2016-01-01 --end 2016-12-31 --compress --max-error 0.1K",
+)
+
+
 def download(
     variables: Annotated[
         list[str] | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from nnzip.cli import options
 from nnzip.cli.info import part_bytes
 from nnzip.cli.outputs import REPORT, check_file
 from nnzip.cli.terminal import session
-from nnzip.data.formats import ARCHIVE_MEMBERS
+from nnzip.data.bytefile import place
+from nnzip.data.formats import is_archive
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
@@ -32,12 +32,19 @@ if TYPE_CHECKING:
 MOST = 6  # files side by side: beyond it lines and colours cannot be told apart
 
 
+EXAMPLES = (
+    "nnzip evaluate era5.nc era5.nnz",
+    "nnzip evaluate era5.nc era5.nnz --extremes --report era5.html",
+    "nnzip evaluate era5.nc a.nnz b.nnz other.nc --json",
+)
+
+
 def evaluate(
     original: Annotated[str, typer.Argument(help="The dataset as it was: a file, a Zarr store or a quoted glob.")],
     decoded: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="ARCHIVE_OR_FILE...", help="Its archives, or any files to compare, up to 6 side by side."
+            metavar="ARCHIVE_OR_FILE...", help="Its archives, or any files or URLs to compare, up to 6 side by side."
         ),
     ],
     extremes: Annotated[
@@ -50,9 +57,7 @@ def evaluate(
             help="Also follow the storm in this box: Matthew,2016-10-05,10,35,270,300 (date or date/date); repeatable.",
         ),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Also write an HTML report with maps, histograms and spectra.")
-    ] = None,
+    report: options.Report = None,
     variables: options.Variables = None,
     device: options.DeviceOption = options.Device.AUTO,
     scheduler: options.Scheduler = None,
@@ -88,7 +93,9 @@ def evaluate(
         compared = []
         with terminal.progress() as progress:
             share = 1 / (len(decoded) + (report is not None))
-            for number, (path, label) in enumerate(zip(decoded, labels(decoded), strict=True)):
+            for number, (path, label) in enumerate(
+                zip(map(place, decoded), labels([*map(Path, decoded)]), strict=True)
+            ):
                 fraction = terminal.part_of(progress, "evaluating", (number * share, (number + 1) * share))
                 opened = _Opened.of(path, label, device.value, stored, files)
                 details["Files"][label if len(decoded) > 1 else "decoded"] = path
@@ -122,7 +129,7 @@ class _Opened:
     details: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, path: Path, name: str, device: str, stored: tuple[int, set[str]], files: ExitStack) -> _Opened:
+    def of(cls, path: Path | str, name: str, device: str, stored: tuple[int, set[str]], files: ExitStack) -> _Opened:
         """Opened for as long as `files` is. stored: bytes of the original's files, and the variables in them."""
         from nnzip.data.opening import open_dataset
         from nnzip.read import open_archive
@@ -212,17 +219,7 @@ def _flat(details: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {label: value for section in details.values() for label, value in section.items()}
 
 
-def is_archive(path: Path) -> bool:
-    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name."""
-    if path.suffix == ".nnz":
-        return True
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as file:
-        return bool(ARCHIVE_MEMBERS & set(file.namelist()))
-
-
-def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
+def archive_sizes(path: Path | str, manifest: Manifest) -> dict[str, Any]:
     """Bytes of the file, of the source as float32, and of each part of the file."""
     from nnzip.container.reader import ArchiveReader
 

@@ -29,6 +29,13 @@ class Effort(StrEnum):
     BEST = "best"
 
 
+class Mode(StrEnum):
+    """What an archive is made of."""
+
+    TILES = "tiles"
+    NETWORK = "network"
+
+
 class Device(StrEnum):
     """Where to compute."""
 
@@ -40,6 +47,14 @@ class Device(StrEnum):
 SELECTION, COMPUTING, MESSAGES = "Which part of the data", "Computing", "Files and messages"
 """Headings of help."""
 
+Sources = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined.")
+]
+Archive = Annotated[str, typer.Argument(metavar="ARCHIVE", help="Archive: a path, a URL, or - for standard input.")]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="HTML", rich_help_panel=MESSAGES, help="Also write an HTML report with figures."),
+]
 Force = Annotated[
     bool, typer.Option("--force", "-f", rich_help_panel=MESSAGES, help="Replace the output if it exists.")
 ]

@@ -195,6 +195,7 @@ def _encode_times(name: str, variable: xr.Variable, attrs: dict[str, Any]) -> tu
     with warnings.catch_warnings():
         # xarray warns when it takes finer units than asked for; the values are compared afterwards
         warnings.filterwarnings("ignore", message="Times can't be serialized faithfully")
+        warnings.simplefilter("ignore", xr.SerializationWarning)  # and of odd units, which are the source's
         encoded = encode_cf_variable(xr.Variable(variable.dims, variable.values, attrs, encoding), name=name)
     attrs = {**encoded.attrs, DTYPE_ATTRIBUTE: "cftime" if variable.dtype.kind == "O" else _plain_dtype(variable.dtype)}
     if variable.dtype.kind == "m":
@@ -226,7 +227,9 @@ def decode(name: str, raw: RawArray, how: Decoding = EXACTLY) -> xr.Variable:
     Raises CorruptArchiveError for an array or attributes that `to_raw` does not write.
     """
     try:
-        return _decode(name, raw, how)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xr.SerializationWarning)  # of odd units, which are the source's
+            return _decode(name, raw, how)
     except _MALFORMED as error:
         raise CorruptArchiveError(f"{name!r} is not stored as nnzip writes it ({error})") from error
 
@@ -291,6 +294,15 @@ def _as_it_was(decoded: xr.Variable, dtype: str) -> xr.Variable:
     encoding.setdefault("_FillValue", None)
     values = decoded.values if dtype == "cftime" else decoded.values.astype(dtype, copy=False)
     return xr.Variable(decoded.dims, values, decoded.attrs, encoding)
+
+
+def _decoded_times(name: str, variable: xr.Variable, dtype: str) -> xr.Variable:
+    if dtype.startswith("timedelta64"):
+        variable.attrs["dtype"] = dtype
+        return decode_cf_variable(name, variable, decode_times=False, decode_timedelta=CFTimedeltaCoder())
+    unit: Any = "ns" if dtype == "cftime" else np.datetime_data(dtype)[0]
+    coder = CFDatetimeCoder(use_cftime=dtype == "cftime", time_unit=unit)
+    return decode_cf_variable(name, variable, decode_times=coder, decode_timedelta=False)
 
 
 def _attribute_to_json(key: str, value: Any) -> Any:

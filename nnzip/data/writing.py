@@ -109,7 +109,7 @@ def write_dataset(dataset: xr.Dataset, path: PathText, overwrite: bool = False, 
         streamed, is_streamed = _streamed(_encoded(dataset, storage), storage)
         with output.explained(), _one_piece_at_a_time() if is_streamed else nullcontext(), warnings.catch_warnings():
             # xarray warns when it takes finer units than the source had: the times stay exact
-            warnings.filterwarnings("ignore", message="Times can't be serialized faithfully")
+            warnings.filterwarnings("ignore", message="Times can't be serialized faithfully|Ambiguous reference date")
             try:
                 writer_of(target)(streamed, output.temporary, storage)
             except RuntimeError as error:  # netCDF-C's own errors; a full disk shows as "NetCDF: HDF error"

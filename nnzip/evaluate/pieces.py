@@ -57,7 +57,8 @@ def pieces(original: xr.Dataset, decoded: xr.Dataset, names: Sequence[str]) -> I
         leading = [dim for dim in (grid.time, *grid.channels) if dim is not None]
         budget = max(1, BLOCK_VALUES // (first.sizes[grid.latitude] * first.sizes[grid.longitude]))
         stride, weights = math.ceil(first.size / LOSSLESS_VALUES), _broadcast_weights(original[name], grid)
-        tiles = second.encoding.get("preferred_chunks", {}).get(grid.time) or [PIECE_MAPS] * first.shape[0]
+        length = second.encoding.get("preferred_chunks", {}).get(grid.time, PIECE_MAPS)
+        tiles = [length] * first.shape[0] if isinstance(length, int) else length
         numbered = enumerate(block_slices([first.sizes[dim] for dim in leading], budget))
         for _, members in groupby(numbered, partial(_piece_of, list(accumulate(tiles)))):
             blocks = list(members)

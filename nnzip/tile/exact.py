@@ -22,7 +22,10 @@ def encode_exact(values: NDArray[np.floating], dtype: str) -> bytes:
     """Code `values` [channel, time, lat, lon] (NaN: missing) so that the numbers of type `dtype` are the same, bit by
     bit: Blosc's bit shuffle and Zstandard."""
     channels, times, rows, columns = values.shape
-    filled = np.ascontiguousarray(fill_missing(values, np.isnan(values)).astype(np.dtype(dtype).newbyteorder("<")))
+    with np.errstate(over="ignore", invalid="ignore"):  # means of the largest numbers; only missing points take them
+        smooth = fill_missing(values, np.isnan(values))
+    finite = np.where(np.isfinite(smooth), smooth, 0)
+    filled = np.ascontiguousarray(finite.astype(np.dtype(dtype).newbyteorder("<")))
     head = TileHeader(
         shape=(channels, times, rows, columns),
         limits=outer_limits(values).astype("<f4").tobytes(),

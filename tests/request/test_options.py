@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnzip.errors import UsageError
-from nnzip.request.options import EFFORTS, Options, parse_tile
+from nnzip.request.options import EFFORTS, Options
 from nnzip.request.promises import Promise, parse_promise
 from nnzip.request.target import Target
 
@@ -50,7 +50,8 @@ def test_round_trip_through_json(data: st.DataObject) -> None:
 def test_what_is_written_is_short() -> None:
     assert Options().to_dict() == {}
     assert Options(Target(max_error={None: "1%"}), effort="best").to_dict() == {"max_error": "1%", "effort": "best"}
-    mixed = Options(Target(max_error={"t2m": "0.1K", None: 0.5}), promises=(parse_promise("extremes p99"),))
+    bounds: dict[str | None, str | float] = {"t2m": "0.1K", None: 0.5}
+    mixed = Options(Target(max_error=bounds), promises=(parse_promise("extremes p99"),))
     assert mixed.to_dict() == {"max_error": {"t2m": "0.1K", "": 0.5}, "promises": ["extremes p1,p99:0.2"]}
     assert Options(Target(lossless=True), tile={"time": 4}).to_dict() == {"lossless": True, "tile": {"time": 4}}
 
@@ -88,13 +89,3 @@ def test_one_target() -> None:
     assert Target(ratio=4).file_bytes(1000) == 250
     assert Target(size_bytes=7).file_bytes(1000) == 7
     assert Target(lossless=True).file_bytes(1000) == 0
-
-
-def test_tiles() -> None:
-    assert parse_tile("time=48, latitude = 240,member=1") == {"time": 48, "latitude": 240, "member": 1}
-
-
-@pytest.mark.parametrize("text", ["", "48", "time", "time=", "time=0", "time=-4", "time=1.5", "time=4,time=5", "=4"])
-def test_bad_tiles(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--tile .*: .* is no length; write each dimension once"):
-        parse_tile(text)
