@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from nnzip.coder.native.library import compiler_problem
+from nnzip.compress_network import compress_network
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.data.atomic import require_distinct
 from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import lossless_reason, plan_groups
-from nnzip.data.opening import Data, opened, resolve_paths
+from nnzip.data.opening import Data, opened, resolve_paths, sources_of
 from nnzip.data.opening import stored_bytes as size_of
 from nnzip.describe import Description
 from nnzip.estimate import estimate
@@ -30,7 +31,7 @@ from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.progress import Pace, ProgressCallback
 from nnzip.promises.goals import Goals
 from nnzip.promises.resolve import check, resolve
-from nnzip.request.options import Options, options_of
+from nnzip.request.options import NETWORK, Options, options_of
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
 from nnzip.survey import Part, source_bytes, survey
@@ -69,9 +70,12 @@ def compress(
     """
     options = options_of(options)
     with opened(data) as dataset, workers(jobs, executor) as team:
+        require_distinct(sources_of(dataset), path)
         if not isinstance(data, xr.Dataset | xr.DataArray):
             require_distinct(resolve_paths(data), path)
             stored_bytes = stored_bytes or size_of(data)
+        if options.mode == NETWORK:
+            return compress_network(dataset, path, options, overwrite, device, team, stored_bytes, progress)
         return _compress(dataset, path, options, overwrite, device, team, stored_bytes, progress)
 
 

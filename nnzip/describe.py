@@ -23,7 +23,7 @@ from nnzip.data.skeleton import RawArray, compressed_attributes, dataset_attribu
 from nnzip.findings import Findings
 from nnzip.plan.cutting import brief
 from nnzip.promises.goals import Goals, Promised
-from nnzip.request.options import Options
+from nnzip.request.options import NETWORK, Options
 from nnzip.survey import Part, Survey, source_bytes
 from nnzip.version import __version__
 
@@ -51,7 +51,9 @@ class Description:
         for part, found in zip(parts, surveys, strict=True):
             masks = self._mask_numbers(found, store)
             promised = goals.promised.get(part.layout.name)
-            variables[part.layout.name] = _compressed(part, places[part.group.dims], masks, promised)
+            variables[part.layout.name] = _compressed(
+                part, places[part.group.dims], masks, promised, network=options.mode == NETWORK
+            )
         names = set(variables) | set(lossless)
         digest = hashlib.blake2b(b"".join(found.digest for found in surveys), digest_size=_DIGEST_BYTES)
         coordinates = to_raw(dataset, [str(name) for name in dataset.coords])
@@ -113,7 +115,9 @@ def _grid(part: Part) -> Grid:
     )
 
 
-def _compressed(part: Part, grid: int, masks: tuple[int, ...], promised: Promised | None) -> CompressedVariable:
+def _compressed(
+    part: Part, grid: int, masks: tuple[int, ...], promised: Promised | None, *, network: bool
+) -> CompressedVariable:
     layout = part.layout
     attrs = compressed_attributes(part.dataset[layout.name].variable)
     return CompressedVariable(
@@ -125,6 +129,7 @@ def _compressed(part: Part, grid: int, masks: tuple[int, ...], promised: Promise
         masks=masks,
         bound=None if promised is None else promised.bound,
         guard=promised.guard if promised is not None else 0.0,
+        network=network,
     )
 
 

@@ -88,7 +88,7 @@ def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> 
     slab = max(min(max(tile, SLAB_VALUES), prod(part.shape)) for tile, part in zip(largest, parts, strict=True))
     return Estimate(
         tiles=tiles,
-        memory_bytes=_BASE_BYTES + 4 * (2 * slab + _TILE_COPIES * max(largest) * workers),
+        memory_bytes=_BASE_BYTES + 4 * (slab + _TILE_COPIES * max(largest) * workers),
         source_bytes=source_bytes(parts),
         file_bytes=limit or (round(size) if costs and len(chosen) == len(parts) else None),
         reading=_READING * source_bytes(parts) / 4,
@@ -144,11 +144,21 @@ def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most:
     pieces = {layout.name: Part.of(cropped, group, layout, {}) for group in groups for layout in group.variables}
     whole = {part.layout.name: part for part in parts}
     surveys = {name: _surveyed(piece, whole[name], options) for name, piece in pieces.items()}
-    asked = replace(options, promises=tuple(p for p in options.promises if not isinstance(p, RegionTolerance)))
-    goals = resolve(cropped, groups, {name: found.range for name, found in surveys.items()}, asked)
+    goals = resolve(cropped, groups, {name: found.range for name, found in surveys.items()}, _about(options, names))
     room = options.target.file_bytes(source_bytes(list(pieces.values())))
     tiles = TileGoals(list(pieces.values()), list(surveys.values()), goals, room)
     return dict(zip(pieces, tiles.jobs(options.effort, "cpu"), strict=True))
+
+
+def _about(options: Options, names: Sequence[str]) -> Options:
+    """What is asked of these variables, without regions, which may lie outside the sample."""
+    named = {None, *names}
+    bounds, rmse = (
+        None if wanted is None else {name: quantity for name, quantity in wanted.items() if name in named}
+        for wanted in (options.target.max_error, options.target.rmse)
+    )
+    promises = tuple(p for p in options.promises if not isinstance(p, RegionTolerance) and p.variable in named)
+    return replace(options, target=replace(options.target, max_error=bounds, rmse=rmse), promises=promises)
 
 
 def _surveyed(piece: Part, whole: Part, options: Options) -> Survey:

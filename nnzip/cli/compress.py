@@ -138,6 +138,21 @@ def compress(
             metavar="LENGTHS",
         ),
     ] = None,
+    mode: Annotated[
+        options.Mode,
+        typer.Option(
+            rich_help_panel=options.COMPUTING,
+            help="tiles: a transform, tile by tile. network: a coordinate network, trained on the whole record; its "
+            "weights are the archive, with values at any place and time (needs torch, bounds no error).",
+        ),
+    ] = options.Mode.TILES,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=options.COMPUTING, help="Longest training of --mode network.", metavar="SECONDS"),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(rich_help_panel=options.COMPUTING, help="Of the training of --mode network.")
+    ] = 0,
     effort: Annotated[
         options.Effort, typer.Option(rich_help_panel=options.COMPUTING, help="How much to try for a smaller file.")
     ] = options.Effort.NORMAL,
@@ -176,7 +191,12 @@ def compress(
             ),
             effort=effort.value,
             tile={} if tile is None else options.parse_lengths("--tile", tile),
+            mode=mode.value,
+            time_budget=time_budget,
+            seed=seed,
         )
+        if dry_run and mode == options.Mode.NETWORK:
+            raise UsageError("--dry-run estimates tiles; of --mode network only --time-budget limits the time")
         if output is None and (len(sources) > 1 or any(character in sources[0] for character in "*?[")):
             raise UsageError("several input files: name the archive with -o")
         if output == places.STANDARD and json:

@@ -39,7 +39,8 @@ def decompress(
         typer.Option(
             metavar="TIME",
             rich_help_panel=options.SELECTION,
-            help="Only these times: 2016-10-05, 2016-10-05T06, or an inclusive range A/B. (default: all)",
+            help="Only these times: 2016-10-05, 2016-10-05T06, or an inclusive range A/B; of a network also any "
+            "instants: 2016-10-05T12:20,2016-10-05T12:40. (default: all)",
         ),
     ] = None,
     bbox: options.Bbox = None,

@@ -29,6 +29,13 @@ class Effort(StrEnum):
     BEST = "best"
 
 
+class Mode(StrEnum):
+    """What an archive is made of."""
+
+    TILES = "tiles"
+    NETWORK = "network"
+
+
 class Device(StrEnum):
     """Where to compute."""
 
