@@ -171,7 +171,7 @@ def test_s3(bucket: dict[str, Any], path: Path, whole: xr.Dataset, monkeypatch: 
     fsspec.filesystem("s3", **bucket).put_file(str(path), "nnz/a.nnz")
     with xr.open_dataset("s3://nnz/a.nnz", engine="nnzip", storage_options=bucket) as dataset:
         xr.testing.assert_identical(dataset["a"][[0, 7]].load(), whole["a"][[0, 7]])
-    with pytest.raises(FileNotFoundError, match="cannot open s3://nnz/b.nnz: there is no such file"):
+    with pytest.raises(FileNotFoundError, match=r"cannot open s3://nnz/b.nnz: there is no such file"):
         xr.open_dataset("s3://nnz/b.nnz", engine="nnzip", storage_options=bucket)
     monkeypatch.setitem(fsspec.config.conf, "s3", bucket)
     nnzip.compress(whole.isel(time=slice(2)), "s3://nnz/c.nnz", nnzip.Target(max_error=2))
