@@ -59,8 +59,8 @@ def options(target: nnzip.Target, promises: Sequence[str] = ()) -> nnzip.Options
 @pytest.mark.parametrize(
     "wanted",
     [
-        options(nnzip.Target(max_error={None: "0.5K"}), PROMISES),
-        options(nnzip.Target(rmse={None: "0.2K"})),
+        options(nnzip.Target(max_error="0.5K"), PROMISES),
+        options(nnzip.Target(rmse="0.2K")),
         options(nnzip.Target(size_bytes=6_000)),
         options(nnzip.Target(lossless=True)),
     ],
@@ -110,7 +110,7 @@ def test_a_tile_that_breaks_its_goal_is_never_written(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(import_module("nnzip.compress"), "check_piece", careless)
     with pytest.raises(nnzip.NnzipError, match=r"an error of 0\.7, its bound is 0\.5 .* nothing was written"):
-        nnzip.compress(example(), tmp_path / "a.nnz", options(nnzip.Target(max_error={None: "0.5K"})))
+        nnzip.compress(example(), tmp_path / "a.nnz", options(nnzip.Target(max_error="0.5K")))
     assert not list(tmp_path.iterdir())
 
 
