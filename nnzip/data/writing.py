@@ -114,9 +114,11 @@ def write_dataset(dataset: xr.Dataset, path: PathText, overwrite: bool = False, 
             warnings.filterwarnings("ignore", message="Times can't be serialized faithfully|Ambiguous reference date")
             try:
                 writer_of(target)(streamed, output.temporary, storage)
-            except RuntimeError as error:  # netCDF-C's own errors; a full disk shows as "NetCDF: HDF error"
+            except (RuntimeError, AttributeError) as error:  # netCDF-C's own; a full disk is "NetCDF: HDF error"
                 if not str(error).startswith("NetCDF:"):
                     raise
+                if isinstance(error, AttributeError):
+                    raise UsageError(f"{target}: NetCDF cannot hold an attribute ({error}): write .zarr") from error
                 raise OSError(f"{error} ({_free(target)})") from error
         output.commit()
     return target
