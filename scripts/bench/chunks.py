@@ -21,7 +21,7 @@ from bench.cases import CASES, open_case
 from bench.tables import Table, geometric_mean, write_between
 from nnzip.integrations.numcodecs import TileCodec
 
-Values = NDArray[np.float32]
+Values = NDArray[np.floating]
 BEGIN, END = "<!-- chunks of scripts/bench -->", "<!-- end of chunks -->"
 
 CHUNKS: tuple[tuple[str, tuple[int, ...], float], ...] = (
