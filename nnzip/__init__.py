@@ -1,9 +1,11 @@
 """nnzip: a learned codec for weather and climate data, with error bounds that are checked.
 
     import nnzip
-    nnzip.compress(dataset, "weather.nnz", nnzip.Target(ratio=300))
+    with nnzip.show_progress() as progress:                 # a bar, also in a notebook
+        nnzip.compress("weather.nc", "weather.nnz", nnzip.Target(max_error="t2m=0.1K"), progress=progress)
     with nnzip.open_archive("weather.nnz") as archive:
-        archive.dataset()["t2m"].sel(time="2016-10-05")     # decodes only what it needs
+        archive.select("t2m", time=slice("2016-10-05", "2016-10-06")).load()    # decodes only what it needs
+    nnzip.evaluate("weather.nc", "weather.nnz")["t2m"].max_error
 
 Everything is imported on first use, so that `import nnzip` costs nothing.
 """
@@ -18,12 +20,18 @@ from typing import TYPE_CHECKING, Any
 from nnzip.version import __version__
 
 if TYPE_CHECKING:
+    from nnzip.append import append
+    from nnzip.cli.watching import show_progress
+    from nnzip.comparison import evaluate
     from nnzip.compress import compress
     from nnzip.data.opening import open_dataset
+    from nnzip.decompress import decompress
     from nnzip.errors import NnzipError
-    from nnzip.evaluate.evaluate import evaluate
+    from nnzip.estimate import Estimate, estimate
+    from nnzip.integrations import torch as torch
+    from nnzip.integrations import zarr as zarr
     from nnzip.progress import Progress
-    from nnzip.read import Archive, decompress, open_archive, verify
+    from nnzip.read import Archive, open_archive, verify
     from nnzip.request.options import Options
     from nnzip.request.promises import (
         BlockExtremes,
@@ -41,6 +49,7 @@ __all__ = [
     "Archive",
     "BlockExtremes",
     "CompressionResult",
+    "Estimate",
     "ExceedanceSet",
     "NnzipError",
     "Options",
@@ -50,13 +59,16 @@ __all__ = [
     "Target",
     "ThresholdTolerance",
     "__version__",
+    "append",
     "compress",
     "decompress",
+    "estimate",
     "evaluate",
     "make_sample",
     "open_archive",
     "open_dataset",
     "parse_promise",
+    "show_progress",
     "verify",
 ]
 
@@ -64,6 +76,7 @@ _HOME = {
     "Archive": "nnzip.read",
     "BlockExtremes": "nnzip.request.promises",
     "CompressionResult": "nnzip.result",
+    "Estimate": "nnzip.estimate",
     "ExceedanceSet": "nnzip.request.promises",
     "NnzipError": "nnzip.errors",
     "Options": "nnzip.request.options",
@@ -72,15 +85,22 @@ _HOME = {
     "TailTolerance": "nnzip.request.promises",
     "Target": "nnzip.request.target",
     "ThresholdTolerance": "nnzip.request.promises",
+    "append": "nnzip.append",
     "compress": "nnzip.compress",
-    "decompress": "nnzip.read",
-    "evaluate": "nnzip.evaluate.evaluate",
+    "decompress": "nnzip.decompress",
+    "estimate": "nnzip.estimate",
+    "evaluate": "nnzip.comparison",
     "make_sample": "nnzip.sample.sample",
     "open_archive": "nnzip.read",
     "open_dataset": "nnzip.data.opening",
     "parse_promise": "nnzip.request.promises",
+    "show_progress": "nnzip.cli.watching",
     "verify": "nnzip.read",
 }
+
+
+_MODULES = {"torch": "nnzip.integrations.torch", "zarr": "nnzip.integrations.zarr"}
+"""Modules that are public under another name."""
 
 
 class _Package(ModuleType):
@@ -92,6 +112,8 @@ class _Package(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name in _HOME:
             return getattr(import_module(_HOME[name]), name)
+        if name in _MODULES:
+            return import_module(_MODULES[name])
         raise AttributeError(f"module 'nnzip' has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -3,91 +3,108 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
-from os import PathLike
-from pathlib import Path
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
 from nnzip.coder.native.library import compiler_problem
+from nnzip.compress_network import compress_network
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
+from nnzip.data.atomic import require_distinct
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import lossless_reason, plan_groups
+from nnzip.data.opening import Data, opened, resolve_paths, sources_of
+from nnzip.data.opening import stored_bytes as size_of
 from nnzip.describe import Description
-from nnzip.errors import UsageError
-from nnzip.evaluate.weights import latitude_weights
-from nnzip.executor import overlapped, processes, results_in_order
+from nnzip.estimate import estimate
+from nnzip.executor import Workers, workers
 from nnzip.findings import Findings
 from nnzip.goals import TileGoals
-from nnzip.jobs import Job, code, encode
-from nnzip.jobs import check as check_tile
+from nnzip.jobs import Job, code
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
-from nnzip.plan.cutting import axis_limits
-from nnzip.progress import ProgressCallback, report_to
+from nnzip.progress import Pace, ProgressCallback
+from nnzip.promises.goals import Goals
 from nnzip.promises.resolve import check, resolve
-from nnzip.request.options import Options
+from nnzip.request.options import NETWORK, Options, options_of
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
 from nnzip.survey import Part, source_bytes, survey
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 
 def compress(
-    dataset: xr.Dataset,
-    path: str | PathLike[str],
-    options: Options | Target,
+    data: Data,
+    path: PathText,
+    options: Options | Target | None = None,
     *,
     overwrite: bool = False,
     device: str = "auto",
     jobs: int = 1,
-    executor: Executor | None = None,
+    executor: Executor | Client | None = None,
+    stored_bytes: int = 0,
     progress: ProgressCallback | None = None,
 ) -> CompressionResult:
-    """Compress `dataset` into the archive `path` as `options` say; a target alone leaves the rest as it is by default.
+    """Compress `data` into the archive `path` as `options` say; a target alone leaves the rest as it is by default, and
+    the target of that is the community's tolerances.
 
-    `jobs`: processes that code tiles; more than one needs `if __name__ == "__main__":` around a script's work.
-    `executor`: does the work instead (any `concurrent.futures.Executor`). The archive is the same however many work.
+    `data`: a dataset, a named array, or a path, a pattern or several of them as for `open_dataset`.
+    `jobs`: processes that read and code tiles; more than one needs `if __name__ == "__main__":` around a script's work.
+    `executor`: does the work instead, a `dask.distributed.Client` or any `concurrent.futures.Executor`. The archive is
+    the same whoever works.
+    `stored_bytes`: size of the files that the whole dataset came from, for the ratio to them (that of paths is known);
+    not said where variables are left out.
 
-    Raises UsageError (unknown variable, impossible target, output exists), InputError (nothing to compress, infinite
-    values), UnavailableError (no such device), VerificationError (a promise does not hold) and ResourceError; then
-    nothing is written. Reads the data twice. Memory: two slabs (plan/cutting.py) and, for each job, about 15 tiles.
+    Raises TypeError for arguments of other types, UsageError (unknown variable, impossible target, output exists),
+    InputError (nothing to compress, infinite values), UnavailableError (no such device, no cluster), VerificationError
+    (a promise does not hold) and ResourceError; then nothing is written.
+
+    Reads the data twice. Memory: a slab (plan/cutting.py), shared by the jobs, and for each job about 15 tiles.
     """
-    started, report = clock.monotonic(), report_to(progress)
-    if jobs < 1:
-        raise UsageError(f"{jobs} jobs: there is at least one")
-    options = Options(options) if isinstance(options, Target) else options
+    options = options_of(options)
+    with opened(data) as dataset, workers(jobs, executor) as team:
+        require_distinct(sources_of(dataset), path)
+        if not isinstance(data, xr.Dataset | xr.DataArray):
+            require_distinct(resolve_paths(data), path)
+            stored_bytes = stored_bytes or size_of(data)
+        if options.mode == NETWORK:
+            return compress_network(dataset, path, options, overwrite, device, team, stored_bytes, progress)
+        return _compress(dataset, path, options, overwrite, device, team, stored_bytes, progress)
+
+
+def _compress(
+    dataset: xr.Dataset,
+    path: PathText,
+    options: Options,
+    overwrite: bool,
+    device: str,
+    team: Workers,
+    stored_bytes: int,
+    progress: ProgressCallback | None,
+) -> CompressionResult:
+    started = clock.monotonic()
     with ArchiveWriter(path, overwrite) as writer:
         groups, lossless = plan_groups(dataset, options.variables)
         check(dataset, groups, options)
-        parts = [_part(dataset, group, layout, options) for group in groups for layout in group.variables]
-        surveys = []
-        for number, part in enumerate(parts):
-            report("reading", 0.1 * number / len(parts))
-            surveys.append(survey(part, with_rates=options.target.limits_size))
+        parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
+        pace = Pace(progress, partial(estimate, dataset, options, jobs=team.count, quick=True))
+        surveys = [survey(part, team, with_rates=options.target.limits_size, read=pace.read) for part in parts]
         names = [part.layout.name for part in parts]
         goals = resolve(dataset, groups, dict(zip(names, (found.range for found in surveys), strict=True)), options)
-        description = Description(dataset, parts, surveys, lossless, goals, options)
+        stored_bytes = stored_bytes if len(parts) + len(lossless) == len(dataset.data_vars) else 0
+        parts = [part.as_read() if goals.exact(name) else part for part, name in zip(parts, names, strict=True)]
+        description = Description(dataset, parts, surveys, lossless, goals, options, stored_bytes)
         limit = options.target.file_bytes(source_bytes(parts))
         room = limit - writer.size_with(description.manifest(), description.arrays)
         tile_goals = TileGoals(parts, surveys, goals, room)
-        findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
-        with nullcontext(executor) if executor is not None else processes(jobs) as workers:
-            done = 0
-            work = _jobs(parts, tile_goals, options.effort, device)
-            results = (
-                overlapped(encode, check_tile, work)
-                if workers is None
-                else results_in_order(code, work, workers, 2 * jobs)
-            )
-            for result in results:
-                writer.add(tile_member(result.variable, result.tile), result.data)
-                findings[names[result.variable]].add(result)
-                done += result.errors.values
-                report("coding", 0.1 + 0.9 * 4 * done / source_bytes(parts))
-        for name, found in findings.items():
-            goals.require(name, found.errors, found.kept)
+        findings = coded(writer, parts, tile_goals.jobs(options.effort, device, team.count), goals, team, pace)
         manifest = description.manifest(findings)
         require_size(options.target, source_bytes(parts), writer.size_with(manifest, description.arrays))
         size = writer.finish(manifest, description.arrays)
@@ -95,35 +112,35 @@ def compress(
     notes = [*_notes(dataset, lossless, size, limit)]
     for name, found in findings.items():
         notes += goals.notes(name, dataset[name], found.errors, found.kept)
-    sizes = source_bytes(parts), size
-    return result_of(dataset, Path(path), sizes, findings, clock.monotonic() - started, notes)
+    sizes = source_bytes(parts), stored_bytes, size
+    return result_of(dataset, place(path), sizes, findings, clock.monotonic() - started, notes)
 
 
-def _part(dataset: xr.Dataset, group, layout, options: Options) -> Part:  # type: ignore[no-untyped-def]
-    channels = dict(zip(layout.channel_dims, layout.channel_shape, strict=True))
-    return Part.of(dataset, group, layout, axis_limits(options.tile, channels, *group.dims))
+def coded(
+    writer: ArchiveWriter,
+    parts: Sequence[Part],
+    jobs: Iterable[Job],
+    goals: Goals,
+    team: Workers,
+    pace: Pace,
+    member: Callable[[int, int], str] = tile_member,
+) -> dict[str, Findings]:
+    """Write every tile of `parts`, as the `member` of its variable and number; what decoding them found, by variable.
 
-
-def _jobs(parts: Sequence[Part], goals: TileGoals, effort: str, device: str) -> Iterator[Job]:
-    """Every tile of every variable, read slab by slab."""
-    for variable, part in enumerate(parts):
-        latitude = part.grid.latitude
-        weights = latitude_weights(latitude.values) if latitude.geographic else 0 * latitude.values + 1
-        for tile, values in part.read():
-            box = part.box(tile)
-            yield Job(
-                variable,
-                tile,
-                values,
-                goals.of_tile(variable, tile),
-                part.layout.dtype,
-                part.periodic(tile),
-                part.cycle(tile),
-                weights[box.slices[2]],
-                tuple(axis.start for axis in box),
-                effort,
-                device,
-            )
+    Raises VerificationError.
+    """
+    names = [part.layout.name for part in parts]
+    findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
+    pace.begin_coding()
+    for result in team.results(code, jobs):
+        writer.add(member(result.variable, result.tile), result.data)
+        name, part = names[result.variable], parts[result.variable]
+        findings[name].add(result)
+        values = prod(part.box(result.tile).shape)
+        pace.coded(name, values / prod(part.shape), 4 * values, len(result.data))
+    for name, found in findings.items():
+        goals.require(name, found.errors, found.kept)
+    return findings
 
 
 def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) -> Iterator[str]:

@@ -9,12 +9,22 @@
     │   ├── NewerFormatError    6  needs a newer nnzip
     │   └── OldFormatError      6  needs an older nnzip
     └── ResourceError           7  disk full, no permission, out of memory
+        └── TooLargeError       7  more would be written than makes sense, unless it is agreed to
 
 A message says what was wrong, where, and what to do about it. What succeeds in another way than asked for (a device
 that is not used after all) is an NnzipWarning, through Python's `warnings`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """What to write instead of a name that is not `known`: the same in another case, the nearest ones, or all."""
+    near = [other for other in known if other.lower() == name.lower()] or get_close_matches(name, known, 3, 0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known) or 'none'}"
 
 
 class NnzipError(Exception):
@@ -65,6 +75,10 @@ class ResourceError(NnzipError):
     """A limit of this machine: disk space, permission, memory."""
 
     exit_code = 7
+
+
+class TooLargeError(ResourceError):
+    """More would be written than there is room for, or than makes sense; nothing was, and one may agree to it."""
 
 
 class NnzipWarning(UserWarning):

@@ -1,4 +1,4 @@
-"""Work on several things at once, results in order."""
+"""Work on several things at once, results in order: here, in processes of this machine, or on a cluster."""
 
 from __future__ import annotations
 
@@ -8,72 +8,102 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from nnzip.errors import ResourceError
+from nnzip.errors import NnzipError, ResourceError, UnavailableError, UsageError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-Made = TypeVar("Made")
+_LARGE = {"distributed.admin.large-graph-warning-threshold": "1 TB"}  # values in memory travel with their jobs
 
 
-def results_in_order(
-    work: Callable[[Job], Result], jobs: Iterable[Job], executor: Executor | None, ahead: int = 1
-) -> Iterator[Result]:
-    """`work(job)` for every job, in their order; `executor` None: here, one after another.
+@dataclass(frozen=True)
+class Workers:
+    """`count` workers behind `executor`; without one the work is done here."""
 
-    At most `ahead` jobs are started before their results are taken, so `jobs` may be made on demand. Raises what `work`
-    raises, and ResourceError when a process was killed.
-    """
-    if executor is None:
-        yield from map(work, jobs)
-        return
-    started: deque[Future[Result]] = deque()
-    try:
-        for job in jobs:
-            if len(started) >= ahead:
-                yield started.popleft().result()
-            started.append(executor.submit(work, job))
-            del job
-        while started:
-            yield started.popleft().result()
-    except BrokenProcessPool as error:
-        raise ResourceError(
-            "one of several processes was ended, as happens when the memory is full: nothing was written; use fewer "
-            "at once (--jobs), or smaller tiles (--tile). A script that asks for several jobs does its work under "
-            '`if __name__ == "__main__":`'
-        ) from error
-    finally:
-        for future in started:
-            future.cancel()
+    executor: Executor | None = None
+    count: int = 1
+
+    def results(self, work: Callable[[Job], Iterable[Result]], jobs: Iterable[Job]) -> Iterator[Result]:
+        """The results of `work(job)` for every job, in their order.
+
+        Two jobs for each worker are started before results are taken, so `jobs` may be made on demand. Raises what
+        `work` raises; ResourceError when processes were killed, UnavailableError when the cluster is gone.
+        """
+        if self.executor is None:
+            for job in jobs:
+                yield from work(job)
+            return
+        started: deque[Future[list[Result]]] = deque()
+        try:
+            for job in jobs:
+                if len(started) >= 2 * self.count:
+                    yield from started.popleft().result()
+                started.append(self.executor.submit(_all, work, job))
+                del job
+            while started:
+                yield from started.popleft().result()
+        except Exception as error:
+            raise _explained(error) or error from error
+        finally:
+            for future in started:
+                future.cancel()
 
 
-def overlapped(
-    first: Callable[[Job], Made], second: Callable[[Job, Made], Result], jobs: Iterable[Job]
-) -> Iterator[Result]:
-    """`second(job, first(job))` for every job, in their order: a thread does the second while the next job's first is
-    done here."""
-    with ThreadPoolExecutor(1) as thread:
-        pending: Future[Result] | None = None
-        for job in jobs:
-            made = first(job)
-            if pending is not None:
-                yield pending.result()
-            pending = thread.submit(second, job, made)
-            del job, made
-        if pending is not None:
-            yield pending.result()
+ALONE = Workers()
+
+
+def _all(work: Callable[[Job], Iterable[Result]], job: Job) -> list[Result]:
+    return list(work(job))
 
 
 @contextmanager
-def processes(count: int) -> Iterator[Executor | None]:
-    """An executor of so many processes, ended on leaving; None for one: the work is done here."""
-    if count == 1:
-        yield None
-        return
+def workers(jobs: int, executor: Any = None) -> Iterator[Workers]:
+    """Who works: `executor`, a `concurrent.futures.Executor` of so many `jobs` or a `dask.distributed.Client`; without
+    one that many processes, ended on leaving. Raises UsageError for fewer than one.
+    """
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs: there is at least one")
+    if hasattr(executor, "get_executor"):
+        import dask.config
+
+        with dask.config.set(_LARGE):
+            yield Workers(executor.get_executor(), max(sum(executor.nthreads().values()), 1))
+    elif executor is not None:
+        yield Workers(executor, jobs)
+    elif jobs == 1:
+        yield Workers()
+    else:
+        with _processes(jobs) as pool:
+            yield Workers(pool, jobs)
+
+
+def _explained(error: Exception) -> NnzipError | None:
+    """An error of the workers themselves as ours."""
+    if isinstance(error, BrokenProcessPool):
+        return ResourceError(
+            "one of several processes was ended, as happens when the memory is full: nothing was written; use fewer "
+            "at once (--jobs), or smaller tiles (--tile). A script that asks for several jobs does its work under "
+            '`if __name__ == "__main__":`'
+        )
+    if type(error).__name__ == "KilledWorker":
+        return ResourceError(
+            f"workers of the cluster died again and again ({error}), as happens when their memory is full: nothing was "
+            "written; give them more, or use smaller tiles (--tile)"
+        )
+    if isinstance(error, ModuleNotFoundError):
+        return UnavailableError(f"a worker of the cluster lacks a package: {error}; install the same nnzip there")
+    if isinstance(error, CancelledError) or type(error).__module__.startswith("distributed"):
+        return UnavailableError(f"the cluster stopped answering ({type(error).__name__}): nothing was written")
+    return None
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")  # forks break CUDA and threads
     pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(max((os.cpu_count() or 1) // count, 1),))
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nnzip.container.manifest import tile_member
 from nnzip.container.zip import MEMBER_BYTES
 from nnzip.evaluate.weights import latitude_weights
+from nnzip.jobs import Job
 from nnzip.plan.budget import Rate, allot
 from nnzip.plan.cutting import Box
 from nnzip.promises.goals import BoxPromised, Goals
@@ -50,6 +51,17 @@ class TileGoals:
         even = goals.target.psnr is not None or not latitude.geographic
         weights = np.ones(latitude.values.size) if even else latitude_weights(latitude.values)
         return Rmse(goals.rmse[name], weights[box.slices[2]], scaling)
+
+    def jobs(self, effort: str, device: str, count: int = 1) -> Iterator[Job]:
+        """Every tile of every variable, in runs for so many workers."""
+        for variable, part in enumerate(self._parts):
+            latitude = part.grid.latitude
+            weights = latitude_weights(latitude.values) if latitude.geographic else 0 * latitude.values + 1
+            dtype, periodic = part.layout.dtype, part.periodic(0)
+            for run in part.runs(count):
+                goals = {tile: self.of_tile(variable, tile) for tile in run.boxes}
+                cycles = {tile: part.cycle(tile) for tile in run.boxes}
+                yield Job(variable, run, goals, cycles, dtype, periodic, weights, effort, device)
 
     def _scaling(self, variable: int, tile: int) -> Scaling:
         part, box = self._parts[variable], self._parts[variable].box(tile)

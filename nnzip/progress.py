@@ -1,17 +1,30 @@
-"""What a running command tells whoever watches it."""
+"""What a running command tells whoever watches it, and how long the rest takes."""
 
 from __future__ import annotations
 
+import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnzip.estimate import Estimate
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a command: the `fraction` of the whole that is done."""
+    """A moment of a command: the `fraction` of its time that has passed.
+
+    `seconds_left`: of the whole, where they are known (else the fraction tells); `source_bytes`: float32 values that
+    are done, and `file_bytes`: what has become of them; `estimate`: of a compression, at its start.
+    """
 
     stage: str
     fraction: float
+    seconds_left: float | None = None
+    source_bytes: int = 0
+    file_bytes: int = 0
+    estimate: Estimate | None = None
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -25,3 +38,52 @@ def report_to(progress: ProgressCallback | None) -> Callable[[str, float], None]
             progress(Progress(stage, min(fraction, 1.0)))
 
     return report
+
+
+class Pace:
+    """Reports the progress of a compression: what is done against its `estimate`, which its own speed corrects."""
+
+    _TRUST = 0.05  # of the estimated seconds: so much work counts as done as fast as estimated
+
+    def __init__(self, progress: ProgressCallback | None, make: Callable[[], Estimate]) -> None:
+        self._progress, self._started = progress, clock.monotonic()
+        self._values = self._source_bytes = self._file_bytes = 0
+        self._done = 0.0  # estimated seconds of the coding that is done
+        self._fraction = 0.0
+        self._coding_from: float | None = None
+        if progress is not None:  # else the estimate is not worth its time
+            progress(Progress("estimating", 0.0))
+            self._estimate = make()
+            progress(Progress("reading", 0.0, self._estimate.seconds, estimate=self._estimate))
+
+    def read(self, values: int) -> None:
+        """So many more values have been read for the first time."""
+        if self._progress is None:
+            return
+        self._values += values
+        share = 4 * self._values / self._estimate.source_bytes
+        self._report("reading", (1 - share) * self._estimate.reading + sum(self._estimate.coding.values()))
+
+    def coded(self, name: str, share: float, source_bytes: int, file_bytes: int) -> None:
+        """A further `share` of the variable `name` has been coded, so many bytes of float32 in so many of the file."""
+        if self._progress is None:
+            return
+        self._done += share * self._estimate.coding[name]
+        self._source_bytes += source_bytes
+        self._file_bytes += file_bytes
+        whole = sum(self._estimate.coding.values())
+        trusted = self._TRUST * whole
+        spent = clock.monotonic() - (self._coding_from or self._started)
+        self._report("coding", (whole - self._done) * (spent + trusted) / (self._done + trusted))
+
+    def begin_coding(self) -> None:
+        """Everything has been read once."""
+        self._coding_from = clock.monotonic()
+        if self._progress is not None:
+            self._report("coding", sum(self._estimate.coding.values()))
+
+    def _report(self, stage: str, left: float) -> None:
+        assert self._progress is not None
+        passed = clock.monotonic() - self._started
+        self._fraction = max(self._fraction, passed / max(passed + left, 1e-9))  # several tiles may come at once
+        self._progress(Progress(stage, self._fraction, left, self._source_bytes, self._file_bytes))

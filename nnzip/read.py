@@ -1,13 +1,11 @@
-"""The read recipe: an archive as a lazy dataset; decompress it, verify it."""
+"""An archive as a lazy dataset, and whether it is sound."""
 
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
-from os import PathLike
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,52 +16,65 @@ from numpy.typing import NDArray
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
+from nnzip import overview
 from nnzip.coder.devices import resolve_device
-from nnzip.container.manifest import Grid, Manifest, RawVariable
+from nnzip.container.manifest import Grid, Manifest
 from nnzip.container.reader import ArchiveReader
 from nnzip.data import conventions
-from nnzip.data.atomic import require_distinct
-from nnzip.data.axes import SourceGrid, source_grid
-from nnzip.data.deferred import deferred
+from nnzip.data.axes import SourceGrid
+from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import check_names
-from nnzip.data.selection import subset
-from nnzip.data.skeleton import OUTPUT_ENCODING, RawArray, attrs_from_json, dataset_of, decode
-from nnzip.data.target_grid import grid_of, regular_grid
-from nnzip.data.writing import write_dataset
+from nnzip.data.selection import Times, subset
+from nnzip.data.skeleton import EXACTLY, OUTPUT_ENCODING, Decoding, attrs_from_json
 from nnzip.errors import UsageError, VerificationError
+from nnzip.executor import ALONE, Workers
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import ProgressCallback, report_to
+from nnzip.skeleton import read_skeleton, source_grids
 from nnzip.tiles import Positions, Tiles
-from nnzip.version import __version__
 
 PREVIEWS = {1: 0, 2: 1, 4: 2, 8: 3}
 """Every n-th row and column -> how often the resolution is halved."""
 
-_AXES = ("time", "latitude", "longitude")
+_CHECKSUMS = 0.02  # of the time of a verification
 
 
 class Archive:
     """A `.nnz` file opened for reading; a context manager, safe to read from several threads, and picklable.
 
-    `preview`: 1, or 2, 4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and
-    no bound holds. `ahead`: tiles that threads decode while one is used. Raises InputError, CorruptArchiveError or
-    NewerFormatError on opening, CorruptArchiveError when a damaged part is read.
+    `path`: a path, or a URL that fsspec knows ("s3://bucket/era5.nnz") with its `storage_options`. `preview`: 1, or 2,
+    4, 8 for every so many rows and columns, smoothed: reads the coarse part of each tile only, and no bound holds.
+    `team`: decodes tiles while one is used; it does not pickle.
+
+    Raises InputError, CorruptArchiveError, NewerFormatError, ResourceError or UnavailableError on opening,
+    CorruptArchiveError when a damaged part is read, InputError when the file is another one by then.
     """
 
-    def __init__(self, path: str | PathLike[str], device: str = "auto", preview: int = 1, ahead: int = 0) -> None:
+    def __init__(
+        self,
+        path: PathText | ArchiveReader,
+        device: str = "auto",
+        preview: int = 1,
+        team: Workers = ALONE,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
         if preview not in PREVIEWS:
             raise UsageError(f"there is no preview at 1/{preview} of the resolution: choose 2, 4 or 8")
         self.preview = preview
-        self.reader = ArchiveReader(path)
-        self._arguments = (self.reader.path, device, preview, ahead)
+        self.reader = path if isinstance(path, ArchiveReader) else ArchiveReader(path, storage_options)
+        self._arguments = (self.reader, device, preview)
         try:
-            self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], ahead)
-            whole = self._read_skeleton()
-            self.grids = tuple(_source_grid(whole, self.manifest, grid) for grid in self.manifest.grids)
-            self._skeleton = self._thinned(whole)
+            self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], team)
+            self._skeleton = read_skeleton(self.reader)
         except BaseException:
             self.reader.close()
             raise
+
+    def __repr__(self) -> str:
+        return overview.text(self.reader)
+
+    def _repr_html_(self) -> str:
+        return overview.html(self.reader)
 
     def __reduce__(self) -> tuple[type[Archive], tuple[Any, ...]]:
         return Archive, self._arguments
@@ -73,26 +84,44 @@ class Archive:
         """Everything the archive says about itself."""
         return self.reader.manifest
 
-    def dataset(self) -> xr.Dataset:
-        """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact."""
+    @cached_property
+    def grids(self) -> tuple[SourceGrid, ...]:
+        """The axes of the manifest's grids as the writer saw them. Raises CorruptArchiveError."""
+        return source_grids(self._skeleton, self.manifest)
+
+    def dataset(self, how: Decoding = EXACTLY) -> xr.Dataset:
+        """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact.
+
+        `preferred_chunks` in the encoding of compressed variables are their tiles. `how`: what is decoded.
+        """
         shapes = [self.tiles.shape(number) for number in range(len(self.manifest.variables))]
         views = {
             name: (np.arange(shape[2], dtype=np.float64), np.arange(shape[3], dtype=np.float64))
             for name, shape in zip(self.manifest.variables, shapes, strict=True)
         }
-        return self._assemble(self._skeleton, views, with_errors=self.preview == 1)
+        skeleton = self._thinned(self._skeleton if how == EXACTLY else read_skeleton(self.reader, how))
+        dataset = self._assemble(skeleton, views, with_errors=self.preview == 1)
+        for number, name in enumerate(self.manifest.variables):
+            variable = dataset.variables[name]
+            variable.encoding |= {"dtype": variable.dtype, "preferred_chunks": self._chunks(number)}
+            if not how.of("mask_and_scale", name):
+                variable.attrs["_FillValue"] = variable.encoding.pop("_FillValue")
+        return dataset
 
     def select(
         self,
         variables: Sequence[str] | None = None,
-        time: str | None = None,
+        time: Times | None = None,
         bbox: str | Sequence[float] | None = None,
+        level: str | float | Sequence[float] | None = None,
     ) -> xr.Dataset:
         """A lazy part of `dataset()`.
 
-        Raises UsageError for unknown variables and for times or areas outside the data.
+        `variables`: "t2m", "t2m,msl" or a list; `time`: "2016-10-05", "2016-10-05T06", "A/B", a date or a slice of
+        these (both ends included); `bbox`: "south,north,west,east"; `level`: 500, "500,850" or "500hPa". Raises
+        UsageError for unknown variables and for times, areas or levels outside the data; TypeError for other types.
         """
-        return subset(self.dataset(), variables, time, bbox)
+        return subset(self.dataset(), variables, time, bbox, level)
 
     def regrid(
         self, latitude: NDArray[np.floating], longitude: NDArray[np.floating], variables: Sequence[str] | None = None
@@ -132,18 +161,23 @@ class Archive:
     ) -> None:
         self.close()
 
-    def _read_skeleton(self) -> xr.Dataset:
-        """Coordinates and lossless variables of the source."""
-        coordinates = {name: self._stored(name, variable) for name, variable in self.manifest.coordinates.items()}
-        lossless = {name: self._stored(name, variable) for name, variable in self.manifest.lossless.items()}
-        return dataset_of(coordinates, lossless, self.manifest.attrs)
-
-    def _stored(self, name: str, variable: RawVariable) -> xr.Variable:
-        """Its values now for axes, whose size a reader limits, and scalars; else when they are used."""
-        dims, attrs, read = variable.dims, dict(variable.attrs), partial(self.reader.read_array, variable)
-        if dims in ((), (name,)):
-            return decode(name, RawArray(dims, attrs, read()))
-        return deferred(name, dims, attrs, np.dtype(variable.data.dtype), self.manifest.shape(dims), read)
+    def _chunks(self, number: int) -> dict[str, tuple[int, ...]]:
+        """Lengths of the tiles along the dimensions of a variable; of several channel dimensions the inner ones whole,
+        as far as they are in one tile.
+        """
+        entry = list(self.manifest.variables.values())[number]
+        channels, *axes = self.tiles.sizes[number]
+        chunks = dict(zip(reversed(self.manifest.grids[entry.grid].dims), reversed(axes), strict=False))
+        dims = self.manifest.channel_dims(entry)
+        if len(dims) == 1:
+            return {**chunks, dims[0]: channels}
+        together = max(channels)
+        for dim in reversed(dims):
+            size = self.manifest.dims[dim]
+            length = min(size, together)
+            chunks[dim] = tuple(min(length, size - start) for start in range(0, size, length))
+            together = max(together // size, 1)
+        return chunks
 
     def _thinned(self, skeleton: xr.Dataset) -> xr.Dataset:
         """What remains of it in a preview."""
@@ -157,7 +191,7 @@ class Archive:
     def _assemble(
         self, skeleton: xr.Dataset, views: Mapping[str, tuple[Positions, Positions]], *, with_errors: bool
     ) -> xr.Dataset:
-        variables: dict[str, Any] = {}
+        variables: dict[Hashable, Any] = {}
         for number, (name, entry) in enumerate(self.manifest.variables.items()):
             if name in views:
                 channel_dims = self.manifest.channel_dims(entry)
@@ -174,8 +208,11 @@ class Archive:
                 attrs = attrs_from_json(entry.attrs) | (self._achieved(name) if with_errors else {})
                 data = indexing.LazilyIndexedArray(lazy)
                 variables[name] = xr.Variable(entry.dims, data, attrs, encoding=dict(OUTPUT_ENCODING))
-        dataset = skeleton.assign(variables)
-        return conventions.arranged(dataset, [name for name in self.manifest.order if name in dataset.data_vars])
+        variables = {**skeleton.data_vars.variables, **variables}
+        ordered = {name: variables[name] for name in self.manifest.order if name in variables}
+        dataset = xr.Dataset(ordered, skeleton.coords, skeleton.attrs)
+        dataset.encoding = skeleton.encoding
+        return dataset
 
     def _achieved(self, name: str) -> dict[str, float]:
         errors, bound = self.manifest.errors.get(name), self.manifest.variables[name].bound
@@ -183,56 +220,18 @@ class Archive:
         return achieved if bound is None else {**achieved, "nnzip_bound": bound}
 
 
-def open_archive(path: str | PathLike[str], device: str = "auto", preview: int = 1) -> Archive:
+def open_archive(
+    path: PathText, device: str = "auto", preview: int = 1, storage_options: Mapping[str, Any] | None = None
+) -> Archive:
     """Open an archive for lazy reading; see `Archive`."""
-    return Archive(path, device, preview)
-
-
-def decompress(
-    path: str | PathLike[str],
-    output: str | PathLike[str],
-    *,
-    variables: Sequence[str] | None = None,
-    time: str | None = None,
-    bbox: str | Sequence[float] | None = None,
-    grid: float | None = None,
-    like: str | PathLike[str] | None = None,
-    preview: int = 1,
-    overwrite: bool = False,
-    device: str = "auto",
-    jobs: int = 1,
-    progress: ProgressCallback | None = None,
-) -> Path:
-    """Write an archive, or a part of it, as NetCDF or Zarr (by the suffix of `output`), on its own grid or another.
-
-    `time`: "2016-10-05", "2016-10-05T06" or "A/B"; `bbox`: "south,north,west,east"; `grid`: degrees; `like`: a file
-    whose latitudes and longitudes to use; `preview`: see `Archive`; `jobs`: threads that decode tiles ahead of the
-    writing. Raises UsageError for a selection outside the data or an existing output, CorruptArchiveError,
-    ResourceError. Memory: some tiles for each of the jobs.
-    """
-    if jobs < 1:
-        raise UsageError(f"{jobs} jobs: there is at least one")
-    require_distinct([path] if like is None else [path, like], output)
-    report = report_to(progress)
-    report("decoding", 0.0)
-    with Archive(path, device, preview, jobs if jobs > 1 else 0) as archive:
-        if grid is None and like is None:
-            dataset = archive.select(variables, time, bbox)
-        else:
-            latitude, longitude = grid_of(like) if grid is None and like is not None else _regular_grid(archive, grid)
-            dataset = subset(archive.regrid(latitude, longitude, variables), None, time, bbox)
-        dataset = dataset.assign_attrs(history=_history(dataset, Path(path), preview))
-        report("decoding", 0.1)
-        written = write_dataset(dataset, output, overwrite)
-    report("decoding", 1.0)
-    return written
+    return Archive(path, device, preview, storage_options=storage_options)
 
 
 @dataclass(frozen=True)
 class Verification:
     """What `verify` found in order: members and bytes read; decoded and missing values per variable."""
 
-    path: Path
+    path: Path | str
     members: int
     bytes: int
     values: dict[str, int]
@@ -240,9 +239,7 @@ class Verification:
     seconds: float
 
 
-def verify(
-    path: str | PathLike[str], *, device: str = "auto", progress: ProgressCallback | None = None
-) -> Verification:
+def verify(path: PathText, *, device: str = "auto", progress: ProgressCallback | None = None) -> Verification:
     """Read every member (checksums), decode every tile and look at every value.
 
     Raises CorruptArchiveError for damage and VerificationError for decoded values that contradict the manifest.
@@ -252,7 +249,7 @@ def verify(
         sizes, entries = archive.reader.sizes(), archive.manifest.variables
         for number, member in enumerate(sizes):
             archive.reader.read(member)
-            report("verifying", 0.2 * number / len(sizes))
+            report("verifying", _CHECKSUMS * number / len(sizes))
         values, missing = dict.fromkeys(entries, 0), dict.fromkeys(entries, 0)
         for number, name in enumerate(entries):
             count = tile_count(archive.tiles.sizes[number])
@@ -262,8 +259,8 @@ def verify(
                     raise VerificationError(f"{name} decodes to infinite values in tile {tile}: compress it again")
                 values[name] += found.size
                 missing[name] += int(np.isnan(found).sum())
-                report("verifying", 0.2 + 0.8 * (number + tile / count) / len(entries))
-    return Verification(Path(path), len(sizes), sum(sizes.values()), values, missing, clock.monotonic() - started)
+                report("verifying", _CHECKSUMS + (1 - _CHECKSUMS) * (number + tile / count) / len(entries))
+    return Verification(place(path), len(sizes), sum(sizes.values()), values, missing, clock.monotonic() - started)
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,7 +293,7 @@ class _LazyVariable(BackendArray):
             dim: np.atleast_1d(np.arange(size)[index])
             for dim, size, index in zip(self.dims, self.shape, key, strict=True)
         }
-        times = np.zeros(1, dtype=np.intp) if self.grid.time is None else wanted[self.grid.time]
+        times = np.zeros(1) if self.grid.time is None else wanted[self.grid.time].astype(np.float64)
         channels = np.zeros(1, dtype=np.intp)
         for dim, size in zip(self.channel_dims, self.channel_shape, strict=True):
             channels = (channels[:, None] * size + wanted[dim]).ravel()
@@ -305,22 +302,6 @@ class _LazyVariable(BackendArray):
         dims = (*self.channel_dims, *(dim for dim in self.grid.dims))
         shaped = values.reshape([wanted[dim].size for dim in dims]).transpose([dims.index(dim) for dim in self.dims])
         return shaped[tuple(0 if isinstance(index, int | np.integer) else slice(None) for index in key)]
-
-
-def _source_grid(skeleton: xr.Dataset, manifest: Manifest, grid: Grid) -> SourceGrid:
-    """The axes of a grid as the writer saw them, from stored coordinates."""
-    axes = []
-    for role, dim, known in zip(_AXES, (grid.time, grid.latitude, grid.longitude), grid.geographic, strict=True):
-        size = 1 if dim is None else manifest.dims[dim]
-        if not known:
-            axes.append(np.arange(size, dtype=np.float64))
-        elif dim is None or role == "time":
-            axes.append(conventions.time_axis(skeleton, dim).values)
-        else:
-            axes.append(
-                conventions.horizontal_axis(skeleton, dim, "latitude" if role == "latitude" else "longitude").values
-            )
-    return source_grid(axes[0], axes[1], axes[2], grid.geographic)
 
 
 def _new_coordinates(
@@ -333,21 +314,3 @@ def _new_coordinates(
         attrs = {} if source is None else {key: value for key, value in source.attrs.items() if key != "bounds"}
         found[str(dim if source is None else source.name)] = xr.Variable(dim, np.asarray(values), attrs)
     return found
-
-
-def _regular_grid(archive: Archive, spacing: float | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if spacing is None or not spacing > 0:
-        raise UsageError(f"a grid of {spacing} degrees: the spacing is a positive number")
-    for grid in archive.grids:
-        if grid.latitude.geographic and grid.longitude.geographic:
-            return regular_grid(grid.latitude.values, grid.longitude.values, spacing, grid.longitude.periodic)
-    raise UsageError("the archive has no variable on regular latitudes and longitudes: leave out --grid")
-
-
-def _history(dataset: xr.Dataset, path: Path, preview: int) -> str:
-    """The dataset's history with a line of ours on top, as CF recommends."""
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    kind = "lossy: see nnzip_rmse of each variable" if preview == 1 else f"a preview, every {preview}th row and column"
-    line = f"{now} nnzip {__version__} decompressed {path.name} ({kind})"
-    before = dataset.attrs.get("history")
-    return line if before is None else f"{line}\n{before}"

@@ -33,32 +33,39 @@ class VariablePromise:
 
 @dataclass(frozen=True)
 class CompressionResult:
-    """What `compress` did; `source_bytes` are the compressed variables as float32, `file_bytes` the whole file.
+    """What `compress` did; `source_bytes` are the compressed variables as float32, `stored_bytes` the files that the
+    dataset came from (0: not known), `file_bytes` the whole file.
 
     `promises` beyond the bounds, by variable, took `promise_bytes` of the corrections.
     """
 
-    path: Path
+    path: Path | str
     ratio: float
     file_bytes: int
     source_bytes: int
+    stored_bytes: int
     errors: dict[str, VariableErrors]
     promises: dict[str, list[VariablePromise]]
     promise_bytes: dict[str, int]
     seconds: float
     notes: tuple[str, ...]
 
+    @property
+    def stored_ratio(self) -> float | None:
+        """How many times smaller the file is than those that the dataset came from; None where that is not known."""
+        return self.stored_bytes / self.file_bytes if self.stored_bytes else None
+
 
 def result_of(
     dataset: xr.Dataset,
-    path: Path,
-    sizes: tuple[int, int],
+    path: Path | str,
+    sizes: tuple[int, int, int],
     findings: Mapping[str, Findings],
     seconds: float,
     notes: Sequence[str],
 ) -> CompressionResult:
-    """For the caller; `sizes`: bytes of the source as float32 and of the file."""
-    source, size = sizes
+    """For the caller; `sizes`: bytes of the source as float32 and as stored, and of the file."""
+    source, stored, size = sizes
     promises = {
         name: [VariablePromise(text, kept.points, kept.violations, kept.tightest) for text, kept in found.promises()]
         for name, found in findings.items()
@@ -68,6 +75,7 @@ def result_of(
         ratio=source / size,
         file_bytes=size,
         source_bytes=source,
+        stored_bytes=stored,
         errors={name: _errors(dataset, name, found) for name, found in findings.items()},
         promises={name: kept for name, kept in promises.items() if kept},
         promise_bytes={name: findings[name].promise_bytes for name, kept in promises.items() if kept},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time as clock
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class Goal:
 
     def target(self) -> Target:
         """For `compress`."""
-        return Target(ratio=self.ratio, max_error=None if self.share is None else {None: f"{100 * self.share:.12g}%"})
+        return Target(ratio=self.ratio, max_error=None if self.share is None else f"{100 * self.share:.12g}%")
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,16 @@ def _point(goal: Goal, result: CompressionResult, ranges: dict[str, float]) -> P
 
 
 def _part(progress: ProgressCallback | None, number: int, count: int) -> ProgressCallback | None:
-    """A callback for one compression out of `count`, which fills its part of the bar."""
+    """A callback for one compression out of `count`: all that follow are taken to need as long."""
     if progress is None:
         return None
-    return lambda moment: progress(Progress(f"{number + 1} of {count}", (number + moment.fraction) / count))
+    started = clock.monotonic()
+
+    def part(moment: Progress) -> None:
+        left = moment.seconds_left
+        if left is not None:
+            left += (count - number - 1) * (clock.monotonic() - started + left)
+        stage, fraction = f"{number + 1} of {count}", (number + moment.fraction) / count
+        progress(replace(moment, stage=stage, fraction=fraction, seconds_left=left))
+
+    return part

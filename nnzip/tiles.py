@@ -5,37 +5,49 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
 from nnzip.coder.mask import decode_mask
-from nnzip.container.manifest import CompressedVariable, tile_member
+from nnzip.container.manifest import CompressedVariable, network_member, tile_member
 from nnzip.container.reader import ArchiveReader
+from nnzip.data.axes import SourceGrid
 from nnzip.errors import UsageError
-from nnzip.plan.cutting import Sizes, full, tile_box, tiles_touched
+from nnzip.executor import ALONE, Workers
+from nnzip.network.coding import decode_network
+from nnzip.network.network import Network
+from nnzip.plan.cutting import Sizes, tile_box, tiles_touched
+from nnzip.skeleton import read_skeleton, source_grids
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
+from nnzip.tile.header import TileHeader, unpack
 
-_KEPT_VALUES = 1 << 25
-"""Values of decoded tiles that are kept; at least the last tile is."""
+_KEPT_VALUES = 1 << 26
+"""Values of decoded tiles that are kept: all that one map may touch (plan/cutting.py); at least the last tile is."""
 _GLANCE = 4096  # bytes of a tile that are read first for a preview
 
 Values = NDArray[np.floating]
 Positions = NDArray[np.float64]
+Times = NDArray[np.float64] | NDArray[np.intp]
+_Index = tuple[slice | NDArray[np.intp], ...]
 
 
 class Tiles:
     """Decodes tiles of the archive `reader`, each with `halvings` of its rows and columns (0: everything).
 
-    Safe to use from several threads, which decode at once, and after a fork; pickles by the archive's path. `ahead`: so
-    many further tiles are decoded by threads while one is used.
+    Safe to use from several threads, which decode at once, and after a fork; pickles by the archive's path, without the
+    `team`, which decodes some further tiles while one is used.
     """
 
-    def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, ahead: int = 0) -> None:
-        self._reader, self._device, self.halvings, self._ahead = reader, device, halvings, ahead
+    def __init__(self, reader: ArchiveReader, device: Device = None, halvings: int = 0, team: Workers = ALONE) -> None:
+        self._reader, self._device, self.halvings = reader, device, halvings
+        self._executor, self._ahead = team.executor, team.count if team.executor else 0
+        self.watch: Callable[[int], None] | None = None
+        """Is told how many values have been read each time."""
+        self._networks: dict[int, tuple[Network, SourceGrid]] = {}
         self._begin()
         self._variables = list(reader.manifest.variables.values())
         self.sizes = [self._pieces(variable) for variable in self._variables]
@@ -44,7 +56,6 @@ class Tiles:
         """Nothing decoded yet, by this process."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], Future[Values]] = OrderedDict()
-        self._pool = ThreadPoolExecutor(self._ahead) if self._ahead else None
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type[Tiles], tuple[ArchiveReader, Device, int]]:
@@ -55,39 +66,89 @@ class Tiles:
         return tuple(sum(lengths) for lengths in self.sizes[variable])
 
     def values(
-        self, variable: int, channels: NDArray[np.intp], times: NDArray[np.intp], rows: Positions, columns: Positions
+        self, variable: int, channels: NDArray[np.intp], times: Times, rows: Positions, columns: Positions
     ) -> Values:
         """Values [channel, time, row, column] in the variable's output type, NaN where missing.
 
         Rows and columns are fractional positions: between points the values are interpolated linearly, in the last
         interval before a `columns` position beyond the last column the first one follows. Missing is what is missing at
-        the nearest point. Reads the tiles that hold these points.
+        the nearest point. Reads the tiles that hold these points. A network is evaluated at the points themselves, also
+        between times.
         """
         size = self.shape(variable)
+        if self._variables[variable].network:
+            found = self._evaluated(variable, channels, times, rows, columns)
+            nearest = [np.floor(axis + 0.5).astype(np.intp) for axis in (times, rows, columns)]
+            if self._variables[variable].masks:
+                found[self._missing(variable, [channels, nearest[0], nearest[1], nearest[2] % size[3]])] = np.nan
+            return self._watched(found)
         row_pair, column_pair = _Pair.of(rows, size[2]), _Pair.of(columns, size[3])
-        points = [channels, times, row_pair.points, column_pair.points]
+        points = [channels, times.astype(np.intp), row_pair.points, column_pair.points]
         found = np.empty([axis.size for axis in points], dtype=self._variables[variable].dtype)
-        missing: NDArray[np.bool_] | None = None
-        for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
-            box = tile_box(self.sizes[variable], tile)
-            here = [
-                np.flatnonzero((axis >= part.start) & (axis < part.stop))
-                for axis, part in zip(points, box, strict=True)
-            ]
-            inside = [axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)]
-            found[_index(here)] = self.tile(variable, tile)[_index(inside)]
-            mask = self._mask(variable, tile)
-            if mask is not None:
-                missing = np.zeros(found.shape, dtype=np.bool_) if missing is None else missing
-                missing[_index(here)] = mask[_index(inside)]
+        touched, ready = tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]), 0
+        for place, tile in enumerate(touched):
+            if place == ready:
+                ready += self._read_ahead(variable, touched[place:])
+            here, inside = self._places(variable, tile, points)
+            found[here] = self.tile(variable, tile)[inside]
         found = column_pair.between(row_pair.between(found, 2), 3)
-        if missing is not None:
+        if self._variables[variable].masks:
+            missing = self._missing(variable, points)
             found[np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)] = np.nan
+        return self._watched(found)
+
+    def _watched(self, found: Values) -> Values:
+        if self.watch is not None:
+            self.watch(found.size)
         return found
+
+    def _places(self, variable: int, tile: int, points: Sequence[NDArray[np.intp]]) -> tuple[_Index, _Index]:
+        """Which of a product of points a tile holds, and where in the tile they are."""
+        box = tile_box(self.sizes[variable], tile)
+        here = [
+            np.flatnonzero((axis >= part.start) & (axis < part.stop)) for axis, part in zip(points, box, strict=True)
+        ]
+        inside = [axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)]
+        return _index(here), _index(inside)
+
+    def _missing(self, variable: int, points: Sequence[NDArray[np.intp]]) -> NDArray[np.bool_]:
+        """Which of a product of points [channel, time, row, column] are missing."""
+        missing = np.zeros([axis.size for axis in points], dtype=np.bool_)
+        for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
+            mask = self.mask(variable, tile)
+            if mask is not None:
+                here, inside = self._places(variable, tile, points)
+                missing[here] = mask[inside]
+        return missing
+
+    def _evaluated(
+        self, variable: int, channels: NDArray[np.intp], times: Times, rows: Positions, columns: Positions
+    ) -> Values:
+        """The network of a variable at positions, [channel, time, row, column]."""
+        manifest, entry, every = self._reader.manifest, self._variables[variable], 1 << self.halvings
+        network, grid = self._network(entry.grid)
+        axes = [
+            grid.coordinates(axis, wanted) for axis, wanted in enumerate((times + 0.0, every * rows, every * columns))
+        ]
+        found = network.values(axes[0], axes[1], axes[2], manifest.outputs(variable))
+        return found[channels].astype(entry.dtype)
+
+    def _network(self, grid: int) -> tuple[Network, SourceGrid]:
+        """The network of a grid, and the grid's axes."""
+        if grid not in self._networks:
+            manifest = self._reader.manifest
+            network = decode_network(self._reader.read(network_member(grid)), manifest.network_outputs(grid)).network()
+            self._networks[grid] = network, source_grids(read_skeleton(self._reader), manifest)[grid]
+        return self._networks[grid]
+
+    def headers(self, variable: int) -> Iterator[TileHeader]:
+        """What each tile of a variable says about itself, without decoding it."""
+        for tile in range(self._count(variable)):
+            yield unpack(self._reader.read_start(tile_member(variable, tile), _GLANCE), whole=False).header
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""
-        mask = self._mask(variable, tile)
+        mask = self.mask(variable, tile)
         return self.tile(variable, tile) if mask is None else np.where(mask, np.nan, self.tile(variable, tile))
 
     def tile(self, variable: int, tile: int) -> Values:
@@ -100,14 +161,15 @@ class Tiles:
                 with self._lock:
                     self._kept.pop((variable, tile), None)
                 future.set_exception(error)
-        if self._pool is not None:
+        if self._executor is not None:
             for further in range(tile + 1, min(tile + 1 + self._ahead, self._count(variable))):
-                self._prefetch(variable, further)
+                self._prefetch(self._executor, variable, further)
         return future.result()
 
     def _future(self, variable: int, tile: int) -> tuple[Future[Values], bool]:
         """The tile's future, and whether the caller is to fill it."""
         if self._process != os.getpid():  # a fork has no threads, and what they hold is never let go
+            self._executor = None
             self._begin()
         with self._lock:
             known = self._kept.get((variable, tile))
@@ -116,26 +178,37 @@ class Tiles:
             self._kept.move_to_end((variable, tile))
             done = [key for key, other in self._kept.items() if other.done() and not other.exception()]
             size = sum(self._kept[key].result().size for key in done)
-            while size > _KEPT_VALUES and len(done) > 1 and done[0] != (variable, tile):
+            while size > _KEPT_VALUES and len(done) > 1 + self._ahead and done[0] != (variable, tile):
                 size -= self._kept.pop(done.pop(0)).result().size
             return future, known is None
 
-    def _prefetch(self, variable: int, tile: int) -> None:
+    def _prefetch(self, executor: Executor, variable: int, tile: int) -> None:
         with self._lock:
-            if self._pool is not None and (variable, tile) not in self._kept:
-                self._kept[variable, tile] = self._pool.submit(self._decode, variable, tile)
+            if (variable, tile) not in self._kept:
+                self._kept[variable, tile] = executor.submit(self._decode, variable, tile)
+
+    def _read_ahead(self, variable: int, tiles: Sequence[int]) -> int:
+        """Read the first of these tiles together where they come from a URL; how many, at least one."""
+        if self.halvings:  # which reads parts of tiles
+            return len(tiles)
+        return self._reader.prefetch(
+            [tile_member(variable, tile) for tile in tiles if (variable, tile) not in self._kept]
+        )
 
     def _decode(self, variable: int, tile: int) -> Values:
         member = tile_member(variable, tile)
         box = tile_box(self._pieces(self._variables[variable], whole=True), tile)
         channels, times, rows, columns = box.shape
         shape = channels, times, rows, columns
+        if self._variables[variable].network:
+            here, *axes = (np.arange(part.start, part.stop) for part in tile_box(self.sizes[variable], tile))
+            return self._evaluated(variable, here, axes[0] + 0.0, axes[1] + 0.0, axes[2] + 0.0)
         if not self.halvings:
             return decode_tile(self._reader.read(member), shape, self._device)
         needed = preview_size(self._reader.read_start(member, _GLANCE), self.halvings)
         return decode_preview(self._reader.read_start(member, needed), shape, self.halvings, self._device)
 
-    def _mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
+    def mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
         """Missing points of a tile; None where there are none."""
         manifest = self._reader.manifest
         number = manifest.mask_number(self._variables[variable], tile)
@@ -158,7 +231,7 @@ class Tiles:
         Raises UsageError where pieces cannot be halved so often.
         """
         manifest = self._reader.manifest
-        channels, times, rows, columns = full(variable.sizes, manifest.axes(variable))
+        channels, times, rows, columns = manifest.pieces(variable)
         if whole or not self.halvings:
             return channels, times, rows, columns
         every = 1 << self.halvings
@@ -199,7 +272,7 @@ class _Pair:
         return (low * (1 - share) + np.take(values, self._upper, axis=axis) * share).astype(values.dtype)
 
 
-def _index(places: Sequence[NDArray[np.intp]]) -> tuple[slice | NDArray[np.intp], ...]:
+def _index(places: Sequence[NDArray[np.intp]]) -> _Index:
     """Places along every axis as an index of a box: slices where they follow each other, which numpy copies faster."""
     if all(axis.size and np.array_equal(axis, np.arange(axis[0], axis[0] + axis.size)) for axis in places):
         return tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in places)

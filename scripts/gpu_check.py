@@ -5,7 +5,8 @@
     python scripts/gpu_check.py --resolution 7.5 --hours 6 --values 1e5 # any machine, in seconds
 
 All compute contexts in exact integers: each must code the bytes of numpy and decode what any other coded, one volume
-at a time, and in whole archives processor and GPU. Ends with exit code 5 if a check fails. Without a GPU the others remain.
+at a time, and in whole archives processor and GPU. Ends with exit code 5 if a check fails. Without a GPU the others
+remain.
 """
 
 from __future__ import annotations

@@ -8,16 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from nnzip.errors import InputError, ResourceError
-from nnzip.executor import processes, results_in_order
+from nnzip.executor import Workers, workers
 
 
-def work(job: str) -> str:
+def work(job: str) -> list[str]:
     """What the processes of these tests do."""
     what, _, rest = job.partition(" ")
     if what == "sleep":
@@ -27,67 +27,66 @@ def work(job: str) -> str:
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "threads":
-        return os.environ["OMP_NUM_THREADS"]
-    return f"{os.getpid()} {rest}"
+        return [os.environ["OMP_NUM_THREADS"]]
+    return [f"{os.getpid()} {rest}"]
 
 
 @pytest.fixture(scope="module")
-def two() -> Iterator[Executor]:
-    with processes(2) as executor:
-        assert executor is not None
-        yield executor
+def two() -> Iterator[Workers]:
+    with workers(2) as team:
+        yield team
 
 
-def test_results_come_in_the_order_of_their_jobs(two: Executor) -> None:
+def test_results_come_in_the_order_of_their_jobs(two: Workers) -> None:
     jobs = [f"sleep {0.3 if number == 0 else 0}" for number in range(5)]
-    found = [result.split() for result in results_in_order(work, jobs, two, 4)]
+    found = [result.split() for result in two.results(work, jobs)]
     assert [rest for _, rest in found] == [job.split()[1] for job in jobs]
     assert str(os.getpid()) not in {process for process, _ in found}
 
 
 def test_one_job_is_done_here() -> None:
-    with processes(1) as executor:
-        assert executor is None
-        assert list(results_in_order(work, ["number 1"], executor)) == [f"{os.getpid()} 1"]
+    with workers(1) as team:
+        assert team == Workers(None, 1)
+        assert list(team.results(work, ["number 1"])) == [f"{os.getpid()} 1"]
 
 
-@pytest.mark.parametrize("ahead", [1, 3])
-def test_a_job_is_made_when_results_before_it_were_taken(ahead: int) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_job_is_made_when_results_before_it_were_taken(count: int) -> None:
     taken: list[str] = []
 
     def jobs() -> Iterator[str]:
         for number in range(6):
-            assert len(taken) >= number - ahead
+            assert len(taken) >= number - 2 * count
             yield f"number {number}"
 
     with ThreadPoolExecutor(2) as threads:
-        for result in results_in_order(work, jobs(), threads, ahead):
+        for result in Workers(threads, count).results(work, jobs()):
             taken.append(result.split()[1])
     assert taken == list("012345")
 
 
-def test_processes_share_the_cores(two: Executor) -> None:
-    assert next(results_in_order(work, ["threads"], two)) == str(max((os.cpu_count() or 1) // 2, 1))
+def test_processes_share_the_cores(two: Workers) -> None:
+    assert next(two.results(work, ["threads"])) == str(max((os.cpu_count() or 1) // 2, 1))
 
 
-def test_errors_come_as_they_were_raised_and_the_others_go_on(two: Executor) -> None:
+def test_errors_come_as_they_were_raised_and_the_others_go_on(two: Workers) -> None:
     with pytest.raises(InputError, match="it is infinite: mark it"):
-        list(results_in_order(work, ["number 0", "refuse", "number 2"], two, 2))
-    assert len(list(results_in_order(work, ["number 7"], two))) == 1
+        list(two.results(work, ["number 0", "refuse", "number 2"]))
+    assert len(list(two.results(work, ["number 7"]))) == 1
 
 
 def test_a_killed_process_is_a_lack_of_resources() -> None:
-    with pytest.raises(ResourceError, match=r"as happens when the memory is full: .* \(--jobs\)"), processes(2) as pool:
-        list(results_in_order(work, ["number 0", "die", "number 2"], pool, 2))
+    with pytest.raises(ResourceError, match=r"as happens when the memory is full: .* \(--jobs\)"), workers(2) as team:
+        list(team.results(work, ["number 0", "die", "number 2"]))
 
 
 SCRIPT = """
 import sys
-from nnzip.executor import processes, results_in_order
+from nnzip.executor import Workers, workers
 from tests.test_executor import work
 if {guarded}:
-    with processes(2) as executor:
-        for _ in results_in_order(work, ["number 0", *["sleep 60"] * 3], executor, 4):
+    with workers(2) as team:
+        for _ in team.results(work, ["number 0", *["sleep 60"] * 3]):
             print("begun", flush=True)
 """
 

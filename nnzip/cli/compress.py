@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnzip.cli import options
+from nnzip.cli import options, places
 from nnzip.cli.outputs import ARCHIVE, check_file
 from nnzip.cli.terminal import Terminal, session
 from nnzip.errors import UsageError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnzip.data.grouping import VariableLayout
+    from nnzip.estimate import Estimate
+    from nnzip.progress import Progress, ProgressCallback
     from nnzip.request.options import Options
     from nnzip.request.promises import Promise
     from nnzip.request.target import Target
@@ -26,17 +29,31 @@ if TYPE_CHECKING:
     from nnzip.result import CompressionResult
 
 
+TARGET, PROMISES = "Target (one of them)", "Kept better than the rest"
+
+EXAMPLES = (
+    "nnzip compress era5.nc",
+    "nnzip compress era5.nc --dry-run",
+    "nnzip compress era5.nc --max-error t2m=0.1K,msl=50Pa -o small.nnz",
+    "nnzip compress 'era5-*.grib' --ratio 100 --extremes '>p99:0.2' -o all.nnz",
+)
+
+
 def compress(
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined."),
-    ],
+    sources: options.Sources,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Archive to write. (default: the input with .nnz)")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            rich_help_panel=options.MESSAGES,
+            help="Archive to write: a path, a URL, or -. (default: the input with .nnz)",
+        ),
     ] = None,
     max_error: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=TARGET,
             help="Largest error at any point: t2m=0.1K,msl=50Pa, 0.1% of the range, or one for all. "
             "(default: the community's tolerances)",
             metavar="BOUNDS",
@@ -44,21 +61,37 @@ def compress(
     ] = None,
     rmse: Annotated[
         str | None,
-        typer.Option(help="Largest RMSE, area-weighted: t2m=0.05K, or one for all; bounds no error.", metavar="RMSE"),
+        typer.Option(
+            rich_help_panel=TARGET,
+            help="Largest RMSE, area-weighted: t2m=0.05K, or one for all; bounds no error.",
+            metavar="RMSE",
+        ),
     ] = None,
     psnr: Annotated[
-        float | None, typer.Option(help="Least peak signal-to-noise ratio of every variable in dB; bounds no error.")
+        float | None,
+        typer.Option(
+            rich_help_panel=TARGET, help="Least peak signal-to-noise ratio of every variable in dB; bounds no error."
+        ),
     ] = None,
     ratio: Annotated[
-        float | None, typer.Option(help="Compression ratio, float32 bytes over the whole file's; bounds no error.")
+        float | None,
+        typer.Option(
+            rich_help_panel=TARGET, help="Compression ratio, float32 bytes over the whole file's; bounds no error."
+        ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES")
+        str | None,
+        typer.Option(
+            rich_help_panel=TARGET, help="Archive size, as 500kB, 50MB or 1GiB; bounds no error.", metavar="BYTES"
+        ),
     ] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every value exactly.")] = False,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", rich_help_panel=TARGET, help="Keep every value exactly.")
+    ] = False,
     extremes: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="Smaller errors in the tails, by a share (0.2): p99:0.1 (below p1 and above p99), '>p99', "
             "t2m=p5,p95:0.2. With a bound, a share of it beyond percentiles of each cell, or beyond a value: "
             "'t2m>305K:0.1'. With --ratio or --size, a share of the others' error beyond percentiles of each variable, "
@@ -69,6 +102,7 @@ def compress(
     preserve: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="The same points fulfil it after decoding: 't2m > 30 degC' (>, >=, <, <=); repeatable.",
             metavar="CONDITION",
         ),
@@ -76,16 +110,19 @@ def compress(
     preserve_maxima: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="Per cell the maximum of each day, month or year (UTC) stays in place: day, t2m=month; repeatable.",
             metavar="BLOCK",
         ),
     ] = None,
     preserve_minima: Annotated[
-        list[str] | None, typer.Option(help="Likewise the minimum; repeatable.", metavar="BLOCK")
+        list[str] | None,
+        typer.Option(rich_help_panel=PROMISES, help="Likewise the minimum; repeatable.", metavar="BLOCK"),
     ] = None,
     region: Annotated[
         list[str] | None,
         typer.Option(
+            rich_help_panel=PROMISES,
             help="Share of the bound allowed in south,north,west,east or where a mask variable is not 0: "
             "10,35,270,300:0.5, land:0.5; repeatable.",
             metavar="PLACE:FACTOR",
@@ -95,22 +132,49 @@ def compress(
     tile: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=options.COMPUTING,
             help="Largest lengths of a tile, the unit that is read at once: time=48,latitude=240,longitude=240. "
             "(default: from the shape)",
             metavar="LENGTHS",
         ),
     ] = None,
-    effort: Annotated[options.Effort, typer.Option(help="How much to try for a smaller file.")] = options.Effort.NORMAL,
+    mode: Annotated[
+        options.Mode,
+        typer.Option(
+            rich_help_panel=options.COMPUTING,
+            help="tiles: a transform, tile by tile. network: a coordinate network, trained on the whole record; its "
+            "weights are the archive, with values at any place and time (needs torch, bounds no error).",
+        ),
+    ] = options.Mode.TILES,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=options.COMPUTING, help="Longest training of --mode network.", metavar="SECONDS"),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(rich_help_panel=options.COMPUTING, help="Of the training of --mode network.")
+    ] = 0,
+    effort: Annotated[
+        options.Effort, typer.Option(rich_help_panel=options.COMPUTING, help="How much to try for a smaller file.")
+    ] = options.Effort.NORMAL,
     device: options.DeviceOption = options.Device.AUTO,
     jobs: options.Jobs = 1,
+    scheduler: options.Scheduler = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            rich_help_panel=options.MESSAGES,
+            help="Show time, size, memory and tiles, estimated from a sample; write nothing.",
+        ),
+    ] = False,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Compress a dataset: within an error bound at every point, exactly, or to a given ratio or size."""
-    with session(quiet=quiet, verbose=verbose) as terminal:
-        from nnzip.request.options import Options, parse_tile
+    with session(quiet=quiet, verbose=verbose) as terminal, ExitStack() as files:
+        from nnzip.request.options import Options
 
         names = options.parse_variables(variables)
         asked = Options(
@@ -126,17 +190,31 @@ def compress(
                 }
             ),
             effort=effort.value,
-            tile={} if tile is None else parse_tile(tile),
+            tile={} if tile is None else options.parse_lengths("--tile", tile),
+            mode=mode.value,
+            time_budget=time_budget,
+            seed=seed,
         )
-        path = _output(sources, output)
+        if dry_run and mode == options.Mode.NETWORK:
+            raise UsageError("--dry-run estimates tiles; of --mode network only --time-budget limits the time")
+        if output is None and (len(sources) > 1 or any(character in sources[0] for character in "*?[")):
+            raise UsageError("several input files: name the archive with -o")
+        if output == places.STANDARD and json:
+            raise UsageError("-o - and --json would both write to standard output: leave one of them out")
+        path = files.enter_context(places.destination(output, sources[0], ".nnz"))
         check_file(path, ARCHIVE, inputs=sources, overwrite=force)
+        inputs = [files.enter_context(places.source(text)) for text in sources]
         from nnzip.compress import compress as run
         from nnzip.data.opening import open_dataset, stored_bytes
+        from nnzip.estimate import estimate
+        from nnzip.integrations.cluster import connected
 
-        stored = stored_bytes(sources)
-        with open_dataset(sources) as dataset:
+        with connected(scheduler) as client, open_dataset(inputs) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
+            if dry_run:
+                show_estimate(terminal, estimate(dataset, asked, jobs=jobs), as_json=json)
+                return
             with terminal.progress() as progress:
                 result = run(
                     dataset,
@@ -144,15 +222,17 @@ def compress(
                     asked,
                     device=device.value,
                     jobs=jobs,
+                    executor=client,
                     overwrite=force,
-                    progress=progress,
+                    stored_bytes=stored_bytes(inputs),
+                    progress=None if progress is None else partial(_see, terminal, progress),
                 )
         for note in result.notes:
             terminal.message(f"note: {note}")
         if json:
-            terminal.json({**asdict(result), "stored_bytes": stored, "stored_ratio": stored / result.file_bytes})
+            terminal.json({**asdict(result), "stored_ratio": result.stored_ratio})
         else:
-            terminal.message(summary(result, stored))
+            terminal.message(summary(result))
             show_errors(terminal, result)
             kept = [asdict(promise) for promises in result.promises.values() for promise in promises]
             terminal.promises(kept, result.promise_bytes, aside=True)
@@ -199,14 +279,6 @@ def parse_promises(texts: Mapping[str, Sequence[str] | None]) -> tuple[Promise, 
     return tuple(parse_promise(f"{option} {text}") for option, some in texts.items() for text in some or ())
 
 
-def _output(sources: list[str], output: Path | None) -> Path:
-    if output is not None:
-        return output
-    if len(sources) > 1 or any(character in sources[0] for character in "*?["):
-        raise UsageError("several input files: name the archive with -o")
-    return options.default_output(Path(sources[0]), ".nnz")
-
-
 def describe_plan(dataset: xr.Dataset, asked: Options) -> list[str]:
     """What is about to happen, one line each: variables with their shapes, what is kept losslessly and why, the target,
     promises."""
@@ -248,12 +320,40 @@ def target_text(target: Target, labels: Sequence[Label]) -> str:
     return "target: every value exactly" if target.lossless else f"target: {numbers.file_size(target.size_bytes or 0)}"
 
 
-def summary(result: CompressionResult, stored: int) -> str:
-    """One line: file, size, ratios to float32 and to the `stored` bytes of the source's files, time."""
+def _see(terminal: Terminal, progress: ProgressCallback, moment: Progress) -> None:
+    """Show a moment of a compression, and its estimate once."""
+    if moment.estimate is not None:
+        terminal.message(f"estimate: {estimate_text(moment.estimate)}")
+    progress(moment)
+
+
+def show_estimate(terminal: Terminal, found: Estimate, *, as_json: bool) -> None:
+    """The estimate to stdout."""
+    if as_json:
+        ratio = None if found.file_bytes is None else found.source_bytes / found.file_bytes
+        terminal.json({**asdict(found), "seconds": found.seconds, "ratio": ratio})
+    else:
+        terminal.data(f"estimate: {estimate_text(found)}")
+
+
+def estimate_text(found: Estimate) -> str:
+    """ "37.2 MB of float32 in about 2.4 MB, 15 times smaller; about 16 s, 7 tiles, up to 420 MB of memory"."""
+    source = f"{numbers.file_size(found.source_bytes)} of float32"
+    size = source
+    if found.file_bytes is not None:
+        times = numbers.number(found.source_bytes / found.file_bytes, 2)
+        size = f"{source} in about {numbers.file_size(found.file_bytes)}, {times} times smaller"
+    tiles = f"{numbers.count(found.tiles)} tile{'s' if found.tiles > 1 else ''}"
+    memory = f"up to {numbers.file_size(found.memory_bytes)} of memory"
+    return f"{size}; about {numbers.duration(found.seconds)}, {tiles}, {memory}"
+
+
+def summary(result: CompressionResult) -> str:
+    """One line: file, size, ratios to float32 and to the source's files, time."""
     return (
-        f"{result.path}: {numbers.file_size(result.file_bytes)}, {numbers.number(result.ratio, 4)} times smaller than "
-        f"{numbers.file_size(result.source_bytes)} of float32 and {numbers.number(stored / result.file_bytes)} times "
-        f"smaller than the {numbers.file_size(stored)} on disk, in {numbers.duration(result.seconds)}"
+        f"{result.path}: {numbers.file_size(result.file_bytes)}, "
+        f"{numbers.ratios(result.file_bytes, result.source_bytes, result.stored_bytes)}, "
+        f"in {numbers.duration(result.seconds)}"
     )
 
 

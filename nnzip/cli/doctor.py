@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from nnzip.doctor import Diagnosis
 
 
+EXAMPLES = ("nnzip doctor",)
+
+
 def doctor(
     json: options.Json = False,
     quiet: options.Quiet = False,

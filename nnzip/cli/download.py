@@ -31,6 +31,7 @@ class SourceChoice(StrEnum):
     ARCO = "arco"
     WB2 = "wb2"
     NCAR = "ncar"
+    ECMWF = "ecmwf"
 
 
 class FormatChoice(StrEnum):
@@ -38,6 +39,13 @@ class FormatChoice(StrEnum):
 
     NETCDF = "netcdf"
     GRIB = "grib"
+
+
+EXAMPLES = (
+    "nnzip download t2m,msl --start 2016-10-01 --end 2016-10-10",
+    "nnzip download t2m,z500 --start 2016-10-01 --end 2016-10-31 --area 60,-10,35,30 --dry-run",
+    "nnzip download t2m --start 2016-01-01 --end 2016-12-31 --compress --max-error 0.1K",
+)
 
 
 def download(
@@ -142,7 +150,7 @@ def download(
         terminal.message(summary(months))
         _confirm(terminal, months, agreed=yes)
         try:
-            with terminal.progress() as progress:
+            with terminal.progress(logs=False) as progress:
                 watcher = DownloadWatcher(terminal, progress)
                 archiving = _archiving(bounds, max_error, effort, progress, watcher) if compress else None
                 manner = Manner(data_format.value, queue, parallel, allow_gaps)
@@ -196,11 +204,10 @@ def _archiving(
     import nnzip
     from nnzip.download.run import Archiving
 
-    def run(dataset: xr.Dataset, path: Path) -> None:
+    def run(dataset: xr.Dataset, path: Path, stored: int) -> None:
         asked = nnzip.Options(nnzip.Target(max_error=dict(bounds)), effort=effort.value)
-        result = nnzip.compress(dataset, path, asked, overwrite=True, progress=progress)
-        watcher.say(
-            f"{path.name}: {numbers.file_size(result.file_bytes)}, {result.ratio:.1f} times smaller than float32"
-        )
+        result = nnzip.compress(dataset, path, asked, overwrite=True, stored_bytes=stored, progress=progress)
+        sizes = numbers.ratios(result.file_bytes, result.source_bytes, result.stored_bytes)
+        watcher.say(f"{path.name}: {numbers.file_size(result.file_bytes)}, {sizes}")
 
     return Archiving({"max_error": max_error or "community tolerances", "effort": effort.value}, run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,28 +14,37 @@ from nnzip.cli import options
 from nnzip.cli.info import part_bytes
 from nnzip.cli.outputs import REPORT, check_file
 from nnzip.cli.terminal import session
-from nnzip.data.formats import ARCHIVE_MEMBERS
+from nnzip.data.bytefile import place
+from nnzip.data.formats import is_archive
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
     import xarray as xr
+    from distributed import Client
 
     from nnzip.cli.terminal import Terminal
     from nnzip.container.manifest import Manifest
     from nnzip.evaluate.events import Event
     from nnzip.evaluate.extremes.scores import ExtremeScores
-    from nnzip.report.html import Compared
+    from nnzip.report.sections import Compared
 
 MOST = 6  # files side by side: beyond it lines and colours cannot be told apart
+
+
+EXAMPLES = (
+    "nnzip evaluate era5.nc era5.nnz",
+    "nnzip evaluate era5.nc era5.nnz --extremes --report era5.html",
+    "nnzip evaluate era5.nc a.nnz b.nnz other.nc --json",
+)
 
 
 def evaluate(
     original: Annotated[str, typer.Argument(help="The dataset as it was: a file, a Zarr store or a quoted glob.")],
     decoded: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="ARCHIVE_OR_FILE...", help="Its archives, or any files to compare, up to 6 side by side."
+            metavar="ARCHIVE_OR_FILE...", help="Its archives, or any files or URLs to compare, up to 6 side by side."
         ),
     ],
     extremes: Annotated[
@@ -49,11 +57,10 @@ def evaluate(
             help="Also follow the storm in this box: Matthew,2016-10-05,10,35,270,300 (date or date/date); repeatable.",
         ),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Also write an HTML report with maps, histograms and spectra.")
-    ] = None,
+    report: options.Report = None,
     variables: options.Variables = None,
     device: options.DeviceOption = options.Device.AUTO,
+    scheduler: options.Scheduler = None,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -72,24 +79,28 @@ def evaluate(
         from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.evaluate.events import parse_event
         from nnzip.evaluate.scorecard import broken
+        from nnzip.integrations.cluster import connected
 
         events = [parse_event(text) for text in event or ()]
         if extremes:
             from nnzip.evaluate.extremes.detection import require_scores
 
             require_scores()
+        client = files.enter_context(connected(scheduler))
         first = files.enter_context(open_dataset(original))
-        stored = stored_bytes(original)
+        stored = stored_bytes(original), {*map(str, first.data_vars)}
         details: dict[str, Any] = {"Files": {"original": original}}
         compared = []
         with terminal.progress() as progress:
             share = 1 / (len(decoded) + (report is not None))
-            for number, (path, label) in enumerate(zip(decoded, labels(decoded), strict=True)):
+            for number, (path, label) in enumerate(
+                zip(map(place, decoded), labels([*map(Path, decoded)]), strict=True)
+            ):
                 fraction = terminal.part_of(progress, "evaluating", (number * share, (number + 1) * share))
                 opened = _Opened.of(path, label, device.value, stored, files)
                 details["Files"][label if len(decoded) > 1 else "decoded"] = path
                 details |= opened.details if len(decoded) == 1 else {label: _flat(opened.details)}
-                compared.append(_compare(first, opened, names, events, extremes, fraction))
+                compared.append(_compare(first, opened, names, events, extremes, client, fraction))
             if report is not None:
                 from nnzip.report.html import write_report
 
@@ -118,8 +129,8 @@ class _Opened:
     details: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, path: Path, name: str, device: str, stored: int, files: ExitStack) -> _Opened:
-        """Opened for as long as `files` is. stored: bytes of the original's files."""
+    def of(cls, path: Path | str, name: str, device: str, stored: tuple[int, set[str]], files: ExitStack) -> _Opened:
+        """Opened for as long as `files` is. stored: bytes of the original's files, and the variables in them."""
         from nnzip.data.opening import open_dataset
         from nnzip.read import open_archive
 
@@ -127,7 +138,8 @@ class _Opened:
             return cls(name, files.enter_context(open_dataset(path)), None, {}, {})
         archive = files.enter_context(open_archive(path, device=device))
         manifest = archive.manifest
-        sizes = {**archive_sizes(path, manifest), "stored_bytes": stored}
+        whole = {*manifest.order} >= stored[1]  # else the ratio to the files would be false
+        sizes = {**archive_sizes(path, manifest), "stored_bytes": stored[0] if whole else None}
         return cls(name, archive.dataset(), manifest, sizes, archive_details(manifest))
 
 
@@ -137,18 +149,19 @@ def _compare(
     names: list[str] | None,
     events: list[Event],
     extremes: bool,
+    client: Client | None,
     progress: Callable[[float], None] | None,
 ) -> Compared:
     """Scores, promises, extremes and events of one decoded dataset."""
     from nnzip.evaluate.evaluate import evaluate as score
     from nnzip.evaluate.events import event_scores
     from nnzip.evaluate.scorecard import check_promises
-    from nnzip.report.html import Compared
+    from nnzip.report.sections import Compared
 
     followed = tuple(event_scores(original, opened.dataset, event) for event in events)
     share = 0.5 if extremes else 1.0
     part = None if progress is None else lambda fraction: progress(share * fraction)
-    evaluation = score(original, opened.dataset, variables=names, **opened.sizes, progress=part)
+    evaluation = score(original, opened.dataset, variables=names, **opened.sizes, executor=client, progress=part)
     found: dict[str, ExtremeScores] = {}
     if extremes:
         from nnzip.evaluate.extremes.scores import extreme_scores
@@ -206,17 +219,7 @@ def _flat(details: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {label: value for section in details.values() for label, value in section.items()}
 
 
-def is_archive(path: Path) -> bool:
-    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name."""
-    if path.suffix == ".nnz":
-        return True
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as file:
-        return bool(ARCHIVE_MEMBERS & set(file.namelist()))
-
-
-def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
+def archive_sizes(path: Path | str, manifest: Manifest) -> dict[str, Any]:
     """Bytes of the file, of the source as float32, and of each part of the file."""
     from nnzip.container.reader import ArchiveReader
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from nnzip.cli import compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
+from nnzip.cli import append, compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
 from nnzip.version import __version__
 
 app = typer.Typer(
@@ -41,15 +42,24 @@ def _options(
     """Options before the command."""
 
 
-app.command("sample")(sample.sample)
-app.command("download")(download.download)
-app.command("compress")(compress.compress)
-app.command("decompress")(decompress.decompress)
-app.command("evaluate")(evaluate.evaluate)
-app.command("sweep")(sweep.sweep)
-app.command("info")(info.info)
-app.command("verify")(verify.verify)
-app.command("doctor")(doctor.doctor)
+def _add(panel: str, command: Callable[..., None], *examples: str) -> None:
+    """A command with the name of its function under a heading of help, with examples below its options."""
+    escaped = (example.replace("[", "\\[") for example in examples)
+    app.command(command.__name__, rich_help_panel=panel, epilog="\n\n".join(("[bold]Examples[/bold]", *escaped)))(
+        command
+    )
+
+
+_add("Data to compress", sample.sample, *sample.EXAMPLES)
+_add("Data to compress", download.download, *download.EXAMPLES)
+_add("Archives", compress.compress, *compress.EXAMPLES)
+_add("Archives", decompress.decompress, *decompress.EXAMPLES)
+_add("Archives", append.append, *append.EXAMPLES)
+_add("Quality", evaluate.evaluate, *evaluate.EXAMPLES)
+_add("Quality", sweep.sweep, *sweep.EXAMPLES)
+_add("Archives", info.info, *info.EXAMPLES)
+_add("Archives", verify.verify, *verify.EXAMPLES)
+_add("This machine", doctor.doctor, *doctor.EXAMPLES)
 
 
 def main() -> None:

@@ -29,6 +29,13 @@ class Effort(StrEnum):
     BEST = "best"
 
 
+class Mode(StrEnum):
+    """What an archive is made of."""
+
+    TILES = "tiles"
+    NETWORK = "network"
+
+
 class Device(StrEnum):
     """Where to compute."""
 
@@ -37,23 +44,70 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
-Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")]
-Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and the data asked for.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show other packages' warnings, and tracebacks.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where contexts are computed; auto is the processor.")]
+SELECTION, COMPUTING, MESSAGES = "Which part of the data", "Computing", "Files and messages"
+"""Headings of help."""
+
+Sources = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined.")
+]
+Archive = Annotated[str, typer.Argument(metavar="ARCHIVE", help="Archive: a path, a URL, or - for standard input.")]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="HTML", rich_help_panel=MESSAGES, help="Also write an HTML report with figures."),
+]
+Force = Annotated[
+    bool, typer.Option("--force", "-f", rich_help_panel=MESSAGES, help="Replace the output if it exists.")
+]
+Json = Annotated[bool, typer.Option("--json", rich_help_panel=MESSAGES, help="Write the result to stdout as JSON.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", rich_help_panel=MESSAGES, help="Say nothing but errors and the data asked for.")
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", rich_help_panel=MESSAGES, help="Show other packages' warnings, and tracebacks."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", rich_help_panel=MESSAGES, help="Do not ask before much is written.")]
+DeviceOption = Annotated[
+    Device,
+    typer.Option("--device", rich_help_panel=COMPUTING, help="Where contexts are computed; auto is the processor."),
+]
 Jobs = Annotated[
     int,
-    typer.Option("--jobs", min=1, help="How many tiles are worked on at once, each with its memory.", metavar="N"),
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        rich_help_panel=COMPUTING,
+        help="How many tiles are worked on at once, each with its memory.",
+        metavar="N",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="A Dask cluster that does the work: tcp://host:8786, or local:8 for 8 processes here.",
+        metavar="ADDRESS",
+    ),
 ]
 Variables = Annotated[
     list[str] | None,
-    typer.Option("--variables", metavar="NAMES", help="Only these variables: t2m,msl; may be repeated. (default: all)"),
+    typer.Option(
+        "--variables",
+        metavar="NAMES",
+        rich_help_panel=SELECTION,
+        help="Only these variables: t2m,msl; may be repeated. (default: all)",
+    ),
 ]
 
 Bbox = Annotated[
     str | None,
-    typer.Option("--bbox", metavar="S,N,W,E", help="Only this box: south,north,west,east in degrees."),
+    typer.Option(
+        "--bbox",
+        metavar="S,N,W,E",
+        rich_help_panel=SELECTION,
+        help="Only this box: south,north,west,east in degrees. (default: everywhere)",
+    ),
 ]
 
 
@@ -65,6 +119,20 @@ def parse_variables(names: list[str] | None) -> list[str] | None:
     if not all(found):
         raise UsageError(f"--variables {','.join(names)}: a name is empty; write them as t2m,msl")
     return list(dict.fromkeys(found))
+
+
+def parse_lengths(option: str, text: str) -> dict[str, int]:
+    """Lengths by dimension from text such as "time=48,latitude=240"."""
+    lengths: dict[str, int] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([^=]+?)\s*=\s*(\d+)\s*", part)
+        if match is None or match[1] in lengths or int(match[2]) < 1:
+            raise UsageError(
+                f"{option} {text}: {part.strip()!r} is no length; write each dimension once with a whole number from "
+                "1, as time=48,latitude=240,longitude=240"
+            )
+        lengths[match[1]] = int(match[2])
+    return lengths
 
 
 def parse_size(text: str) -> int:

@@ -12,6 +12,11 @@ from nnzip.cli.outputs import check_dataset
 from nnzip.cli.terminal import session
 from nnzip.report import numbers
 
+EXAMPLES = (
+    "nnzip sample weather.nc",
+    "nnzip sample europe.nc --resolution 0.5 --bbox 35,70,-10,40 --variables t2m,tp",
+)
+
 
 def sample(
     output: Annotated[Path, typer.Argument(help="File to write: .nc, .zarr or .zarr.zip.")],

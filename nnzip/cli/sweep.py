@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,11 +17,14 @@ if TYPE_CHECKING:
     from nnzip.sweep import Goal, Sweep
 
 
+EXAMPLES = (
+    "nnzip sweep era5.nc",
+    "nnzip sweep era5.nc --targets 0.1%,1% --ratios 100,300 --report sweep.html",
+)
+
+
 def sweep(
-    sources: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined."),
-    ],
+    sources: options.Sources,
     targets: Annotated[
         str | None,
         typer.Option(
@@ -34,9 +36,11 @@ def sweep(
     ratios: Annotated[
         str | None, typer.Option(metavar="RATIOS", help="Ratios to try, as 30,100,300,1000; they bound no error.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Also write an HTML report with a chart.")] = None,
+    report: options.Report = None,
     variables: options.Variables = None,
-    effort: Annotated[options.Effort, typer.Option(help="How much to try for each target.")] = options.Effort.FAST,
+    effort: Annotated[
+        options.Effort, typer.Option(rich_help_panel=options.COMPUTING, help="How much to try for each target.")
+    ] = options.Effort.FAST,
     device: options.DeviceOption = options.Device.AUTO,
     force: options.Force = False,
     json: options.Json = False,
@@ -53,8 +57,8 @@ def sweep(
         from nnzip.report.sweep import point_line, sweep_tables, write_sweep
         from nnzip.sweep import sweep as run
 
-        stored = stored_bytes(sources)
         with open_dataset(sources) as dataset, terminal.progress() as progress:
+            stored = stored_bytes(sources) if names is None or {*names} >= {*dataset.data_vars} else None
             result = run(
                 dataset,
                 goals(*wanted),

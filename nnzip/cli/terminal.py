@@ -125,28 +125,24 @@ class Terminal:
         """Write a result to stdout as JSON (strict: NaN and infinity become null)."""
         sys.stdout.write(json.dumps(_finite(content), indent=2, allow_nan=False, default=str) + "\n")
 
+    def agrees(self, doubt: str) -> bool:
+        """Ask whether to go on in spite of a doubt; nobody agrees where there is no terminal."""
+        if not (sys.stdin.isatty() and self.stderr.is_terminal):
+            return False
+        return typer.confirm(f"{doubt}. Go on?", err=True)
+
     @contextmanager
-    def progress(self) -> Iterator[ProgressCallback | None]:
-        """A live bar on stderr; yields the callback the codec reports to, or None where nobody watches."""
-        if self.quiet or not self.stderr.is_terminal:
+    def progress(self, *, logs: bool = True) -> Iterator[ProgressCallback | None]:
+        """Shows progress on stderr; yields the callback the codec reports to, or None where nobody watches: a quiet
+        command, without `logs` also one whose stderr is no terminal.
+        """
+        if self.quiet or not (logs or self.stderr.is_terminal):
             yield None
             return
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as ProgressBar
+        from nnzip.cli.watching import show_progress
 
-        bar = ProgressBar(
-            TextColumn("{task.description:<10}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(compact=True),
-            console=self.stderr,
-            transient=True,
-        )
-        with bar:
-            task = bar.add_task("starting", total=1.0)
-            yield lambda progress: bar.update(task, completed=progress.fraction, description=progress.stage)
+        with show_progress(self.stderr) as callback:
+            yield callback
 
     @staticmethod
     def part_of(
@@ -182,7 +178,8 @@ def session(*, quiet: bool = False, verbose: bool = False) -> Iterator[Terminal]
     143 after SIGTERM, 1 for a bug.
     """
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    with _third_party_silenced(enabled=not terminal.verbose), _own_warnings(terminal), _terminate_cleanly():
+    silenced, log = _third_party_silenced(enabled=not terminal.verbose), _own_log(terminal)
+    with silenced, log, _own_warnings(terminal), _terminate_cleanly():
         try:
             yield terminal
             sys.stdout.flush()
@@ -236,6 +233,26 @@ def _third_party_silenced(*, enabled: bool) -> Iterator[None]:
             yield
         finally:
             logging.disable(disabled)
+
+
+@contextmanager
+def _own_log(terminal: Terminal) -> Iterator[None]:
+    """Show what was read, where a command is verbose."""
+    import logging
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            terminal.message(record.getMessage())
+
+    logger, handler, level = logging.getLogger("nnzip"), Shown(), logging.getLogger("nnzip").level
+    if terminal.verbose:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @contextmanager

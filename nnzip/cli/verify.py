@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from nnzip.cli import options
+from nnzip.cli import options, places
 from nnzip.cli.terminal import session
 from nnzip.report import numbers
 
+EXAMPLES = ("nnzip verify era5.nnz",)
+
 
 def verify(
-    archive: Annotated[Path, typer.Argument(help="Archive written by `nnzip compress`.")],
+    archive: options.Archive,
     device: options.DeviceOption = options.Device.AUTO,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Check an archive: every checksum, every tile, every decoded value."""
-    with session(quiet=quiet, verbose=verbose) as terminal:
+    with session(quiet=quiet, verbose=verbose) as terminal, places.source(archive) as path:
         from nnzip.read import verify as run
 
         with terminal.progress() as progress:
-            result = run(archive, device=device.value, progress=progress)
+            result = run(path, device=device.value, progress=progress)
         if json:
             terminal.json(asdict(result))
             return

@@ -89,6 +89,8 @@ def decode_array(spec: StoredArray, shape: tuple[int, ...], payload: bytes) -> N
     """Inverse of `encode_array`. Raises CorruptArchiveError unless the payload holds exactly what is declared."""
     count = math.prod(shape)
     dtype = np.dtype("<" + spec.dtype)
+    if (payload and spec.coding not in _LAYOUTS) or (spec.values and spec.coding in _LAYOUTS):
+        raise CorruptArchiveError(f'a stored array has values and a range, one too many for its coding "{spec.coding}"')
     if spec.coding in _FORMULAS:
         flat = _evaluate(spec, dtype, count)
     elif spec.coding == "list":

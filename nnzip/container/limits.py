@@ -15,10 +15,17 @@ MAX_TILE_VALUES = 1 << 26
 """Values of one tile."""
 MAX_FORMULA_VALUES = 1 << 26
 """Values of an array that is stored as a formula, and so costs the archive nothing."""
+MAX_ALL_DIMS = 2000
+"""Dimensions of an archive."""
 MAX_MEMBERS = 1 << 20
 MAX_MEMBER_BYTES = 1 << 30
 MAX_INFLATION = 1032
 """Deflate cannot expand by more than this factor (zlib's technical notes)."""
+
+
+def max_variables(file_bytes: int) -> int:
+    """Coordinates and variables of all kinds; each costs a reader about a millisecond and some kB."""
+    return 2000 + file_bytes // 1000
 
 
 def max_manifest_bytes(file_bytes: int) -> int:
@@ -31,6 +38,7 @@ def max_manifest_tokens(file_bytes: int) -> int:
     return 400_000 + file_bytes // 8
 
 
-def max_axis_bytes(file_bytes: int) -> int:
-    """Bytes of all dimension coordinates and grid axes together, 8 at least for each point: readers hold them all."""
+def max_held_bytes(file_bytes: int) -> int:
+    """Bytes of all that readers hold while a file is open: dimension coordinates and grid axes, 8 at least for each
+    point and 96 more for text and for dates of other calendars; scalars; typed attributes."""
     return (24 << 20) + 4 * file_bytes

@@ -1,16 +1,13 @@
-"""Reads `.nnz` files where sizes and checksums agree: two reads to open, one for each member.
-
-All reads name their position, so that threads and forked processes do not disturb each other.
-"""
+"""Reads `.nnz` files where sizes and checksums agree: two reads to open, one for each member."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import struct
 import weakref
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -26,10 +23,12 @@ from nnzip.container.zip import (
     Member,
     content,
     content_start,
+    file_bytes,
     find_directory,
     read_directory,
 )
-from nnzip.errors import CorruptArchiveError, InputError, NnzipError, OldFormatError, ResourceError, UsageError
+from nnzip.data.bytefile import PathText, is_url, open_file
+from nnzip.errors import CorruptArchiveError, InputError, NnzipError, OldFormatError, UsageError
 
 MANIFEST_MEMBER = "nnzip"
 """The member with the manifest and the arrays."""
@@ -41,30 +40,37 @@ _GUESS_BYTES = 1 << 18  # read before a longer directory: where the manifest mos
 class ArchiveReader:
     """An open archive; the manifest and the directory are checked on opening.
 
-    Safe to use from several threads and after a fork; pickles and copies by path. Raises InputError (no such file, or
-    no archive), CorruptArchiveError, OldFormatError, NewerFormatError or ResourceError (not readable).
+    `path`: a path, or a URL that fsspec knows with `storage_options`. `identity`: that of the archive it has to be.
+    Safe to use from several threads and after a fork; pickles and copies by path. Raises InputError (no such file, no
+    archive, another one than it was), CorruptArchiveError, OldFormatError, NewerFormatError, ResourceError (not
+    readable) or UnavailableError (a URL that cannot be reached).
     """
 
     manifest: Manifest
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).absolute()
-        try:
-            self._file = self.path.open("rb", buffering=0)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise InputError(f"cannot open {path}: {error.strerror}") from error
-        except OSError as error:
-            raise ResourceError(f"cannot read {path}: {error.strerror}") from error
+    def __init__(
+        self,
+        path: PathText,
+        storage_options: Mapping[str, Any] | None = None,
+        identity: tuple[int, int] | None = None,
+    ) -> None:
+        self.path: PathText = path if is_url(path) else Path(path).expanduser().absolute()
+        self._options = storage_options
+        self._file = open_file(self.path, storage_options)
         weakref.finalize(self, self._file.close)  # of copies, which nobody closes
         try:
-            self._size = os.fstat(self._file.fileno()).st_size
             self._open()
         except NnzipError as error:
             self._file.close()
+            if str(path) in str(error):
+                raise
             raise type(error)(f"{path}: {error}") from error
         except BaseException:
             self._file.close()
             raise
+        if identity not in (None, self.identity):
+            self._file.close()
+            raise InputError(f"{path} was replaced since it was opened: open it again")
 
     def read(self, name: str) -> bytes:
         """A whole member, its CRC-32 checked. Raises CorruptArchiveError."""
@@ -74,7 +80,13 @@ class ArchiveReader:
         try:
             return self._content(self._members[name])
         except CorruptArchiveError as error:
+            if is_url(self.path):
+                ArchiveReader(self.path, self._options, self.identity).close()  # is it another one by now?
             raise CorruptArchiveError(f"{self.path}: {error}") from error
+
+    def prefetch(self, names: Sequence[str]) -> int:
+        """Read the first of these members ahead from a URL, neighbours together; how many, at least one."""
+        return self._file.prefetch([_extent(self._members[name]) for name in names]) if names else 1
 
     def read_start(self, name: str, count: int) -> bytes:
         """The first `count` bytes of a member, its checksum not checked: for a preview. Raises CorruptArchiveError."""
@@ -110,8 +122,8 @@ class ArchiveReader:
         """Members can no longer be read; the manifest and the arrays can."""
         self._file.close()
 
-    def __reduce__(self) -> tuple[type[ArchiveReader], tuple[Path]]:
-        return ArchiveReader, (self.path,)
+    def __reduce__(self) -> tuple[type[ArchiveReader], tuple[Any, ...]]:
+        return ArchiveReader, (self.path, self._options, self.identity)
 
     def __enter__(self) -> ArchiveReader:
         return self
@@ -122,8 +134,10 @@ class ArchiveReader:
         self.close()
 
     def _open(self) -> None:
-        start = max(self._size - _TAIL_BYTES, 0)
-        tail = self._read_at(start, self._size)
+        tail, size = self._file.tail(_TAIL_BYTES)
+        self._size = size if size is not None else file_bytes(tail) or 0
+        start = max(self._size - len(tail), 0)
+        self._file.keep(start, tail)
         directory = find_directory(tail, self._size) or self._refuse_without_directory()
         if directory.offset < start:
             start = max(directory.offset - _GUESS_BYTES, 0)
@@ -136,16 +150,15 @@ class ArchiveReader:
             raise CorruptArchiveError(f'it has no member "{MANIFEST_MEMBER}"')
         member = self._members[MANIFEST_MEMBER]
         data = self._content(member, tail[member.header - start :] if member.header >= start else None)
+        self.identity = self._size, member.crc
         self.manifest, self._arrays = unpack(data, self._size)
         check_manifest(self.manifest, len(self._arrays), self._members.keys(), self._size)
 
     def _refuse_without_directory(self) -> NoReturn:
         """For a file that is no ZIP file."""
         if self._read_at(0, 4) == b"PK\3\4":
-            raise CorruptArchiveError(
-                f"its {self._size} bytes end without a ZIP directory: the file is truncated or damaged"
-            )
-        raise InputError("it is no nnzip archive" if self._size else "it is empty")
+            raise CorruptArchiveError("it ends without a ZIP directory: the file is truncated or damaged")
+        raise InputError("it is no nnzip archive" if self._read_at(0, 1) else "it is empty")
 
     def _refuse_foreign(self, records: bytes) -> NoReturn:
         """For a ZIP file without our manifest."""
@@ -162,7 +175,7 @@ class ArchiveReader:
     def _content(self, member: Member, data: bytes | None = None) -> bytes:
         """A member's content; `data`: the bytes from its header on, where they have been read before."""
         if data is None:
-            data = self._read_at(member.header, content_start(member) + member.size + LOCAL_SLACK)
+            data = self._read_at(*_extent(member))
         found = content(member, data)
         crc = zlib.crc32(found)
         if crc != member.crc:
@@ -174,8 +187,13 @@ class ArchiveReader:
     def _read_at(self, start: int, stop: int) -> bytes:
         """Bytes [start, stop) of the file, fewer where it ends."""
         if self._file.closed:
-            raise UsageError(f"{self.path} is closed: open it again")
-        try:
-            return os.pread(self._file.fileno(), stop - start, start)
-        except OSError as error:
-            raise ResourceError(f"cannot read {self.path}: {error.strerror}") from error
+            raise UsageError(
+                f"the archive {self.path} is closed: read values inside the `with` block, or take them along with "
+                "dataset.load()"
+            )
+        return self._file.read(start, stop)
+
+
+def _extent(member: Member) -> tuple[int, int]:
+    """Where a member is, with what its local header may have beside."""
+    return member.header, content_start(member) + member.size + LOCAL_SLACK

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import zlib
-from pathlib import Path
 from types import TracebackType
 
 from nnzip.container.checks import check_manifest
@@ -13,7 +11,8 @@ from nnzip.container.manifest import Manifest
 from nnzip.container.packing import pack, unpack
 from nnzip.container.reader import MANIFEST_MEMBER
 from nnzip.container.zip import Member, directory_bytes, local_header
-from nnzip.data.atomic import AtomicOutput
+from nnzip.data.atomic import output_at
+from nnzip.data.bytefile import PathText, place
 from nnzip.errors import CorruptArchiveError, InputError
 
 
@@ -24,9 +23,9 @@ class ArchiveWriter:
     context without `finish` removes what was written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        self.path = Path(path)
-        self._output = AtomicOutput(path, overwrite)
+    def __init__(self, path: PathText, overwrite: bool = False) -> None:
+        self.path = place(path)
+        self._output = output_at(path, overwrite)
         self._members: dict[str, Member] = {}
         self._position = 0
         with self._output.explained():

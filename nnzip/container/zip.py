@@ -69,6 +69,17 @@ def directory_bytes(members: Iterable[Member], offset: int) -> bytes:
     return b"".join([*entries, end])
 
 
+def file_bytes(tail: bytes) -> int | None:
+    """Size of the file that ends in `tail`, from its end record; None where it has none."""
+    if len(tail) < _END.size or tail[-_END.size :][:4] != b"PK\5\6":
+        return None
+    locator = tail[-_LOCATOR64.size - _END.size : -_END.size]
+    if locator[:4] == b"PK\6\7":
+        return int(_LOCATOR64.unpack(locator)[2]) + _END64.size + _LOCATOR64.size + _END.size
+    *_, size, offset, _ = _END.unpack(tail[-_END.size :])
+    return int(offset) + int(size) + _END.size
+
+
 def find_directory(tail: bytes, file_bytes: int) -> Directory | None:
     """The directory of a file of `file_bytes` that ends in `tail`, of some kB; None where it has no end record.
 

@@ -1,5 +1,7 @@
 """Outputs appear whole or not at all: a file or a directory is written beside its place, synced, and renamed.
 
+A file for a URL is written on this machine and sent when it is complete.
+
 What is being written lies in a private folder ".nnzip-<output>-<number>.part" beside the output. The folder is locked
 while its writer lives, so that the next run on the same output removes what a killed one has left.
 """
@@ -14,17 +16,89 @@ import hashlib
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, Self
 
+from nnzip.data.bytefile import PathText, explained, is_url
 from nnzip.errors import ResourceError, UsageError
 
 _SUFFIX = ".part"
 _REMOVALS, _REMOVAL_PAUSE_SECONDS = 40, 0.05  # after a failure Zarr's other tasks go on writing for a moment
 _EXCHANGE, _CURRENT_FOLDER = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
-PathText = str | os.PathLike[str]
+
+
+def output_at(path: PathText, overwrite: bool = False) -> Output:
+    """The output file at a path or a URL. Raises as `AtomicOutput` and `UrlOutput` do."""
+    return UrlOutput(str(path), overwrite) if is_url(path) else AtomicOutput(path, overwrite)
+
+
+class Output(Protocol):
+    """What `AtomicOutput` says, wherever the output is."""
+
+    temporary: Path
+
+    def commit(self) -> None:
+        """Put it in place."""
+
+    def abort(self) -> None:
+        """Remove everything temporary."""
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Turns an OSError into a ResourceError."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class UrlOutput:
+    """As `AtomicOutput`, for a file at a URL that fsspec knows: it is written here, and sent on `commit`.
+
+    Raises UsageError when it exists and `overwrite` is false, and what `bytefile.explained` raises.
+    """
+
+    def __init__(self, url: str, overwrite: bool = False) -> None:
+        self._url = url
+        with explained(url):
+            import fsspec
+
+            self._system, self._path = fsspec.core.url_to_fs(url)
+            exists = self._system.exists(self._path)
+        if exists and not overwrite:
+            raise UsageError(f"{url} exists: choose another output, or overwrite it with -f (overwrite=True)")
+        self._folder = tempfile.TemporaryDirectory(prefix="nnzip-")
+        self.temporary = Path(self._folder.name, Path(url).name)
+
+    def commit(self) -> None:
+        with explained(self._url):
+            self._system.put_file(str(self.temporary), self._path)
+        self.abort()
+
+    def abort(self) -> None:
+        self._folder.cleanup()
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn an OSError of the temporary file into a ResourceError."""
+        try:
+            yield
+        except OSError as error:
+            raise ResourceError(f"cannot write {self.temporary}: {_explain(error, self.temporary.parent)}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
 
 
 class AtomicOutput:
@@ -87,7 +161,7 @@ class AtomicOutput:
         except OSError as error:
             raise ResourceError(f"cannot write {self.path}: {_explain(error, self.path.parent)}") from error
 
-    def __enter__(self) -> AtomicOutput:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

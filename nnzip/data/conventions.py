@@ -211,16 +211,29 @@ def referenced_variables(dataset: xr.Dataset, names: list[str]) -> list[str]:
 
 def arranged(dataset: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
     """The data variables `names` in this order, with every coordinate, also those that no variable uses."""
-    chosen = dataset[list(names)]
-    return chosen.assign_coords({name: c for name, c in dataset.coords.items() if name not in chosen.coords})
+    found = xr.Dataset({name: dataset.variables[name] for name in names}, dataset.coords, dataset.attrs)
+    found.encoding = dataset.encoding
+    return found
 
 
 def read_values(array: xr.DataArray | xr.Variable, name: str) -> NDArray[Any]:
     """Values of `array`. Raises InputError, naming the variable, when the file breaks while it is read."""
     try:
+        if array.chunks is not None:  # not on the cluster's other workers, where this is one of them
+            array = array.compute(scheduler="synchronous")
         return np.asarray(array.to_numpy())
     except (OSError, RuntimeError) as error:
         raise InputError(f"the values of {name!r} cannot be read ({error}): the file is damaged or gone") from error
+
+
+def sliced(variable: xr.Variable, indexers: Mapping[str, slice]) -> xr.Variable:
+    """A part of a variable, not read yet, that pickles as paths and slices, or with its own values alone."""
+    part = variable.isel(indexers)
+    if part.chunks is not None:
+        from dask.base import optimize
+
+        (part,) = optimize(part)  # type: ignore[no-untyped-call] # leaves out the other blocks
+    return part
 
 
 def blocks(array: xr.DataArray) -> Iterator[xr.DataArray]:

@@ -12,20 +12,26 @@ from numpy.typing import NDArray
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
-from nnzip.data.skeleton import RawArray, decode
+from nnzip.data.skeleton import EXACTLY, Decoding, RawArray, decode
 
 Read = Callable[[], NDArray[Any]]
 
 
 def deferred(
-    name: str, dims: tuple[str, ...], attrs: Mapping[str, Any], dtype: np.dtype[Any], shape: tuple[int, ...], read: Read
+    name: str,
+    dims: tuple[str, ...],
+    attrs: Mapping[str, Any],
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    read: Read,
+    how: Decoding = EXACTLY,
 ) -> xr.Variable:
     """As `skeleton.decode` of a raw array of this type and shape, whose values `read` gives; it is called once.
 
     Raises CorruptArchiveError for attributes that `skeleton.to_raw` does not write; so does reading, for values.
     """
-    none = decode(name, RawArray(dims, dict(attrs), np.empty((0,) * len(dims), dtype)))
-    lazy = _Deferred(name, dims, attrs, none.dtype, shape, read)
+    none = decode(name, RawArray(dims, dict(attrs), np.empty((0,) * len(dims), dtype)), how)
+    lazy = _Deferred(name, dims, attrs, none.dtype, shape, read, how)
     return xr.Variable(dims, indexing.LazilyIndexedArray(lazy), none.attrs, none.encoding)
 
 
@@ -40,8 +46,9 @@ class _Deferred(BackendArray):
         dtype: np.dtype[Any],
         shape: tuple[int, ...],
         read: Read,
+        how: Decoding,
     ) -> None:
-        self._arguments = name, dims, attrs, dtype, shape, read
+        self._arguments = name, dims, attrs, dtype, shape, read, how
         self.dtype, self.shape = dtype, shape
 
     def __reduce__(self) -> tuple[type[_Deferred], tuple[Any, ...]]:
@@ -54,6 +61,6 @@ class _Deferred(BackendArray):
 
     @cached_property
     def _values(self) -> NDArray[Any]:
-        name, dims, attrs, _, _, read = self._arguments
-        values: NDArray[Any] = decode(name, RawArray(dims, dict(attrs), read())).values
+        name, dims, attrs, _, _, read, how = self._arguments
+        values: NDArray[Any] = decode(name, RawArray(dims, dict(attrs), read()), how).values
         return values

@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
+from nnzip.data.bytefile import PathText, is_url
 from nnzip.data.zipped import inner_files
 from nnzip.errors import InputError, ResourceError
 
@@ -186,3 +187,16 @@ class _ClassicHeader:
         item = _TYPE_BYTES[self._read(">I")]
         self._number()  # vsize: redundant, and unreliable for large variables
         return shape, self._read(self._offset), item
+
+
+def is_archive(path: PathText) -> bool:
+    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name.
+
+    Of a URL only the name counts.
+    """
+    if Path(path).suffix == ".nnz" or is_url(path):
+        return Path(path).suffix == ".nnz"
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return bool(ARCHIVE_MEMBERS & set(file.namelist()))

@@ -8,7 +8,6 @@ Everything else is kept losslessly.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -28,11 +27,12 @@ from nnzip.data.conventions import (
     marked_variables,
     read_values,
     referenced_variables,
+    sliced,
     time_axis,
     variable_dims,
 )
 from nnzip.data.packing import is_packed
-from nnzip.errors import InputError, UsageError
+from nnzip.errors import InputError, UsageError, suggestion
 
 _BOUNDS_KEYS = ("bounds", "climatology")
 GroupDims = tuple[str | None, str, str]
@@ -92,9 +92,13 @@ def plan_groups(dataset: xr.Dataset, variables: Sequence[str] | None = None) -> 
     """Groups of compressible variables, and the names of the data variables to keep losslessly.
 
     With `variables` only these take part, with what they point to (bounds, grid mapping). Raises UsageError for an
-    unknown name, InputError for repeated coordinate values or when nothing is compressible (with each reason).
+    unknown name, InputError for names that are no text, for repeated coordinate values or when nothing is compressible
+    (with each reason).
     All-NaN variables are found by reading blocks until the first finite value, so only they are read as a whole.
     """
+    for name in [*dataset.variables, *dataset.dims]:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"the name {name!r} of a variable or a dimension is no text: rename it")
     names = [str(name) for name in dataset.data_vars] if variables is None else check_names(dataset, variables)
     roles = dimension_roles(dataset)
     members: dict[GroupDims, list[VariableLayout]] = {}
@@ -115,16 +119,18 @@ def plan_groups(dataset: xr.Dataset, variables: Sequence[str] | None = None) -> 
 
 
 def check_names(dataset: xr.Dataset, variables: Sequence[str]) -> list[str]:
-    """`variables` without repetitions. Raises UsageError for names the dataset lacks, with the nearest ones it has."""
+    """`variables` (a list, or text such as "t2m,msl") without repetitions. Raises UsageError for names the dataset
+    lacks, with the nearest ones it has.
+    """
     available = [str(name) for name in dataset.data_vars]
+    if isinstance(variables, str):
+        variables = [name.strip() for name in variables.split(",")]
     for name in variables:
         if name in available:
             continue
         if name in dataset.coords:
             raise UsageError(f"{name!r} is a coordinate and always kept; name variables: {', '.join(available)}")
-        near = difflib.get_close_matches(name, available, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(available) or 'none'}"
-        raise UsageError(f"the dataset has no variable {name!r}: {hint}")
+        raise UsageError(f"the dataset has no variable {name!r}: {suggestion(name, available)}")
     return list(dict.fromkeys(variables))
 
 
@@ -154,6 +160,27 @@ def lossless_reason(dataset: xr.Dataset, name: str, roles: Mapping[str, Role] | 
     return None
 
 
+@dataclass(frozen=True)
+class Picked:
+    """A box of a variable that is not read yet: pickles as a path and slices, or with its values where these are in
+    memory. `order`: of the dimensions of `array`; `channels`: of those it holds.
+    """
+
+    array: xr.Variable
+    name: str
+    order: tuple[int, ...]
+    channels: slice
+    shape: tuple[int, int, int]
+
+    def read(self) -> NDArray[np.floating]:
+        """Values [channel, time, latitude, longitude]: float64 where xarray gives float64 (packed sources too), else
+        float32; NaN where values are missing, infinities stay. Raises InputError.
+        """
+        values = read_values(self.array, self.name)  # then transposed: xarray would index lazy arrays point by point
+        found = values.transpose(self.order).reshape(-1, *self.shape)[self.channels]
+        return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
+
+
 def read_box(
     dataset: xr.Dataset,
     group: Group,
@@ -163,11 +190,20 @@ def read_box(
     rows: range,
     columns: range,
 ) -> NDArray[np.floating]:
-    """Values [channel, time, latitude, longitude] of ranges of one variable's axes; loads only these.
+    """`Picked.read` of ranges of one variable's axes; loads only these."""
+    return pick(dataset, group, layout, channels, times, rows, columns).read()
 
-    float64 where xarray gives float64 (packed sources too), else float32; NaN where values are missing, infinities
-    stay. Raises InputError.
-    """
+
+def pick(
+    dataset: xr.Dataset,
+    group: Group,
+    layout: VariableLayout,
+    channels: range,
+    times: range,
+    rows: range,
+    columns: range,
+) -> Picked:
+    """Ranges of one variable's axes."""
     ranges = zip(group.dims, (times, rows, columns), strict=True)
     picked = {dim: slice(axis.start, axis.stop) for dim, axis in ranges if dim is not None}
     first = 0
@@ -176,12 +212,10 @@ def read_box(
         outer = slice(channels.start // inner, -(-channels.stop // inner))
         picked[layout.channel_dims[0]], first = outer, outer.start * inner
     order = [*layout.channel_dims, *(dim for dim in group.dims if dim is not None)]
-    part = dataset[layout.name].isel(picked)
-    values = read_values(part, layout.name)  # before it is transposed: xarray would index a lazy array point by point
-    shaped = values.transpose([part.dims.index(dim) for dim in order])
-    shaped = shaped.reshape(-1, len(times), len(rows), len(columns))
-    found = shaped[channels.start - first : channels.stop - first]
-    return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
+    part = sliced(dataset.variables[layout.name], picked)
+    here = slice(channels.start - first, channels.stop - first)
+    shape = len(times), len(rows), len(columns)
+    return Picked(part, layout.name, tuple(part.dims.index(dim) for dim in order), here, shape)
 
 
 def _layout(dataset: xr.Dataset, name: str, roles: Mapping[str, Role]) -> tuple[GroupDims, VariableLayout]:

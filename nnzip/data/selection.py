@@ -6,6 +6,7 @@ Longitudes may be given and stored in either convention (-180..180 or 0..360), a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,12 @@ from nnzip.data.conventions import (
     variable_dims,
 )
 from nnzip.data.grouping import check_names
-from nnzip.data.times import time_indices
+from nnzip.data.levels import Levels, select_levels
+from nnzip.data.times import time_indices, time_text
 from nnzip.errors import UsageError
+
+Times = str | date | np.datetime64 | slice
+"""Text as "2016-10-05" or "A/B", a date, or a slice of these with both ends included."""
 
 _SLACK = 1e-4  # degrees: float32 longitudes are no closer to their decimal values
 
@@ -79,22 +84,26 @@ def selected_longitudes(
 def subset(
     dataset: xr.Dataset,
     variables: Sequence[str] | None = None,
-    time: str | None = None,
+    time: Times | None = None,
     bbox: str | Sequence[float] | None = None,
+    level: Levels | None = None,
 ) -> xr.Dataset:
     """The chosen part of `dataset`, lazily. Variables that the chosen ones point to (bounds, grid mapping) come along.
 
-    Raises UsageError for unknown variables, and for a time or area outside the data or on data without such an axis.
+    Raises UsageError for unknown variables, and for a time, area or level outside the data or on data without such an
+    axis; TypeError for other types of them.
     """
     if variables is not None:
         names = check_names(dataset, variables)
         dataset = dataset[[*names, *referenced_variables(dataset, names)]]
+    if level is not None:
+        dataset = select_levels(dataset, level)
     if time is None and bbox is None:
         return dataset
     roles = dimension_roles(dataset)
     axes: list[dict[Role, str]] = [variable_dims(dataset, str(name), roles) for name in dataset.data_vars]
     if time is not None:
-        dataset = _select_time(dataset, [found["time"] for found in axes if "time" in found], time)
+        dataset = _select_time(dataset, [found["time"] for found in axes if "time" in found], time_text(time))
     if bbox is not None:
         grids = [(found["latitude"], found["longitude"]) for found in axes if {"latitude", "longitude"} <= found.keys()]
         dataset = _select_area(dataset, grids, bbox)

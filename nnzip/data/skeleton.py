@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,9 +25,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from xarray.coders import CFDatetimeCoder, CFTimedeltaCoder
-from xarray.conventions import decode_cf_variable, encode_cf_variable
+from xarray.conventions import CF_RELATED_DATA, encode_cf_variable
 
+from nnzip.data.coders import CFDatetimeCoder, CFTimedeltaCoder, decode_cf_variable
 from nnzip.data.conventions import read_values
 from nnzip.data.packing import is_packed, unpacked_attributes
 from nnzip.data.times import is_time_valued
@@ -37,7 +38,9 @@ UNLIMITED_ATTRIBUTE = "_nnzip_unlimited"
 OUTPUT_ENCODING = {"_FillValue": np.nan}
 _FILL_KEYS = ("_FillValue", "missing_value")
 _ATTRIBUTE_KINDS = "fiubUSMm"
+_ATTRIBUTE_TYPE = re.compile(r"[<>|=]([fiub][1248]|[US][0-9]{1,7}|[Mm]8(\[[0-9a-zA-Z]{1,5}\])?)")
 _MAX_ITEM_BYTES = 1 << 20  # of one fixed-width text: an archive may not ask for more memory than its content fills
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -48,6 +51,28 @@ class RawArray:
     dims: tuple[str, ...]
     attrs: dict[str, Any]
     values: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What is decoded, in the terms of `xarray.open_dataset`: a value for all variables or a mapping by name.
+
+    What is left as it stands here gets the types it had when it was compressed.
+    """
+
+    mask_and_scale: bool | Mapping[str, bool] = True
+    decode_times: bool | CFDatetimeCoder | Mapping[str, bool | CFDatetimeCoder] = True
+    use_cftime: bool | Mapping[str, bool] | None = None
+    decode_timedelta: bool | CFTimedeltaCoder | Mapping[str, bool | CFTimedeltaCoder] | None = None
+
+    def of(self, option: str, name: str) -> Any:
+        """An option for one variable."""
+        wish = getattr(self, option)
+        return wish.get(name, getattr(EXACTLY, option)) if isinstance(wish, Mapping) else wish
+
+
+EXACTLY = Decoding()
+"""Every variable as it was compressed."""
 
 
 def to_raw(dataset: xr.Dataset, names: Iterable[str]) -> dict[str, RawArray]:
@@ -69,9 +94,9 @@ def dataset_of(
     dataset = xr.Dataset(variables, coordinates, attrs_from_json(attrs))
     unlimited = dataset.attrs.pop(UNLIMITED_ATTRIBUTE, None)
     if unlimited is not None:
-        dataset.encoding["unlimited_dims"] = list(unlimited)
+        dataset.encoding["unlimited_dims"] = set(unlimited)
     for name, variable in {**coordinates, **variables}.items():  # indexes are rebuilt without the encoding
-        dataset[name].encoding = variable.encoding
+        dataset.variables[name].encoding = variable.encoding
     return dataset
 
 
@@ -83,7 +108,7 @@ def dataset_attributes(dataset: xr.Dataset) -> dict[str, Any]:
 
 def compressed_attributes(variable: xr.Variable) -> dict[str, Any]:
     """JSON attributes of a compressed variable: its output is unpacked, and missing values are NaN."""
-    attrs = unpacked_attributes(variable)
+    attrs = _attributes(variable)
     return attrs_to_json({key: value for key, value in attrs.items() if key not in _FILL_KEYS})
 
 
@@ -104,22 +129,33 @@ def attrs_from_json(attrs: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in attrs.items():
         try:
             decoded[key] = _attribute_from_json(value)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        except _MALFORMED as error:
             raise CorruptArchiveError(f"the attribute {key!r} is not as nnzip writes it ({error})") from error
     return decoded
+
+
+def _attributes(variable: xr.Variable) -> dict[str, Any]:
+    """With the names of related variables (bounds, grid_mapping, ...), which xarray may have moved to the encoding."""
+    related = {key: variable.encoding[key] for key in CF_RELATED_DATA if key in variable.encoding}
+    return {**related, **unpacked_attributes(variable)}
 
 
 def _to_raw(name: str, variable: xr.Variable) -> RawArray:
     values = read_values(variable, name)
     attempts = [xr.Variable(variable.dims, values, variable.attrs, variable.encoding)]
     if variable.encoding:
-        attempts.append(xr.Variable(variable.dims, values, unpacked_attributes(variable)))
+        attempts.append(xr.Variable(variable.dims, values, _attributes(variable)))
     for attempt in attempts:
         raw = _encode(name, attempt)
         decoded = _decode(name, raw)
-        if decoded.dtype == values.dtype.newbyteorder("=") and _are_equal(decoded.values, values):
+        if _same_type(decoded.dtype, values.dtype) and _are_equal(decoded.values, values):
             return raw
     raise InputError(f"the values of {name!r} ({variable.dtype}) cannot be kept exactly: drop the variable")
+
+
+def _same_type(a: np.dtype[Any], b: np.dtype[Any]) -> bool:
+    """Apart from the order of bytes, and from what StringDType calls a missing text."""
+    return a.kind == b.kind == "T" or (b.kind != "T" and a == b.newbyteorder("="))
 
 
 def _are_equal(a: NDArray[Any], b: NDArray[Any]) -> bool:
@@ -128,7 +164,7 @@ def _are_equal(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 def _encode(name: str, variable: xr.Variable) -> RawArray:
     dims = tuple(str(dim) for dim in variable.dims)
-    attrs = unpacked_attributes(variable)
+    attrs = _attributes(variable)
     values: NDArray[Any] = np.asarray(variable.values)
     kind = values.dtype.kind
     if is_time_valued(variable) or kind == "m":
@@ -140,12 +176,17 @@ def _encode(name: str, variable: xr.Variable) -> RawArray:
     elif kind in "OT":
         if not all(isinstance(value, str) for value in values.flat):
             raise InputError(f"{name!r} holds Python objects that are not text, which no file can hold: drop it")
-        attrs[DTYPE_ATTRIBUTE], values = "object" if kind == "O" else "StringDType", values.astype(np.str_)
+        attrs[DTYPE_ATTRIBUTE], values = "object" if kind == "O" else "StringDType", _fixed_width(values)
     elif kind in "fiu":
         values, attrs = _encode_numbers(variable, attrs)
     elif kind != "U":
         raise InputError(f"{name!r} has the type {variable.dtype}, which no NetCDF file can hold: drop or convert it")
     return RawArray(dims, attrs_to_json(attrs), np.asarray(values, dtype=values.dtype.newbyteorder("=")))
+
+
+def _fixed_width(texts: NDArray[Any]) -> NDArray[np.str_]:
+    """numpy does not find the width of its own StringDType."""
+    return np.array(texts.tolist(), dtype=np.str_).reshape(texts.shape)
 
 
 def _encode_times(name: str, variable: xr.Variable, attrs: dict[str, Any]) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -154,10 +195,11 @@ def _encode_times(name: str, variable: xr.Variable, attrs: dict[str, Any]) -> tu
     with warnings.catch_warnings():
         # xarray warns when it takes finer units than asked for; the values are compared afterwards
         warnings.filterwarnings("ignore", message="Times can't be serialized faithfully")
+        warnings.simplefilter("ignore", xr.SerializationWarning)  # and of odd units, which are the source's
         encoded = encode_cf_variable(xr.Variable(variable.dims, variable.values, attrs, encoding), name=name)
     attrs = {**encoded.attrs, DTYPE_ATTRIBUTE: "cftime" if variable.dtype.kind == "O" else _plain_dtype(variable.dtype)}
     if variable.dtype.kind == "m":
-        del attrs["dtype"]  # xarray's own mark of a duration
+        attrs.pop("dtype", None)  # xarray's own mark of a duration
     if str(kept.get("units")).split()[:1] == str(attrs["units"]).split()[:1]:
         attrs["units"] = kept["units"]  # the source's spelling of the same reference time
     return np.asarray(encoded.values), attrs
@@ -179,27 +221,33 @@ def _plain_dtype(dtype: np.dtype[Any]) -> str:
     return str(dtype.newbyteorder("="))
 
 
-def decode(name: str, raw: RawArray) -> xr.Variable:
-    """Inverse of `to_raw` for one variable.
+def decode(name: str, raw: RawArray, how: Decoding = EXACTLY) -> xr.Variable:
+    """Inverse of `to_raw` for one variable, as far as `how` says.
 
     Raises CorruptArchiveError for an array or attributes that `to_raw` does not write.
     """
     try:
-        return _decode(name, raw)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xr.SerializationWarning)  # of odd units, which are the source's
+            return _decode(name, raw, how)
+    except _MALFORMED as error:
         raise CorruptArchiveError(f"{name!r} is not stored as nnzip writes it ({error})") from error
 
 
-def _decode(name: str, raw: RawArray) -> xr.Variable:
+def _decode(name: str, raw: RawArray, how: Decoding = EXACTLY) -> xr.Variable:
     attrs = attrs_from_json(raw.attrs)
     dtype = attrs.pop(DTYPE_ATTRIBUTE, None)
     variable = xr.Variable(raw.dims, raw.values, attrs)
     if dtype is None:
-        variable.encoding = {"_FillValue": None} if raw.values.dtype.kind == "f" else {}
+        variable.encoding = {"dtype": variable.dtype, **({"_FillValue": None} if variable.dtype.kind == "f" else {})}
         return variable
-    if dtype == "cftime" or dtype.startswith(("datetime64", "timedelta64")):
-        return _decode_times(name, variable, dtype)
+    if dtype.startswith("timedelta64"):
+        return _decode_durations(name, variable, dtype, how)
+    if dtype == "cftime" or dtype.startswith("datetime64"):
+        return _decode_times(name, variable, dtype, how)
     if dtype in ("float32", "float64", "float16"):
+        if not how.of("mask_and_scale", name):
+            return variable
         decoded = decode_cf_variable(name, variable, decode_times=False, decode_timedelta=False)
         return xr.Variable(decoded.dims, decoded.values.astype(dtype, copy=False), decoded.attrs, decoded.encoding)
     if dtype == "StringDType":
@@ -213,20 +261,48 @@ def _decode(name: str, raw: RawArray) -> xr.Variable:
     return xr.Variable(raw.dims, values, attrs)
 
 
-def _decode_times(name: str, variable: xr.Variable, dtype: str) -> xr.Variable:
-    if dtype.startswith("timedelta64"):
-        variable.attrs["dtype"] = dtype
-        decoded = decode_cf_variable(name, variable, decode_times=False, decode_timedelta=CFTimedeltaCoder())
-    else:
-        unit: Any = "ns" if dtype == "cftime" else np.datetime_data(dtype)[0]
-        coder = CFDatetimeCoder(use_cftime=dtype == "cftime", time_unit=unit)
-        decoded = decode_cf_variable(name, variable, decode_times=coder, decode_timedelta=False)
+def _decode_times(name: str, variable: xr.Variable, dtype: str, how: Decoding) -> xr.Variable:
+    coder, calendar = how.of("decode_times", name), how.of("use_cftime", name)
+    if coder is False:
+        return variable
+    if isinstance(coder, CFDatetimeCoder):
+        return decode_cf_variable(name, variable, decode_times=coder, decode_timedelta=False)
+    unit: Any = "ns" if dtype == "cftime" else np.datetime_data(dtype)[0]
+    coder = CFDatetimeCoder(dtype == "cftime" if calendar is None else calendar, unit)
+    decoded = decode_cf_variable(name, variable, decode_times=coder, decode_timedelta=False)
+    return _as_it_was(decoded, dtype) if calendar is None else decoded
+
+
+def _decode_durations(name: str, variable: xr.Variable, dtype: str, how: Decoding) -> xr.Variable:
+    coder = how.of("decode_timedelta", name)
+    if coder is None:
+        coder = how.of("decode_times", name) is not False
+    variable.attrs["dtype"] = dtype
+    if coder is False:
+        return variable
+    if isinstance(coder, CFTimedeltaCoder):
+        return decode_cf_variable(name, variable, decode_times=False, decode_timedelta=coder)
+    decoded = decode_cf_variable(name, variable, decode_times=False, decode_timedelta=CFTimedeltaCoder())
+    return _as_it_was(decoded, dtype)
+
+
+def _as_it_was(decoded: xr.Variable, dtype: str) -> xr.Variable:
+    """Decoded times in the very type that was compressed. Raises ValueError where units and values do not give it."""
     if dtype != "cftime" and decoded.dtype != np.dtype(dtype):
-        raise ValueError(f"units {variable.attrs.get('units')!r} do not give {dtype}")
+        raise ValueError(f"the units {decoded.encoding.get('units')!r} do not give {dtype}")
     encoding = dict(decoded.encoding)
     encoding.setdefault("_FillValue", None)
     values = decoded.values if dtype == "cftime" else decoded.values.astype(dtype, copy=False)
     return xr.Variable(decoded.dims, values, decoded.attrs, encoding)
+
+
+def _decoded_times(name: str, variable: xr.Variable, dtype: str) -> xr.Variable:
+    if dtype.startswith("timedelta64"):
+        variable.attrs["dtype"] = dtype
+        return decode_cf_variable(name, variable, decode_times=False, decode_timedelta=CFTimedeltaCoder())
+    unit: Any = "ns" if dtype == "cftime" else np.datetime_data(dtype)[0]
+    coder = CFDatetimeCoder(use_cftime=dtype == "cftime", time_unit=unit)
+    return decode_cf_variable(name, variable, decode_times=coder, decode_timedelta=False)
 
 
 def _attribute_to_json(key: str, value: Any) -> Any:
@@ -285,9 +361,9 @@ def _attribute_from_json(value: Any) -> Any:
         return content.encode("latin-1")
     if dtype == "json":
         return json.loads(content)
-    kind = np.dtype(dtype).kind
-    if kind not in _ATTRIBUTE_KINDS or np.dtype(dtype).itemsize > _MAX_ITEM_BYTES:
+    if not _ATTRIBUTE_TYPE.fullmatch(dtype) or np.dtype(dtype).itemsize > _MAX_ITEM_BYTES:
         raise ValueError(f"type {dtype}")
+    kind = np.dtype(dtype).kind
     items = list(content) if isinstance(content, list | tuple) else [content]
     if kind == "f":
         items = [_NON_FINITE[item] if isinstance(item, str) else item for item in items]

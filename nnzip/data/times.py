@@ -6,6 +6,7 @@ datetime64 and cftime objects (noleap, 360_day, ...) both occur; cftime is impor
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,29 @@ def seconds_since_epoch(times: NDArray[Any]) -> NDArray[np.float64]:
         seconds = (times - np.datetime64(0, "s")) / np.timedelta64(1, "s")
         return np.asarray(seconds, dtype=np.float64)
     return np.array([_cftime_seconds(t) for t in times.ravel()], dtype=np.float64).reshape(times.shape)
+
+
+def time_text(wanted: object) -> str:
+    """What `time_indices` takes, from that, from a date (datetime64, datetime, date, cftime) or from a slice of both.
+
+    Raises TypeError for other types and UsageError for a slice with a step.
+    """
+    if isinstance(wanted, slice):
+        if wanted.step is not None:
+            raise UsageError(f"a time slice takes no step, but has {wanted.step!r}: take every n-th time afterwards")
+        return "/".join("" if end is None else time_text(end) for end in (wanted.start, wanted.stop))
+    if isinstance(wanted, str):
+        return wanted
+    if isinstance(wanted, np.datetime64):
+        return str(wanted.astype("datetime64[s]") if np.datetime_data(wanted)[0] in ("ms", "us", "ns") else wanted)
+    if isinstance(wanted, datetime) and wanted.tzinfo is not None:
+        wanted = wanted.astimezone(UTC).replace(tzinfo=None)
+    if hasattr(wanted, "isoformat"):
+        return str(wanted.isoformat()).partition(".")[0]
+    raise TypeError(
+        f"the time {wanted!r} is a {type(wanted).__name__}: give text as '2016-10-05' or '2016-10-02/2016-10-08', a "
+        "date, or a slice of them"
+    )
 
 
 def time_indices(times: NDArray[Any], text: str) -> slice | NDArray[np.intp]:

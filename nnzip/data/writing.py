@@ -11,9 +11,9 @@ import re
 import shutil
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from os import PathLike
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,35 +22,98 @@ import xarray as xr
 from xarray.backends import NetCDF4DataStore
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
-from nnzip.data.atomic import AtomicOutput
+from nnzip.data.atomic import AtomicOutput, Output, output_at
+from nnzip.data.bytefile import PathText, is_url
 from nnzip.data.packing import is_packed
 from nnzip.data.times import is_time_valued
-from nnzip.errors import UsageError
+from nnzip.errors import UnavailableError, UsageError
 
 _STREAM_BYTES = 1 << 26  # variables larger than this are written in pieces
 _CHUNK_BYTES = 1 << 22
-_COMPRESSION = {"zlib": True, "complevel": 1, "shuffle": True}
+_COMPRESSION = re.compile(r"(?:(zlib|zstd)(?::(\d+))?|none)")
 _STORE_FILES = {".zgroup", ".zattrs", ".zmetadata"}
 _ARRAY_FILE = re.compile(r"\.zarray|\.zattrs|\d+(\.\d+)*")
 _FILL_KEYS = ("_FillValue", "missing_value")
 _LEAST_COMPRESSED = 256  # values: chunk headers would make smaller variables larger
 
 
-def write_dataset(dataset: xr.Dataset, path: str | PathLike[str], overwrite: bool = False) -> Path:
-    """Write `dataset` to `path`: .nc or .nc4 is NetCDF4, .zarr a Zarr directory, .zarr.zip or .zip a zipped one.
+@dataclass(frozen=True)
+class Storage:
+    """How numbers are stored. `compression`: "zlib:1" to "zlib:9", "zstd" or "zstd:1" to "zstd:22", "none"; `chunks`:
+    lengths of chunks by dimension; `packings`: dtype, scale_factor, add_offset and _FillValue by variable.
 
-    Floating NetCDF variables are compressed losslessly (zlib 1, shuffle); lazy variables are written piece by piece.
-    Raises UsageError for another suffix, an existing path without `overwrite`, or a path that may not be replaced;
-    ResourceError when the disk is full or the directory cannot be written. Then an existing path is as it was.
+    Raises UsageError for another compression or chunk, UnavailableError for zstd in a netCDF library without it.
     """
-    target = Path(path)
-    with output_for(target, overwrite) as output:
-        streamed, is_streamed = _streamed(_encoded(dataset))
+
+    compression: str = "zlib:1"
+    chunks: Mapping[str, int] = field(default_factory=dict)
+    packings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        match = _COMPRESSION.fullmatch(self.compression)
+        if match is None or not 1 <= int(match[2] or 1) <= (22 if match[1] == "zstd" else 9):
+            raise UsageError(
+                f"--compression {self.compression}: write zlib:4 (1 to 9), zstd or zstd:3 (1 to 22), or none"
+            )
+        for dim, length in self.chunks.items():
+            if length < 1:
+                raise UsageError(f"--chunks {dim}={length}: a chunk has at least one point along each dimension")
+
+    @property
+    def codec(self) -> str | None:
+        """ "zlib" or "zstd"."""
+        return None if self.compression == "none" else self.compression.partition(":")[0]
+
+    @property
+    def level(self) -> int:
+        """Of the codec."""
+        return int(self.compression.partition(":")[2] or 3)
+
+    def netcdf(self) -> dict[str, Any]:
+        """xarray's encoding."""
+        if self.codec is None:
+            return {}
+        if self.codec == "zstd":
+            import netCDF4
+
+            if not netCDF4.__has_zstandard_support__:
+                raise UnavailableError("this netCDF library cannot write zstd: choose --compression zlib:4")
+        return {"compression": self.codec, "complevel": self.level, "shuffle": True}
+
+    def zarr(self) -> dict[str, Any]:
+        """xarray's encoding for Zarr of format 2."""
+        if self.codec is None:
+            return {"compressors": None}
+        from numcodecs import Blosc
+
+        return {"compressors": [Blosc(self.codec, min(self.level, 9), Blosc.SHUFFLE)]}
+
+    def chunk(self, variable: xr.Variable) -> dict[str, int]:
+        """Chunk lengths that were asked for along the variable's dimensions."""
+        return {
+            str(dim): min(self.chunks[str(dim)], size) for dim, size in variable.sizes.items() if dim in self.chunks
+        }
+
+
+def write_dataset(dataset: xr.Dataset, path: PathText, overwrite: bool = False, storage: Storage | None = None) -> Path:
+    """Write `dataset` to `path`: .nc or .nc4 is NetCDF4, .zarr a Zarr directory, .zarr.zip or .zip a zipped one; files
+    to a URL too.
+
+    Numbers are compressed losslessly (`storage`); lazy variables are written piece by piece. Raises UsageError for
+    another suffix, an existing path without `overwrite`, or a path that may not be replaced; ResourceError when the
+    disk is full or the directory cannot be written. Then an existing path is as it was.
+    """
+    target, storage = Path(path), storage or Storage()  # of a URL only the name counts
+    unknown = [dim for dim in storage.chunks if dim not in dataset.dims]
+    if unknown:
+        raise UsageError(f"--chunks {unknown[0]}: there is no such dimension, only {', '.join(map(str, dataset.dims))}")
+    with output_for(path, overwrite) as output:
+        streamed, is_streamed = _streamed(_encoded(dataset, storage), storage)
         with output.explained(), _one_piece_at_a_time() if is_streamed else nullcontext(), warnings.catch_warnings():
             # xarray warns when it takes finer units than the source had: the times stay exact
-            warnings.filterwarnings("ignore", message="Times can't be serialized faithfully")
+            warnings.filterwarnings("ignore", message="Times can't be serialized faithfully|Ambiguous reference date")
             try:
-                writer_of(target)(streamed, output.temporary)
+                writer_of(target)(streamed, output.temporary, storage)
             except RuntimeError as error:  # netCDF-C's own errors; a full disk shows as "NetCDF: HDF error"
                 if not str(error).startswith("NetCDF:"):
                     raise
@@ -59,11 +122,13 @@ def write_dataset(dataset: xr.Dataset, path: str | PathLike[str], overwrite: boo
     return target
 
 
-def output_for(path: Path, overwrite: bool) -> AtomicOutput:
+def output_for(path: PathText, overwrite: bool) -> Output:
     """The place that `write_dataset` would write to; the caller closes it. Raises as `write_dataset` does."""
-    if writer_of(path) is _write_zarr:
+    if writer_of(Path(path)) is _write_zarr:
+        if is_url(path):
+            raise UsageError(f"{path}: only files are written to URLs: end it in .zarr.zip or .nc")
         return AtomicOutput(path, overwrite, replaces=is_written_store, kind="Zarr store that nnzip wrote")
-    return AtomicOutput(path, overwrite)
+    return output_at(path, overwrite)
 
 
 def is_written_store(path: Path) -> bool:
@@ -78,7 +143,7 @@ def is_written_store(path: Path) -> bool:
     )
 
 
-def writer_of(path: Path) -> Callable[[xr.Dataset, Path], None]:
+def writer_of(path: Path) -> Callable[[xr.Dataset, Path, Storage], None]:
     """The function that writes the format of `path`'s suffix. Raises UsageError for a suffix that names none."""
     suffixes = {".nc": _write_netcdf, ".nc4": _write_netcdf, ".zarr": _write_zarr, ".zip": _write_zarr_zip}
     if path.suffix.lower() not in suffixes:
@@ -89,14 +154,15 @@ def writer_of(path: Path) -> Callable[[xr.Dataset, Path], None]:
     return suffixes[path.suffix.lower()]
 
 
-def _write_netcdf(dataset: xr.Dataset, path: Path) -> None:
+def _write_netcdf(dataset: xr.Dataset, path: Path, storage: Storage) -> None:
     dataset.attrs = {key: _netcdf_attribute(value) for key, value in dataset.attrs.items()}
     for variable in dataset.variables.values():
         variable.attrs = {key: _netcdf_attribute(value) for key, value in variable.attrs.items()}
         if variable.dtype.kind in "fiu" and variable.size >= _LEAST_COMPRESSED:
-            variable.encoding.update(_COMPRESSION)
-            if variable.chunks is not None:
-                variable.encoding["chunksizes"] = _file_chunk(variable)
+            variable.encoding.update(storage.netcdf())
+            wanted = storage.chunk(variable)
+            if wanted or variable.chunks is not None:
+                variable.encoding["chunksizes"] = _file_chunk(variable, wanted)
     if any(variable.chunks for variable in dataset.variables.values()):
         dataset.to_netcdf(path, mode="w", format="NETCDF4", engine="netcdf4")
         return
@@ -108,11 +174,14 @@ def _write_netcdf(dataset: xr.Dataset, path: Path) -> None:
         store.close()
 
 
-def _file_chunk(variable: xr.Variable) -> tuple[int, ...]:
-    """Shape of HDF5 chunks for a variable that is written piece by piece: of at most _CHUNK_BYTES where possible.
+def _file_chunk(variable: xr.Variable, wanted: Mapping[str, int]) -> tuple[int, ...]:
+    """Shape of HDF5 chunks: as `wanted`, whole along other dimensions; for a variable that is written piece by piece
+    without a wish of at most _CHUNK_BYTES where possible.
 
-    No chunk belongs to two pieces: it would be compressed for the first, then read and compressed again.
+    Then no chunk belongs to two pieces: it would be compressed for the first, then read and compressed again.
     """
+    if wanted:
+        return tuple(wanted.get(str(dim), size) for dim, size in variable.sizes.items())
     sizes = variable.chunks or ()
     shape = [math.gcd(*lengths[:-1]) or lengths[0] for lengths in sizes]
     for axis, length in enumerate(shape):
@@ -122,30 +191,50 @@ def _file_chunk(variable: xr.Variable) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _write_zarr(dataset: xr.Dataset, path: Path) -> None:
+def _write_zarr(dataset: xr.Dataset, path: Path, storage: Storage) -> None:
+    lengths = _common_chunks(dataset, storage)
     for name, variable in dataset.variables.items():
-        if any(len(set(sizes[:-1])) > 1 or sizes[-1] > sizes[0] for sizes in variable.chunks or ()):
-            dataset[name] = variable.chunk({dim: max(sizes) for dim, sizes in variable.chunksizes.items()})
-    # format 2: every Zarr reader has it, and format 3 has no stable text type yet
-    dataset.to_zarr(path, mode="w", zarr_format=2, consolidated=True)
+        if variable.dtype.kind in "fiu" and variable.size >= _LEAST_COMPRESSED:
+            variable.encoding.update(storage.zarr())
+        chunk = {str(dim): min(lengths.get(str(dim), size), size) for dim, size in variable.sizes.items()}
+        if chunk and name not in dataset.indexes:
+            variable.encoding["chunks"] = tuple(chunk.values())
+        if variable.chunks is not None:
+            dataset[name] = variable.chunk(chunk)
+    import zarr
+
+    # format 2: every Zarr reader has it, and format 3 has no stable text type yet; Zarr 2 knows no other
+    options: dict[str, Any] = {} if zarr.__version__.startswith("2.") else {"zarr_format": 2}
+    dataset.to_zarr(path, mode="w", consolidated=True, **options)
 
 
-def _write_zarr_zip(dataset: xr.Dataset, path: Path) -> None:
+def _common_chunks(dataset: xr.Dataset, storage: Storage) -> dict[str, int]:
+    """Chunk lengths by dimension, the same for all variables: xarray refuses a store with different ones."""
+    lengths = dict(storage.chunks)
+    for variable in dataset.variables.values():
+        for dim, sizes in variable.chunksizes.items():
+            if dim not in storage.chunks:
+                lengths[str(dim)] = min(lengths.get(str(dim), max(sizes)), max(sizes))
+    return lengths
+
+
+def _write_zarr_zip(dataset: xr.Dataset, path: Path, storage: Storage) -> None:
     folder = path.with_name(path.name + ".zarr")
-    _write_zarr(dataset, folder)
+    _write_zarr(dataset, folder, storage)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(folder.rglob("*")):
             if file.is_file():
                 archive.write(file, file.relative_to(folder).as_posix())
 
 
-def _encoded(dataset: xr.Dataset) -> xr.Dataset:
+def _encoded(dataset: xr.Dataset, storage: Storage) -> xr.Dataset:
     """A shallow copy with encodings of our own choice."""
     unlimited = [dim for dim in dataset.encoding.get("unlimited_dims", ()) if dim in dataset.dims]
     dataset = dataset.copy()
     dataset.encoding = {"unlimited_dims": unlimited} if unlimited else {}
     for name, variable in dataset.variables.items():
-        variable.encoding = _encoding(variable, name in dataset.coords, is_index=variable.dims == (name,))
+        encoding = _encoding(variable, name in dataset.coords, is_index=variable.dims == (name,))
+        variable.encoding = encoding | dict(storage.packings.get(str(name), {}))
         variable.attrs = {k: v for k, v in variable.attrs.items() if k not in variable.encoding}
     return dataset
 
@@ -166,7 +255,7 @@ def _encoding(variable: xr.Variable, is_coordinate: bool, is_index: bool) -> dic
     return {"_FillValue": None if is_coordinate else variable.dtype.type(np.nan), **fill}
 
 
-def _streamed(dataset: xr.Dataset) -> tuple[xr.Dataset, bool]:
+def _streamed(dataset: xr.Dataset, storage: Storage) -> tuple[xr.Dataset, bool]:
     """Large variables that are not dask arrays in pieces along their leading dimensions, and whether there are any."""
     large = [
         name
@@ -180,6 +269,8 @@ def _streamed(dataset: xr.Dataset) -> tuple[xr.Dataset, bool]:
             remaining //= length
             fitting = max(1, _STREAM_BYTES // max(1, remaining))
             pieces[dim] = min(length, 1 << (fitting.bit_length() - 1))  # a power of two: cut evenly by smaller chunks
+            together = storage.chunks.get(str(dim), 1)
+            pieces[dim] = min(-(-pieces[dim] // together) * together, length)  # no chunk belongs to two pieces
             if pieces[dim] > 1:
                 break
         dataset[name] = variable.chunk(pieces)

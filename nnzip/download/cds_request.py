@@ -25,10 +25,10 @@ def request_of(part: Part, data_format: DataFormat = "netcdf") -> dict[str, Any]
     is_land = dataset.name == LAND.name
     names = [field.variable.land if is_land else field.variable.cds_name for field in selection.fields]
     if part.is_series:
-        assert selection.area is not None
+        latitude, longitude = selection.point
         return {
             "variable": names,
-            "location": {"longitude": selection.area.west, "latitude": selection.area.north},
+            "location": {"longitude": longitude, "latitude": latitude},
             "date": [f"{selection.start}/{selection.end}"],
             "data_format": "netcdf",
         }

@@ -7,7 +7,7 @@ from typing import Literal
 from nnzip.download.account import find_account
 from nnzip.download.plan import make_plan
 from nnzip.download.selection import Selection
-from nnzip.download.variables import SOURCES, Source
+from nnzip.download.variables import OPEN, Source
 from nnzip.errors import UsageError
 
 
@@ -20,7 +20,7 @@ def choose_source(selection: Selection, wanted: Source | Literal["auto"]) -> Sou
         return wanted
     if find_account() is not None:
         return "cds"
-    for source in SOURCES[1:]:
+    for source in OPEN:
         try:
             make_plan(selection, source)
         except UsageError:

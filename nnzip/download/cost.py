@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from nnzip.download.addresses import is_local
+from nnzip.download.datasets import ERA5
 from nnzip.download.plan import Month, Part
 from nnzip.download.selection import Selection
 
@@ -16,7 +18,8 @@ ASK_ABOVE = 5_000_000_000
 """Bytes to travel above which the user is asked first."""
 _GLOBE = 721 * 1440
 _NCAR_TILE = (27, 139, 277)  # times, rows, columns of an HDF5 chunk of a surface analysis in dataset d633000
-_LEVELS = {"arco": 37, "wb2": 13, "ncar": 37}  # in one chunk, with the whole globe
+_ECMWF_LOCAL = (33_792, 4, 8)  # times, rows, columns of a chunk along time of ECMWF's stores
+_LEVELS = {"arco": 37, "wb2": 13, "ncar": 37, "ecmwf": 0}  # in one chunk, with the globe
 
 
 def file_bytes(part: Part) -> int:
@@ -32,7 +35,13 @@ def transferred_bytes(part: Part) -> int:
     pressure = sum(1 for field in selection.fields if field.levels)
     surface = len(selection.fields) - pressure
     values = pressure * _LEVELS[part.source] * _GLOBE * selection.times.size
-    values += surface * (_ncar_tiles(selection) if part.source == "ncar" else _GLOBE * selection.times.size)
+    if part.source == "ncar":
+        start = selection.times[0].astype("datetime64[M]")
+        values += surface * _in_chunks(selection, start, _NCAR_TILE)
+    elif part.source == "ecmwf" and is_local(selection):
+        values += surface * _in_chunks(selection, np.datetime64(ERA5.first), _ECMWF_LOCAL)
+    else:
+        values += surface * _GLOBE * selection.times.size
     return round(values * STORED_BYTES)
 
 
@@ -42,13 +51,13 @@ def total_bytes(months: Iterable[Month]) -> tuple[int, int]:
     return sum(map(file_bytes, parts)), sum(map(transferred_bytes, parts))
 
 
-def _ncar_tiles(selection: Selection) -> int:
-    """Values in the chunks of a month's file that hold something of the selection."""
-    hours = (selection.times - selection.times[0].astype("datetime64[M]")) // np.timedelta64(1, "h")
+def _in_chunks(selection: Selection, start: np.datetime64, chunk: tuple[int, int, int]) -> int:
+    """Values in the chunks (times, rows, columns), from `start` on, that hold something of the selection."""
+    hours = (selection.times - start) // np.timedelta64(1, "h")
     rows = np.rint((90 - selection.latitudes) / 0.25)
     columns = np.rint(selection.longitudes % 360 / 0.25)
     counts = [
         np.unique(positions // length).size
-        for positions, length in zip((hours.astype(int), rows, columns), _NCAR_TILE, strict=True)
+        for positions, length in zip((hours.astype(int), rows, columns), chunk, strict=True)
     ]
-    return math.prod(counts) * math.prod(_NCAR_TILE)
+    return math.prod(counts) * math.prod(chunk)

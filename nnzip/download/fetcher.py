@@ -80,7 +80,10 @@ class Fetcher:
             return False
         try:
             held = held_identity(path)
-        except InputError as error:
+            if place == self._scratch:  # joined or compressed next, where damage would stop every run
+                with open_dataset(path) as dataset:
+                    _read_all(dataset)
+        except (InputError, _DamagedError) as error:
             self._watcher.say(f"{error}; fetching it again")
             quarantine(path, self._scratch)
             return False

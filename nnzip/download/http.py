@@ -1,4 +1,4 @@
-"""Pieces of files of a public server over HTTPS, several at once: the one way to the open mirrors.
+"""Pieces of files of a public server over HTTPS, several at once: the one way to the mirrors.
 
 requests honours http_proxy, https_proxy and REQUESTS_CA_BUNDLE; every request has a time-out.
 """
@@ -18,11 +18,17 @@ _STORES = {"gs://": "https://storage.googleapis.com/{}/{}", "s3://": "https://{}
 
 
 class Http:
-    """Reads from one server, at most `parallel` requests at a time. `received`: bytes that have travelled."""
+    """Reads from one server, at most `parallel` requests at a time. `received`: bytes that have travelled.
 
-    def __init__(self, server: Server, parallel: int) -> None:
+    key: shows who asks, where a server wants to know.
+    """
+
+    def __init__(self, server: Server, parallel: int, key: str = "") -> None:
         self._server = server
         self._session = requests.Session()
+        self._has_key = bool(key)
+        if key:
+            self._session.headers["Authorization"] = f"Bearer {key}"
         adapter = HTTPAdapter(pool_maxsize=parallel)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -40,8 +46,8 @@ class Http:
             if status_of(error) in (404, 410):
                 return None
             raise UnavailableError(
-                f"{self._server.name} refuses access to {url} (HTTP {status_of(error)}): check its address, or take "
-                "another --source"
+                f"{self._server.name} refuses access to {url} (HTTP {status_of(error)}): check its address"
+                f"{' and your key' if self._has_key else ''}, or take another --source"
             ) from error
         except requests.RequestException as error:  # certificates, redirections, addresses
             raise UnavailableError(f"{self._server.name} cannot be asked ({error}): check its address") from error

@@ -17,6 +17,7 @@ _ORIGINS = {
     "cds": "{} from the Copernicus Climate Data Store",
     "arco": "{} from ARCO-ERA5 (Google Research; Carver & Merose 2023)",
     "wb2": "{} from WeatherBench2 (Google Research; Rasp et al. 2024, doi:10.1029/2023MS004019)",
+    "ecmwf": "{} from ECMWF's Zarr stores (arco.datastores.ecmwf.int)",
     "ncar": "{} from NSF NCAR on AWS (dataset d633000, doi:10.5065/BH6N-5N20)",
 }
 

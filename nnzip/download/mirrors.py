@@ -1,4 +1,4 @@
-"""Parts from the open mirrors, anonymously: ARCO-ERA5 and WeatherBench2 (Zarr), NCAR on AWS (NetCDF).
+"""Parts from the mirrors: ARCO-ERA5, WeatherBench2 and, with a key, ECMWF's (Zarr), NCAR on AWS (NetCDF).
 
 Only the chunks that a part touches are read, several at once, in blocks of times. A block that has arrived stays on
 the disk until its part is complete.
@@ -15,12 +15,13 @@ from functools import partial
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.download.account import HOW_TO_GET_A_KEY, find_account
 from nnzip.download.addresses import TITLES, address
 from nnzip.download.checkpoint import Checkpoint
 from nnzip.download.cost import transferred_bytes
@@ -31,8 +32,10 @@ from nnzip.download.ncar import chunk_spans, ncar_files, open_remote
 from nnzip.download.plan import Part
 from nnzip.download.retry import Patience, Server, Watcher
 from nnzip.download.variables import Field, Source
-from nnzip.download.zarr_store import HttpStore, open_store
-from nnzip.errors import InputError
+from nnzip.errors import InputError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from nnzip.download.zarr_store import HttpStore
 
 Axes = Sequence[NDArray[np.intp]]
 _BLOCK_BYTES = 640 << 20  # of decoded chunks at a time: a chunk of ARCO-ERA5 with its 37 levels has 154 MB
@@ -60,7 +63,7 @@ class Mirror:
     def __init__(self, source: Source, patience: Patience, watcher: Watcher, parallel: int) -> None:
         self._source, self._watcher = source, watcher
         self._server = Server(TITLES[source], patience, watcher)
-        self._http = Http(self._server, parallel)
+        self._http = Http(self._server, parallel, _key() if source == "ecmwf" else "")
         self._stores: dict[str, tuple[HttpStore, xr.Dataset]] = {}
 
     def close(self) -> None:
@@ -144,7 +147,7 @@ class Mirror:
 
     def _pieces(self, part: Part, field: Field) -> list[tuple[str, Part]]:
         alone = replace(part, selection=replace(part.selection, fields=(field,)))
-        url = address(self._source, part.selection)
+        url = address(self._source, alone.selection)
         return ncar_files(alone, url) if self._source == "ncar" else [(url, alone)]
 
     @contextmanager
@@ -158,13 +161,28 @@ class Mirror:
                 yield _Stored(dataset, prepare, lambda name: np.array([], np.intp))
             return
         if url not in self._stores:
-            store = HttpStore(self._http, url)
-            self._stores[url] = store, open_store(store, self._server.name, url)
+            self._stores[url] = _open_store(self._http, self._server.name, url)
         store, dataset = self._stores[url]
         last = next((dataset.attrs[key] for key in _LAST_TIME_ATTRIBUTES if key in dataset.attrs), None)
         if last is not None and part.selection.end > date.fromisoformat(str(last)[:10]):
             raise InputError(f"{self._server.name} ends on {last}: take an earlier --end, or --source cds")
         yield _Stored(dataset, lambda name, axes: None, store.missing_along_time)
+
+
+def _open_store(http: Http, title: str, url: str) -> tuple[HttpStore, xr.Dataset]:
+    try:
+        from nnzip.download.zarr_store import HttpStore, open_store
+    except ImportError as error:
+        raise UnavailableError(f"{title} needs Zarr 3: pip install 'zarr>=3', or take --source cds or ncar") from error
+    store = HttpStore(http, url)
+    return store, open_store(store, title, url)
+
+
+def _key() -> str:
+    account = find_account()
+    if account is None:
+        raise UsageError(f"ECMWF's Zarr stores take the key of the Climate Data Store: {HOW_TO_GET_A_KEY}")
+    return account.token
 
 
 def _chunk(variable: xr.Variable) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from nnzip.download.addresses import is_averaged
+from nnzip.download.addresses import is_averaged, is_local
 from nnzip.download.datasets import ERA5, LAND
 from nnzip.download.selection import Selection
 from nnzip.download.variables import Field, Source, check_available
@@ -44,7 +44,7 @@ class Part:
 
     @property
     def is_series(self) -> bool:
-        """True for a time series of one point from the Climate Data Store."""
+        """True for a time series of one point."""
         return self.label.startswith(_SERIES)
 
     def halves(self) -> list[Part]:
@@ -75,11 +75,13 @@ def make_plan(selection: Selection, source: Source) -> list[Month]:
     _check_source(selection, source)
     static = tuple(field for field in selection.fields if field.variable.step == "static")
     moving = tuple(field for field in selection.fields if field.variable.step != "static")
-    if source == "cds" and moving and _has_series(selection):
-        whole = replace(selection, fields=moving)
+    whole = replace(selection, fields=moving)
+    if moving and _has_series(selection) and source in ("cds", "ecmwf"):
         months = [Month(whole, (Part(source, whole, point_label(whole)),))]
+    elif moving and source == "ecmwf" and is_local(selection):  # a chunk holds years: by months it would travel often
+        months = [_month(whole, source)]
     else:
-        months = [_month(piece, source) for piece in replace(selection, fields=moving).months()] if moving else []
+        months = [_month(piece, source) for piece in whole.months()] if moving else []
     if static:
         always = replace(selection, fields=static, start=_STATIC_DAY, end=_STATIC_DAY, hours=(0,), first=0, last=23)
         part = Part(source, always, "static")
@@ -148,8 +150,7 @@ def period_text(selection: Selection) -> str:
 
 def point_label(selection: Selection) -> str:
     """ "point_51.5_-0.25": the label of a time series."""
-    assert selection.area is not None
-    return f"{_SERIES}_{selection.area.north:g}_{selection.area.west:g}"
+    return "_".join((_SERIES, *(f"{degrees:g}" for degrees in selection.point)))
 
 
 def _month(selection: Selection, source: Source) -> Month:

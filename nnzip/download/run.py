@@ -13,7 +13,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from nnzip.data.opening import open_dataset
+from nnzip.data.opening import open_dataset, stored_bytes
 from nnzip.data.writing import write_dataset
 from nnzip.download.fetcher import Fetcher, Manner
 from nnzip.download.layout import IDENTITY
@@ -25,10 +25,11 @@ from nnzip.errors import InputError, UsageError
 
 @dataclass(frozen=True)
 class Archiving:
-    """How each month becomes an archive: `compress` writes the dataset to a path; `settings` decide the result."""
+    """How each month becomes an archive: `compress` writes the dataset, out of files of so many bytes, to a path;
+    `settings` decide the result."""
 
     settings: dict[str, str]
-    compress: Callable[[xr.Dataset, Path], None]
+    compress: Callable[[xr.Dataset, Path, int], None]
 
 
 def download(
@@ -95,7 +96,7 @@ def _archive(
     parts = [file for part in month.parts for file in fetcher.complete(part, output.scratch, False)]
     with open_dataset(parts) as dataset:
         dataset.attrs[IDENTITY] = identity
-        archiving.compress(dataset, path)
+        archiving.compress(dataset, path, stored_bytes(parts))
     for file in parts:
         file.unlink()
     return path

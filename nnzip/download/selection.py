@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nnzip.download.datasets import ERA5, Dataset
 from nnzip.download.variables import Field
+from nnzip.errors import UsageError
 
 _DECIMALS = 6  # of degrees
 
@@ -51,6 +52,13 @@ class Selection:
     def days(self) -> int:
         """Number of days."""
         return (self.end - self.start).days + 1
+
+    @property
+    def point(self) -> tuple[float, float]:
+        """Latitude and longitude of a series, the north-western corner. Raises UsageError for the whole globe."""
+        if self.area is None:
+            raise UsageError("a time series is of one point, and none is given: name it with --point LAT,LON")
+        return self.area.north, self.area.west
 
     @property
     def static(self) -> bool:

@@ -5,7 +5,8 @@ cf_name the CF standard name, grib_name ECMWF's shortName; step is instant, stat
 maximum or minimum over the hour that ends at the time; missing says where values are missing by nature ("land", or
 "often": no cloud, no third swell); land is the name in ERA5-Land, which has some that ERA5 lacks (stream "land"); arco
 and wb2 are the names in these stores, ncar the path code of dataset d633000
-(table, number and mnemonic); series says that the Climate Data Store has the variable as time series of points.
+(table, number and mnemonic); series says that the Climate Data Store has the variable as time series of points, and
+ECMWF in its Zarr stores.
 Sources: docs/download.md.
 """
 
@@ -21,8 +22,10 @@ from typing import Literal
 from nnzip.download.suggestions import suggestion
 from nnzip.errors import UsageError
 
-Source = Literal["cds", "arco", "wb2", "ncar"]
-SOURCES: tuple[Source, ...] = ("cds", "arco", "wb2", "ncar")
+Source = Literal["cds", "arco", "wb2", "ncar", "ecmwf"]
+SOURCES: tuple[Source, ...] = ("cds", "arco", "wb2", "ncar", "ecmwf")
+OPEN: tuple[Source, ...] = ("arco", "wb2", "ncar")
+"""Sources that need no key."""
 LEVELS = (
     1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 125, 150, 175, 200, 225, 250, 300, 350, 400, 450, 500, 550, 600, 650, 700,
     750, 775, 800, 825, 850, 875, 900, 925, 950, 975, 1000,
@@ -65,7 +68,8 @@ class Variable:
     @property
     def sources(self) -> tuple[Source, ...]:
         """The sources that have it."""
-        return ("cds", *(source for source in SOURCES[1:] if getattr(self, source)))
+        stores: tuple[Source, ...] = ("ecmwf",) if self.series else ()
+        return ("cds", *(source for source in OPEN if getattr(self, source)), *stores)
 
     @property
     def names(self) -> tuple[str, ...]:

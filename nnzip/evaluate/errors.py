@@ -144,6 +144,18 @@ class ErrorStatistics:
     _moments: Floats = field(default_factory=lambda: np.zeros(3))
     _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, _BINS), dtype=np.int64))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Only the bins that count, for a pickle of some kB."""
+        used = np.flatnonzero(self._counts)
+        return {**self.__dict__, "_counts": (used, self._counts.ravel()[used])}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        used, counts = state["_counts"]
+        self._counts = np.zeros((2, _BINS), dtype=np.int64)
+        self._counts.ravel()[used] = counts
+
+    @np.errstate(over="ignore", invalid="ignore")  # squares of numbers beyond 1e154, which are kept exactly
     def add(self, original: Floats, decoded: Floats, weights: Floats, offset: tuple[int, ...]) -> None:
         """Adds one block: original and decoded of one shape, weights that broadcast to it, offset = index of its
         first value.
@@ -165,6 +177,7 @@ class ErrorStatistics:
         self.maximum = max(self.maximum, float(np.max(original, where=valid, initial=-math.inf)))
         self._add_counts(error[valid])
 
+    @np.errstate(over="ignore", invalid="ignore")  # squares of numbers beyond 1e154, which are kept exactly
     def merge(self, later: ErrorStatistics) -> None:
         """Adds what was gathered from other values of the same variable."""
         for name in _SUMS:
@@ -195,9 +208,11 @@ class ErrorStatistics:
         return 20 * math.log10(spread / error) if spread > 0 else None
 
     def correlation(self) -> float | None:
-        """Weighted Pearson correlation; None where either side is constant."""
+        """Weighted Pearson correlation; None where either side is constant, or squares are beyond float64."""
         product = self._moments[0] * self._moments[1]
-        return float(min(1.0, max(-1.0, self._moments[2] / math.sqrt(product)))) if product > 0 else None
+        if not 0 < product < math.inf:
+            return None
+        return float(min(1.0, max(-1.0, self._moments[2] / math.sqrt(product))))
 
     def quantile(self, fraction: float) -> float:
         """The smallest histogram bound that at least this fraction of all |error| stay below (at most 0.1 % too

@@ -5,26 +5,27 @@ data.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import xarray as xr
 
-from nnzip.data.grids import Grid, coordinate_label, require_grid
+from nnzip.data.grids import coordinate_label, require_grid
 from nnzip.errors import InputError
-from nnzip.evaluate.errors import QUANTILES, ErrorStatistics, lossless_bytes
+from nnzip.evaluate.error_maps import ErrorMaps
+from nnzip.evaluate.errors import QUANTILES, ErrorStatistics
 from nnzip.evaluate.matching import align_decoded, comparable_variables, is_comparable, label
+from nnzip.evaluate.pieces import by_place, compare, pieces
 from nnzip.evaluate.scores import Evaluation, VariableScores
 from nnzip.evaluate.structure import StructureScores, structure_scores
-from nnzip.evaluate.weights import area_weights
+from nnzip.executor import workers
 
-BLOCK_VALUES = 1 << 22  # values in memory at a time: 32 MiB as float64, about ten such arrays while they are scored
-LOSSLESS_VALUES = 1 << 25  # per variable: beyond it the baseline is measured on evenly spaced blocks
+if TYPE_CHECKING:
+    from distributed import Client
+
 FLOAT32_BYTES = 4
-
-Block = tuple[slice, ...]
 
 
 def evaluate(
@@ -37,6 +38,7 @@ def evaluate(
     stored_bytes: int | None = None,
     parts: Mapping[str, int] | None = None,
     structure: bool = True,
+    executor: Executor | Client | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Evaluation:
     """Scores of the decoded dataset, both sides read lazily in blocks along time so that memory stays bounded.
@@ -45,7 +47,8 @@ def evaluate(
     file_bytes: size of the compressed file; without it there is no ratio and there are no bits per value.
     source_bytes: float32 bytes of everything in that file; None counts the gridded float variables that both sides
     hold. stored_bytes (of the original's files) and parts (bytes of the file by part) are passed on. structure: also
-    spectrum, gradients, autocorrelation and DSSIM, on a sample of fields. progress: called with the finished fraction.
+    spectrum, gradients, autocorrelation and DSSIM, on a sample of fields. executor: compares the blocks, as in
+    `compress`; the scores are the same. progress: called with the finished fraction.
 
     Raises UsageError for unknown variables; InputError, naming both, when a variable is missing, grids or coordinates
     differ, or nothing finite is left to compare.
@@ -54,10 +57,15 @@ def evaluate(
     aligned = align_decoded(original, decoded, names)
     statistics = {name: ErrorStatistics() for name in names}
     lossless = {name: _Lossless() for name in names}
+    places = {name: by_place(original[name]) for name in names}
     total, done = sum(original[name].size for name in names), 0
-    for members in _by_layout(original, names):
-        for values in _walk(original, aligned, members, statistics, lossless):
-            done += values
+    with workers(1, executor) as team:
+        for found in team.results(compare, pieces(original, aligned, names)):
+            statistics[found.name].merge(found.errors)
+            lossless[found.name].add(found.lossless, found.errors.values)
+            if found.places is not None:
+                places[found.name].merge(found.places)
+            done += found.errors.values
             if progress is not None:
                 progress(0.9 * done / total)
     if source_bytes is None:
@@ -65,9 +73,10 @@ def evaluate(
     scored = [name for name in names if statistics[name].compared > 0]
     scores = []
     for number, name in enumerate(scored):
-        found = structure_scores(original[name], aligned[name]) if structure else None
+        looks = structure_scores(original[name], aligned[name]) if structure else None
         file_ratio = source_bytes / file_bytes if file_bytes else None
-        scores.append(_scores(original[name], statistics[name], lossless[name].total_bytes(), found, file_ratio))
+        gathered = (statistics[name], lossless[name].total_bytes(), places[name].result())
+        scores.append(_scores(original[name], *gathered, looks, file_ratio))
         if progress is not None:
             progress(0.9 + 0.1 * (number + 1) / len(scored))
     notes = [_nothing_finite(original, decoded, name, statistics[name]) for name in names if name not in scored]
@@ -75,22 +84,6 @@ def evaluate(
         notes += [f"{name} is not in {label(decoded, 'the decoded dataset')}" for name in _left_out(original, decoded)]
     by_part = dict(parts) if parts else None
     return Evaluation(tuple(scores), source_bytes, file_bytes, by_part, tuple(notes), stored_bytes)
-
-
-def block_slices(sizes: Sequence[int], budget: int) -> Iterator[Block]:
-    """Cuts an array of these sizes into blocks of at most `budget` elements (at least one), the first dimension
-    first.
-    """
-    if not sizes:
-        yield ()
-        return
-    inner = math.prod(sizes[1:])
-    step = max(1, budget // inner)
-    for start in range(0, sizes[0], step):
-        outer = slice(start, min(start + step, sizes[0]))
-        rest = [tuple(slice(0, size) for size in sizes[1:])] if inner <= budget else block_slices(sizes[1:], budget)
-        for inner_block in rest:
-            yield outer, *inner_block
 
 
 @dataclass
@@ -101,55 +94,15 @@ class _Lossless:
     measured: int = 0
     seen: int = 0
 
-    def add(self, values: np.typing.NDArray[np.floating[Any]], measure: bool) -> None:
-        self.seen += values.size
-        if measure:
-            self.compressed += lossless_bytes(values)
-            self.measured += values.size
+    def add(self, compressed: int | None, values: int) -> None:
+        """A block; `compressed`: its bytes, if it was measured."""
+        self.seen += values
+        if compressed is not None:
+            self.compressed += compressed
+            self.measured += values
 
     def total_bytes(self) -> int:
         return round(self.compressed * self.seen / self.measured)
-
-
-def _by_layout(dataset: xr.Dataset, names: Sequence[str]) -> list[list[str]]:
-    """Variables of one shape together: a decoder that yields all of them at once is then asked for one block at a
-    time.
-    """
-    layouts: dict[tuple[tuple[Hashable, int], ...], list[str]] = {}
-    for name in names:
-        layouts.setdefault(tuple(dataset[name].sizes.items()), []).append(name)
-    return list(layouts.values())
-
-
-def _walk(
-    original: xr.Dataset,
-    decoded: xr.Dataset,
-    names: Sequence[str],
-    statistics: Mapping[str, ErrorStatistics],
-    lossless: Mapping[str, _Lossless],
-) -> Iterator[int]:
-    """Adds every block of the variables of one layout to their statistics; yields the number of values just done."""
-    grid = require_grid(original[names[0]])
-    sizes = original[names[0]].sizes
-    leading = [dim for dim in (grid.time, *grid.channels) if dim is not None]
-    budget = max(1, BLOCK_VALUES // (sizes[grid.latitude] * sizes[grid.longitude]))
-    stride = math.ceil(original[names[0]].size / LOSSLESS_VALUES)
-    weights = {name: _broadcast_weights(original[name], grid) for name in names}
-    for number, block in enumerate(block_slices([sizes[dim] for dim in leading], budget)):
-        indexers = dict(zip(leading, block, strict=True))
-        for name in names:
-            first = np.asarray(original[name].isel(indexers).values)
-            second = np.asarray(decoded[name].isel(indexers).values, dtype=np.float64)
-            offset = tuple(indexers[dim].start if dim in indexers else 0 for dim in map(str, original[name].dims))
-            statistics[name].add(first.astype(np.float64), second, weights[name], offset)
-            lossless[name].add(first, number % stride == 0)
-            yield first.size
-
-
-def _broadcast_weights(array: xr.DataArray, grid: Grid) -> np.typing.NDArray[np.float64]:
-    """Cell areas shaped to broadcast against the array's own dimension order."""
-    shape = [array.sizes[dim] if dim == grid.latitude else 1 for dim in array.dims]
-    return np.asarray(area_weights(array).values.reshape(shape))
 
 
 def _left_out(original: xr.Dataset, decoded: xr.Dataset) -> list[str]:
@@ -182,6 +135,7 @@ def _scores(
     array: xr.DataArray,
     gathered: ErrorStatistics,
     lossless: int,
+    maps: ErrorMaps,
     structure: StructureScores | None,
     file_ratio: float | None,
 ) -> VariableScores:
@@ -215,4 +169,5 @@ def _scores(
         bits_per_value=32 / file_ratio if file_ratio else None,
         structure=structure,
         histogram=gathered.histogram(),
+        maps=maps,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from nnzip.evaluate.error_maps import ErrorMaps
 from nnzip.evaluate.errors import Histogram, number
 from nnzip.evaluate.structure import StructureScores
 
@@ -18,7 +19,7 @@ class VariableScores:
     max_error_at: coordinates of the largest error, max_error_index: its index by dimension. missing: NaN or infinite
     values of the original; missing_mismatch: positions where the two sides are not missing in the same way. ratio and
     bits_per_value are the whole file's: its variables share one file. lossless_bytes: the same values as float32
-    through byte shuffle and zlib level 5.
+    through byte shuffle and zlib level 5. maps: the errors by place and by time.
     """
 
     name: str
@@ -48,6 +49,7 @@ class VariableScores:
     bits_per_value: float | None
     structure: StructureScores | None
     histogram: Histogram = field(repr=False, compare=False)
+    maps: ErrorMaps = field(repr=False, compare=False)
 
     @property
     def lossless_ratio(self) -> float:

@@ -107,6 +107,10 @@ class Goals:
     rmse: Mapping[str, float] = field(default_factory=dict)
     tails: Mapping[str, tuple[TailTolerance, ...]] = field(default_factory=dict)
 
+    def exact(self, name: str) -> bool:
+        """Whether every value of a variable is to be kept."""
+        return self.rmse.get(name) == 0 or (name in self.promised and self.promised[name].bound == 0)
+
     def require(self, name: str, errors: Errors, kept: Sequence[Kept]) -> None:
         """Raise VerificationError unless a decoded variable keeps what is promised; `kept`: of its constraints."""
         if name in self.promised:

@@ -78,7 +78,8 @@ def not_above(values: Values, dtype: str) -> Values:
 def _around(original: NDArray[np.float64], tolerance: float, dtype: str) -> tuple[Values, Values]:
     limits = []
     for sign in (-1.0, 1.0):
-        limit = (original + sign * tolerance).astype(dtype)
+        with np.errstate(over="ignore"):  # of a bound beyond all numbers of the type; the next one inward is meant
+            limit = (original + sign * tolerance).astype(dtype)
         inward = np.nextafter(limit, limit.dtype.type(-sign * np.inf))
         np.copyto(limit, inward, where=np.abs(limit - original) > tolerance)
         limits.append(limit)

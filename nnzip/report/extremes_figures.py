@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from nnzip.evaluate.errors import Floats
 from nnzip.evaluate.events import Centre, EventScores
 from nnzip.evaluate.extremes.scores import ExtremeScores
-from nnzip.report.figures import GREY, INK, SERIES, STYLE, axis_label, legend, new_figure, plain, svg
-from nnzip.report.maps import ERROR_COLOURS, FIELD_COLOURS, Frame, Mark, draw_map, edges, error_limit, value_limits
+from nnzip.report.fields import edges, upright
+from nnzip.report.figures import GREY, INK, SERIES, STYLE, axis_label, legend, new_figure, plain, svg, two_panels
+from nnzip.report.maps import Frame, Mark, Picture, draw_map, error_scale, field_scale
 
 _MARKED = (0.01, 0.99)  # percentiles of the original marked in the plots
 _MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -25,7 +24,7 @@ def quantile_figure(scores: Sequence[ExtremeScores], names: Sequence[str]) -> st
     """SVG of the decoded quantiles against the original's, above their difference, which shows the tails."""
     unit = scores[0].units
     with mpl.rc_context(STYLE):
-        figure, (upper, lower) = _two_panels(4.8, 4.4, (3, 2))
+        figure, (upper, lower) = two_panels(4.8, 4.4, (3, 2))
         first = scores[0].curves.original
         upper.plot(first, first, color=GREY, lw=1.0, label="equal")
         for found, name, (colour, style) in zip(scores, names, SERIES, strict=False):
@@ -104,41 +103,20 @@ def event_maps(scores: Sequence[EventScores]) -> tuple[str, list[tuple[str, str]
     the original's centre (+) and the decoded one (×).
     """
     first, moment = scores[0], scores[0].maps.moment
-    fields = [_northward(found, found.maps.decoded) for found in scores]
-    original = _northward(first, first.maps.original)
+    original, *fields = (_northward(first, field) for field in (first.maps.original, *(s.maps.decoded for s in scores)))
     errors = [field - original for field in fields]
-    limits, bound = value_limits([original, *fields]), error_limit(errors) or 1.0
+    scale = field_scale([original, *fields], first.variable, first.units)
+    error_colours = error_scale(errors, first.units)
     frame = Frame((*edges(first.maps.longitude), *edges(first.maps.latitude)), True)
-    axis = axis_label(first.variable, first.units)
-    where = f"{first.name} at {first.deepest.time}"
+    where = f"around {first.name} at {first.deepest.time}"
     marks = _marks("original", first.moments[moment].original)
-    drawn = draw_map(original, frame, limits, FIELD_COLOURS, axis, f"Map of the original around {where}", marks=marks)
+    drawn = draw_map([Picture(original, marks)], frame, scale, f"Map of the original {where}")
     pairs = []
     for found, field, error in zip(scores, fields, errors, strict=True):
-        both = [*marks, *_marks("decoded", found.moments[moment].decoded)]
-        decoded = draw_map(
-            field, frame, limits, FIELD_COLOURS, axis, f"Map of the decoded field around {where}", marks=both
-        )
-        text = f"Map of the error around {where}"
-        clipped = float(np.nanmax(np.abs(error), initial=0.0)) > bound
-        label = axis_label("error", first.units)
-        pairs.append(
-            (
-                decoded,
-                draw_map(error, frame, (-bound, bound), ERROR_COLOURS, label, text, marks=both, saturated=clipped),
-            )
-        )
+        both = (*marks, *_marks("decoded", found.moments[moment].decoded))
+        decoded = draw_map([Picture(field, both)], frame, scale, f"Map of the decoded field {where}")
+        pairs.append((decoded, draw_map([Picture(error, both)], frame, error_colours, f"Map of the error {where}")))
     return drawn, pairs
-
-
-def _two_panels(width: float, height: float, shares: tuple[int, int]) -> tuple[Figure, tuple[Axes, Axes]]:
-    """A figure with two pairs of axes above each other that share the horizontal one."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasSVG(figure)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=shares)
-    for axes in (upper, lower):
-        axes.tick_params(width=0.6, length=3)
-    return figure, (upper, lower)
 
 
 def _draw_series(axes: Axes, event: EventScores, lines: Mapping[str, Sequence[float]]) -> None:
@@ -177,10 +155,8 @@ def _short_time(scores: EventScores, value: float) -> str:
 
 def _northward(scores: EventScores, field: Floats) -> Floats:
     """A field of the box with north first and west on the left."""
-    rows = -1 if scores.maps.latitude[0] < scores.maps.latitude[-1] else 1
-    columns = -1 if scores.maps.longitude[0] > scores.maps.longitude[-1] else 1
-    return field[::rows, ::columns]
+    return upright(field, scores.maps.latitude, scores.maps.longitude)
 
 
-def _marks(symbol: str, centre: Centre | None) -> list[Mark]:
-    return [] if centre is None else [Mark(symbol, centre.longitude, centre.latitude)]
+def _marks(symbol: str, centre: Centre | None) -> tuple[Mark, ...]:
+    return () if centre is None else (Mark(symbol, centre.longitude, centre.latitude),)

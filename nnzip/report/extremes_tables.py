@@ -116,7 +116,7 @@ def promised(check: Check) -> str:
 
 def measured(check: Check) -> str:
     if check.promised == 0:
-        return f"{numbers.count(round(check.measured)) if check.measured else 'none'} {check.units}"
+        return f"{numbers.count(round(check.measured))} {check.units}" if check.measured else "none"
     return numbers.quantity(check.measured, check.units, 4)
 
 

@@ -1,4 +1,4 @@
-"""Figures of the report as inline SVG: histogram of errors, zonal spectrum, and what all figures share.
+"""Figures of the report as inline SVG: histogram of errors, errors by time, zonal spectrum, and what all figures share.
 
 Drawn with matplotlib's objects (no pyplot state). Text and axes take the page's own colour (currentColor), so that the
 same figure reads in light, dark and print. Palettes hold for colour-blind readers: cividis, and the diverging PuOr;
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -17,8 +18,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from numpy.typing import NDArray
 
 from nnzip.evaluate.errors import Floats, Histogram
 from nnzip.evaluate.scores import VariableScores
@@ -37,6 +40,7 @@ SERIES: tuple[tuple[str, Any], ...] = (
 )
 """Colour (Okabe and Ito's) and line style of each of the datasets compared."""
 
+MOST_TIMES = 1000  # points of a curve over time
 _DEEPEST = 1e-9  # of the largest power: what lies below is not worth the room
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # real text: small files, and the page's own font
@@ -75,6 +79,55 @@ def histogram_figure(scores: Sequence[VariableScores], names: Sequence[str]) -> 
         axes.xaxis.set_major_formatter(FuncFormatter(plain))
         legend(figure, 1)
         return svg(figure, f"Histogram of the errors of {scores[0].name}, counts on a logarithmic scale")
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """RMSE and largest error of a variable by time in each dataset: at [point], dates or numbers; rmse, largest
+    [dataset][point]. Long records are drawn in groups of `together` times: root mean square, and the largest.
+    """
+
+    at: NDArray[Any]
+    rmse: Sequence[Floats]
+    largest: Sequence[Floats]
+    together: int
+
+
+def timeline(at: NDArray[Any], scores: Sequence[VariableScores]) -> Timeline | None:
+    """Errors by time; None for fewer than two times."""
+    if len(at) < 2 or any(found.maps.time_rmse.size != len(at) for found in scores):
+        return None
+    together = -(-len(at) // MOST_TIMES)
+    starts = np.arange(0, len(at), together)
+    with np.errstate(invalid="ignore"):
+        counts = np.add.reduceat(np.isfinite(scores[0].maps.time_rmse), starts)
+        rmse = [np.sqrt(np.add.reduceat(np.nan_to_num(s.maps.time_rmse) ** 2, starts) / counts) for s in scores]
+    largest = [np.fmax.reduceat(found.maps.time_largest, starts) for found in scores]
+    return Timeline(at[starts], rmse, largest, together)
+
+
+def time_figure(found: Timeline, scores: Sequence[VariableScores], names: Sequence[str]) -> str:
+    """SVG of the RMSE above the largest error, against time."""
+    with mpl.rc_context(STYLE):
+        figure, (upper, lower) = two_panels(4.8, 3.6, (1, 1))
+        for rmse, largest, name, (colour, style) in zip(found.rmse, found.largest, names, SERIES, strict=False):
+            upper.plot(found.at, rmse, color=colour, ls=style, lw=1.5, label=name)
+            lower.plot(found.at, largest, color=colour, ls=style, lw=1.5)
+        unit = scores[0].units
+        for axes, text in ((upper, "RMSE"), (lower, "largest")):
+            axes.set_ylabel(axis_label(text, unit))
+            axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+            axes.yaxis.set_major_formatter(FuncFormatter(plain))
+        if np.issubdtype(found.at.dtype, np.datetime64):
+            ticks = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+            lower.xaxis.set_major_locator(ticks)
+            lower.xaxis.set_major_formatter(ConciseDateFormatter(ticks))  # type: ignore[no-untyped-call]
+        else:
+            lower.set_xlabel("time step")
+        if len(scores) > 1:
+            legend(figure, 1)
+        return svg(figure, f"RMSE and largest error of {scores[0].name} against time")
 
 
 def spectrum_figure(scores: Sequence[VariableScores], names: Sequence[str]) -> str | None:
@@ -160,6 +213,16 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def two_panels(width: float, height: float, shares: tuple[int, int]) -> tuple[Figure, tuple[Axes, Axes]]:
+    """A figure with two pairs of axes above each other that share the horizontal one."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=shares)
+    for axes in (upper, lower):
+        axes.tick_params(width=0.6, length=3)
+    return figure, (upper, lower)
+
+
 def legend(figure: Figure, columns: int) -> None:
     """A legend above the axes, in `columns` columns."""
     figure.legend(
@@ -199,10 +262,18 @@ def svg(figure: Figure, alt: str) -> str:
         metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
     )
     text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = _shortened(text[text.index("<svg") :]).replace(INK, "currentColor")
     used = set(re.findall(r"#([\w.-]+)", text))
     text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", text)  # ids are the page's
     view = re.search(r'viewBox="[^"]+"', text)
     start = f'<svg {view[0] if view else ""} role="img" aria-label="{escape(alt, quote=True)}" class="figure" '
     body = text[text.index(">") + 1 :]
     return f'{start}xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{body}'
+
+
+def _shortened(text: str) -> str:
+    """Without what the page's style sheet says, spaces between elements, and digits beyond a hundredth of a point."""
+    text = re.sub(r"<defs>\s*<style.*?</defs>", "", text, flags=re.S)
+    text = re.sub(r"font-family: [^;]*; ?| transform=\"rotate\(-?0 [^)]*\)\"", "", text)
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text)
+    return re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", text))

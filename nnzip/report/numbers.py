@@ -95,6 +95,14 @@ def stored_ratio(ratio: float | None) -> str:
     return "" if ratio is None else f"{number(ratio)} times smaller than on disk"
 
 
+def ratios(file_bytes: int, source_bytes: int, stored_bytes: int) -> str:
+    """How many times smaller a file is than its values as float32, and than the source's files (0: not known)."""
+    text = f"{number(source_bytes / file_bytes, 4)} times smaller than {file_size(source_bytes)} of float32"
+    if not stored_bytes:
+        return text
+    return f"{text} and {number(stored_bytes / file_bytes)} times smaller than the {file_size(stored_bytes)} on disk"
+
+
 def count(value: int) -> str:
     """Thousands set apart by thin no-break spaces."""
     return f"{value:,}".replace(",", "\u202f")

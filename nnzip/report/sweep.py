@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nnzip.report import numbers
+from nnzip.report.downloads import Column, Download, table_download
 from nnzip.report.html import render, sectioned, write_page
 from nnzip.report.tables import plain_table
 from nnzip.sweep import Goal, Knee, Point, Sweep, curves
@@ -38,6 +39,7 @@ def render_sweep(sweep: Sweep, details: Mapping[str, Any]) -> str:
         "sweep.html.j2",
         sweep=sweep,
         chart=sweep_figure(sweep),
+        data=sweep_download(sweep),
         knees={found.index: found for found in sweep.knees},
         sentences=[knee_sentence(sweep, found) for found in sweep.knees],
         many=MANY,
@@ -68,9 +70,10 @@ def knee_sentence(sweep: Sweep, found: Knee) -> str:
     )
 
 
-def point_line(point: Point, stored: int) -> str:
+def point_line(point: Point, stored: int | None) -> str:
     """One line for a new point: target, ratios to float32 and to the `stored` bytes of the source's files, error."""
-    ratio = f"{numbers.number(point.ratio)} ({numbers.stored_ratio(stored / point.file_bytes)})"
+    on_disk = f" ({numbers.stored_ratio(stored / point.file_bytes)})" if stored else ""
+    ratio = f"{numbers.number(point.ratio)}{on_disk}"
     bits = numbers.number(point.bits_per_value)
     return f"{goal_name(point.goal)}: ratio {ratio}, {bits} bits per value, RMSE {percent(point.error)} of the range"
 
@@ -136,6 +139,20 @@ def sweep_figure(sweep: Sweep) -> str | None:
         axes.grid(color=figures.GREY, alpha=0.25, lw=0.6)
         figures.legend(figure, 6)
         return figures.svg(figure, "Error of every variable against the compression ratio, on logarithmic scales")
+
+
+def sweep_download(sweep: Sweep) -> Download:
+    """The chart's points: a line per target and variable."""
+    rows = [(point, name, errors) for point in sweep.points for name, errors in point.errors.items()]
+    columns: dict[str, Column] = {
+        "target": [point.goal.text for point, _, _ in rows],
+        "ratio": [point.ratio for point, _, _ in rows],
+        "bytes": [point.file_bytes for point, _, _ in rows],
+        "variable": [name for _, name, _ in rows],
+    }
+    for field in ("units", "rmse", "max_error", "relative_rmse", "relative_max_error"):
+        columns[field] = [getattr(errors, field) for _, _, errors in rows]
+    return table_download("sweep", columns)
 
 
 def _draw_curves(axes: Axes, sweep: Sweep) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
-from nnzip.errors import UsageError
+from nnzip.errors import UsageError, suggestion
 from nnzip.request.units import Label, convert_difference, split_quantity
 
 Quantities = Mapping[str | None, str | float]
@@ -34,6 +34,9 @@ def parse_bounds(text: str, what: str = "bound") -> dict[str | None, str]:
     for part in text.split(",") if text else ():
         name, equals, quantity = part.rpartition("=")
         key = name.strip() if equals else None
+        other, colon, value = part.partition(":")
+        if colon and not equals:
+            raise UsageError(f"the {what} {part!r} has a colon: write {other.strip()}={value.strip()}")
         if not quantity.strip() or (equals and not key) or key in bounds:
             raise UsageError(f"the {what} {part!r} is not of the form t2m=0.1K, 0.1% or 0.5: write one per variable")
         bounds[key] = quantity.strip()
@@ -46,7 +49,7 @@ def require_known(wanted: Quantities, names: Iterable[str], what: str = "bound")
     unknown = [name for name in wanted if name is not None and name not in known]
     if unknown:
         raise UsageError(
-            f"there is no compressed variable {unknown[0]!r} to give a {what}: there are {', '.join(known)}"
+            f"there is no compressed variable {unknown[0]!r} to give a {what}: {suggestion(unknown[0], known)}"
         )
 
 

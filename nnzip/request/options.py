@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,9 @@ from nnzip.request.bounds import Quantities
 from nnzip.request.promises import Promise, check_together, parse_promise
 from nnzip.request.target import Target
 
+MODES = ("tiles", "network")
+"""tiles: a transform, coded tile by tile. network: a coordinate network whose weights are the archive."""
+TILES, NETWORK = MODES
 EFFORTS = ("fast", "normal", "best")
 """How much is tried to make an archive smaller."""
 
@@ -22,20 +24,37 @@ EFFORTS = ("fast", "normal", "best")
 class Options:
     """What decides an archive of given data. Raises UsageError for what does not go together.
 
-    `variables`: those to compress (None: all); `promises`: what is kept better than the rest; `effort`: how large a
-    part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by "time", "latitude",
-    "longitude".
+    `variables`: those to compress, as a list or "t2m,msl" (None: all); `promises`: what is kept better than the rest;
+    `effort`: how large a part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by
+    "time", "latitude", "longitude"; `mode`: one of MODES; of a network `time_budget`, seconds for its training, and
+    `seed`.
     """
 
     target: Target = field(default_factory=lambda: Target(max_error={}))
-    variables: tuple[str, ...] | None = None
+    variables: Sequence[str] | None = None
     promises: tuple[Promise, ...] = ()
     effort: str = "normal"
     tile: Mapping[str, int] = field(default_factory=dict)
+    mode: str = TILES
+    time_budget: float | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.variables, str):
+            object.__setattr__(self, "variables", tuple(name.strip() for name in self.variables.split(",")))
+        if not isinstance(self.target, Target):
+            raise TypeError(f"the target is an nnzip.Target, not {self.target!r}: write nnzip.Target(ratio=300)")
         if self.effort not in EFFORTS:
             raise UsageError(f"there is no effort {self.effort!r}: choose {', '.join(EFFORTS)}")
+        if self.mode not in MODES:
+            raise UsageError(f"there is no mode {self.mode!r}: choose {', '.join(MODES)}")
+        if self.mode == NETWORK and self.target.limits_errors:
+            raise UsageError(
+                "--mode network keeps no error bound: ask for a --ratio, a --size, an --rmse or a --psnr, or leave out "
+                "--mode network"
+            )
+        if self.time_budget is not None and (self.mode != NETWORK or not self.time_budget > 0):
+            raise UsageError(f"--time-budget {self.time_budget:g}: seconds for the training of --mode network, above 0")
         for promise in self.promises:
             check_together(self.target, promise)
         for name, length in self.tile.items():
@@ -56,6 +75,9 @@ class Options:
             promises=[str(promise) for promise in self.promises],
             effort=self.effort,
             tile=dict(self.tile),
+            mode=self.mode,
+            time_budget=self.time_budget,
+            seed=self.seed,
         )
         return {key: value for key, value in msgspec.to_builtins(plain).items() if (key, value) != ("max_error", {})}
 
@@ -74,21 +96,24 @@ class Options:
             promises=tuple(map(parse_promise, plain.promises)),
             effort=plain.effort,
             tile=plain.tile,
+            mode=plain.mode,
+            time_budget=plain.time_budget,
+            seed=plain.seed,
         )
 
 
-def parse_tile(text: str) -> dict[str, int]:
-    """Largest lengths of a tile from "time=48,latitude=240". Raises UsageError."""
-    tile: dict[str, int] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*([^=]+?)\s*=\s*(\d+)\s*", part)
-        if match is None or match[1] in tile or int(match[2]) < 1:
-            raise UsageError(
-                f"--tile {text}: {part.strip()!r} is no length; write each dimension once with a whole number from 1, "
-                "as time=48,latitude=240,longitude=240"
-            )
-        tile[match[1]] = int(match[2])
-    return tile
+def options_of(asked: Options | Target | None) -> Options:
+    """A target alone, or nothing, as options. Raises TypeError for anything else."""
+    if isinstance(asked, Options):
+        return asked
+    if asked is None:
+        return Options()
+    if not isinstance(asked, Target):
+        raise TypeError(
+            f"the options are an nnzip.Target or nnzip.Options, not {asked!r}: write nnzip.Target(ratio=300) or "
+            'nnzip.Target(max_error="0.1K")'
+        )
+    return Options(asked)
 
 
 _PlainQuantities = dict[str, str | float] | str | float | None
@@ -107,6 +132,9 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     promises: list[str] = []
     effort: str = "normal"
     tile: dict[str, int] = {}
+    mode: str = TILES
+    time_budget: float | None = None
+    seed: int = 0
 
 
 def _plain(wanted: Quantities | None) -> _PlainQuantities:

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 from nnzip.errors import UsageError
-from nnzip.request.bounds import Quantities
+from nnzip.request.bounds import Quantities, parse_bounds
+
+
+class _Wished:
+    """A field that takes one quantity for all variables, text for several as on the command line, or a mapping, and
+    holds a mapping."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, target: object | None, owner: type) -> Quantities | None:
+        found: Quantities | None = None if target is None else target.__dict__[self._name]
+        return found
+
+    def __set__(self, target: object, wished: Quantities | Mapping[str, str | float] | str | float | None) -> None:
+        target.__dict__[self._name] = _quantities(self._name, wished)
+
+
+def _quantities(name: str, wished: object) -> Quantities | None:
+    if wished is None:
+        return None
+    if isinstance(wished, str):
+        return parse_bounds(wished, name)
+    wanted: dict[Any, Any] = dict(wished) if isinstance(wished, Mapping) else {None: wished}
+    for variable, quantity in wanted.items():
+        plain = isinstance(quantity, str | int | float) and not isinstance(quantity, bool)
+        if not plain or not isinstance(variable, str | None):
+            raise TypeError(
+                f"{name}={wished!r}: give a number in the variable's units, text as '0.1K', '0.1%' or "
+                "'t2m=0.1K,msl=50Pa', or a dict of them by variable"
+            )
+    return wanted
 
 
 @dataclass(frozen=True)
@@ -14,15 +47,16 @@ class Target:
     """One of: a `ratio` (float32 bytes of the compressed variables per byte of file), a `size_bytes`, a bound, an RMSE,
     a PSNR, `lossless` (every value exactly).
 
-    `max_error`: largest error at any point per variable. Variables it leaves out get the community's tolerance, so {}
+    `max_error`: largest error at any point: "0.1K", "0.1%" of the range or a number for all variables, or by variable
+    "t2m=0.1K,msl=50Pa" or {"t2m": "0.1K", "msl": 50}. Variables it leaves out get the community's tolerance, so {}
     asks for those. `rmse`: largest area-weighted RMSE, in the same terms but for every variable. `psnr`: least peak
     signal-to-noise ratio, 20 log10(range / unweighted RMSE) in dB, of every variable.
     """
 
     ratio: float | None = None
     size_bytes: int | None = None
-    max_error: Quantities | None = None
-    rmse: Quantities | None = None
+    max_error: _Wished = _Wished()
+    rmse: _Wished = _Wished()
     psnr: float | None = None
     lossless: bool = False
 
@@ -35,6 +69,8 @@ class Target:
                 "values, one of them"
             )
         for wanted in (self.ratio, self.size_bytes, self.psnr):
+            if isinstance(wanted, str):
+                raise TypeError(f"the target {wanted!r} is text: a ratio, a size in bytes and a PSNR are numbers")
             if wanted is not None and not (isfinite(wanted) and wanted > 0):
                 raise UsageError(
                     f"the target {wanted} is not a positive number: ask for a ratio such as 300, a size in bytes or a "

@@ -60,13 +60,11 @@ def make_sample(
 ) -> xr.Dataset:
     """A deterministic synthetic dataset with names, units and layout of ERA5 files from the Climate Data Store.
 
-    resolution: grid spacing in degrees, 90 divided by a whole number.
-    hours, step_hours, start: the times are start, start + step_hours, ... before start + hours (UTC).
-    area: (south, north, west, east) in degrees; longitudes in either convention, west > east crosses the seam; default
-        global.
-    variables: of t2m (K), msl (Pa), u10, v10 (m s-1), tp (m in the past hour), sst (K, NaN over land), z (m2 s-2 at 850
-        and 500 hPa); default all.
-    seed: another planet with other weather.
+    resolution: grid spacing in degrees, 90 divided by a whole number. hours, step_hours, start: the times are start,
+    start + step_hours, ... before start + hours (UTC). area: (south, north, west, east) in degrees; longitudes in
+    either convention, west > east crosses the seam; default global. variables: of t2m (K), msl (Pa), u10, v10 (m s-1),
+    tp (m in the past hour), sst (K, NaN over land), z (m2 s-2 at 850 and 500 hPa); default all. seed: another planet
+    with other weather.
 
     Returns float32 variables on (valid_time, [pressure_level,] latitude descending, longitude). A value depends on
     (latitude, longitude, time, seed) only: other grids, areas and lengths show the same weather, equal up to float32

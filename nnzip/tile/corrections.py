@@ -118,12 +118,17 @@ def apply_corrections(data: bytes, values: Values, device: Device = None) -> Non
     """
     flat = values.reshape(-1)
     channels, times, rows, columns = values.shape
+    corrected = []
     while data:
-        data = _apply_block(data, flat, (channels, times, rows, columns), device)
+        positions, data = _apply_block(data, flat, (channels, times, rows, columns), device)
+        corrected.append(positions)
+    every = np.sort(np.concatenate(corrected)) if corrected else np.zeros(0, np.int64)
+    if (every[1:] == every[:-1]).any():
+        raise CorruptArchiveError("a point is corrected twice: the tile is damaged")
 
 
-def _apply_block(data: bytes, flat: Values, shape: Shape, device: Device) -> bytes:
-    """Apply the first block; returns the bytes behind it."""
+def _apply_block(data: bytes, flat: Values, shape: Shape, device: Device) -> tuple[NDArray[np.int64], bytes]:
+    """Apply the first block; returns the points that it corrects, and the bytes behind it."""
     length = int.from_bytes(data[:2], "little")
     try:
         header = msgspec.msgpack.decode(data[2 : 2 + length], type=CorrectionsHeader)
@@ -141,7 +146,7 @@ def _apply_block(data: bytes, flat: Values, shape: Shape, device: Device) -> byt
             raise CorruptArchiveError(f"a correction at point {found.max()} of {flat.size}: the tile is damaged")
     flat[fixed] += multiples * header.unit
     flat[exact] = literals
-    return body[end:]
+    return np.concatenate([fixed, exact]), body[end:]
 
 
 def _blocks(widths: Values) -> Iterator[tuple[float, NDArray[np.intp]]]:

@@ -52,7 +52,8 @@ def _beyond_bound(
 ) -> Iterator[Wrong]:
     """Channel by channel; intervals are computed at the few points that may be outside theirs."""
     bound, dtype = promised.bound, promised.dtype
-    rounding = 2 * float(np.spacing(np.array(np.abs(limits).max() + bound, dtype=dtype)))
+    largest = min(np.abs(limits).max() + bound, np.finfo(dtype).max)
+    rounding = 2 * float(np.spacing(np.array(largest, dtype=dtype)))
     for channel, (values, found) in enumerate(zip(original, decoded, strict=True)):
         clipped = np.clip(found, *limits)
         suspect = np.flatnonzero(np.abs(values - clipped) > bound - guards[channel] - rounding)

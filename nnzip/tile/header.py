@@ -66,7 +66,7 @@ class TileHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     @property
     def smallest_largest(self) -> NDArray[np.float64]:
         """Limits [2]."""
-        return np.frombuffer(self.limits, dtype="<f4").astype(np.float64)
+        return _float64(self.limits)
 
     @property
     def channel_scales(self) -> NDArray[np.float64]:
@@ -114,14 +114,20 @@ def row_weights(rows: bytes, count: int) -> NDArray[np.float64]:
     the step between rows; ones where there are none."""
     if not rows:
         return np.ones(count)
-    first, step = np.frombuffer(rows, dtype="<f4").astype(np.float64)
+    first, step = _float64(rows)
     latitudes = np.clip(first + step * np.arange(count), -90, 90)
     weights: NDArray[np.float64] = np.maximum(np.sqrt(np.cos(np.deg2rad(latitudes))), SMALLEST_ROW_WEIGHT)
     return weights
 
 
 def _numbers(packed: bytes, count: int, default: float) -> NDArray[np.float64]:
-    return np.frombuffer(packed, dtype="<f4").astype(np.float64) if packed else np.full(count, default)
+    return _float64(packed) if packed else np.full(count, default)
+
+
+def _float64(packed: bytes) -> NDArray[np.float64]:
+    """Float32 numbers as float64; NaN of any kind, which a damaged tile may hold, without a warning."""
+    with np.errstate(invalid="ignore"):
+        return np.frombuffer(packed, dtype="<f4").astype(np.float64)
 
 
 SMALLEST_ROW_WEIGHT = 0.4
@@ -149,7 +155,7 @@ def _check(header: TileHeader, available: int | None) -> None:
         if found:
             raise CorruptArchiveError(f"a tile is damaged: {problem}")
     _check_axes(header)
-    rows = np.frombuffer(header.rows, dtype="<f4")
+    rows = _float64(header.rows)
     numbers = np.concatenate([header.channel_means, header.channel_scales, rows, [header.origin]])
     if not (np.isfinite(numbers).all() and (header.channel_scales > 0).all()):
         raise CorruptArchiveError("a tile is damaged: its means, scales or rows are not finite")

@@ -10,7 +10,7 @@ from nnzip.errors import InputError
 LARGEST_SCALE = 8.0
 """Of a channel, in its own standard deviations."""
 
-_LARGEST, _TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+_LARGEST, _TINY = float(np.finfo(np.float32).max) / 4, float(np.finfo(np.float32).tiny)
 _PRECISION = float(np.finfo(np.float32).epsneg)
 
 Numbers = NDArray[np.float64]
@@ -34,10 +34,13 @@ def scaling_of(mean: Numbers, variance: Numbers, low: Numbers, high: Numbers) ->
 
 
 def require_float32(low: Numbers, high: Numbers) -> None:
-    """Raise InputError for values beyond float32's range; `low` and `high` [channel], infinite where there is none."""
+    """Raise InputError for values whose differences and sums leave float32's range; `low` and `high` [channel],
+    infinite where there is none."""
     known = low <= high
     if known.any() and max(-low[known].min(), high[known].max()) > _LARGEST:
         raise InputError(
-            f"the data hold values from {low[known].min():g} to {high[known].max():g}, beyond float32's range: rescale "
+            f"the data hold values from {low[known].min():g} to {high[known].max():g}, "
+            f"too large for float32's arithmetic, which ends at "
+            f"{_LARGEST:.2g}: rescale "
             "the variable, or keep it exactly (--lossless)"
         )

@@ -19,7 +19,8 @@ _FEWEST_STEPS = 8  # lattice steps, in units of the values' own precision, below
 _PHASES = 1 << 16
 _SMALL_GAPS = 4096  # of which the common divisor is taken
 _SMALLEST_GAIN = 1.03  # of the allowed error
-_SINGLE = 16  # bytes of one lattice for all maps
+ONE_LATTICE = 16
+"""Bytes of one lattice for all maps."""
 
 Numbers = NDArray[np.float64]
 Values = NDArray[np.floating]
@@ -57,14 +58,14 @@ class Lattice:
         phases = np.rint(self.origins / self.steps * _PHASES).astype("<u2")
         content = exponents.tobytes() + phases.ravel().view(np.uint8).reshape(-1, 2).T.tobytes()
         packed = np.array([self.steps.flat[0]], dtype="<f8").tobytes() + zlib.compress(content, 9, wbits=-15)
-        return packed + b"\0" if len(packed) == _SINGLE else packed
+        return packed + b"\0" if len(packed) == ONE_LATTICE else packed
 
 
 def read_lattice(data: bytes, channels: int, times: int) -> Lattice | None:
     """Inverse of `Lattice.pack`; None from no bytes. Raises CorruptArchiveError."""
     if not data:
         return None
-    if len(data) == _SINGLE:
+    if len(data) == ONE_LATTICE:
         step, origin = np.frombuffer(data, dtype="<f8").reshape(2, 1, 1)
     else:
         count = channels * times
@@ -76,6 +77,9 @@ def read_lattice(data: bytes, channels: int, times: int) -> Lattice | None:
             raise CorruptArchiveError(f"a tile's lattice cannot be read: {error}") from error
         if len(content) != 3 * count:
             raise CorruptArchiveError(f"a tile's lattice has {len(content)} B instead of {3 * count}")
+        padding = b"\0" if len(data) == ONE_LATTICE + 1 and inflater.unused_data else b""
+        if not inflater.eof or inflater.unused_data != padding:
+            raise CorruptArchiveError("a tile's lattice does not end where its deflated bytes do")
         exponents = np.frombuffer(content[:count], dtype=np.int8).reshape(channels, times)
         phases = np.frombuffer(content[count:], dtype=np.uint8).reshape(2, count).T.copy().view("<u2")
         with np.errstate(over="ignore", invalid="ignore"):  # checked below

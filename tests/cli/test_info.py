@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nnzip.cli.info import extent_text
+from nnzip.cli.info import extent_text, part_bytes
+from nnzip.container.arrays import ArrayStore
 from nnzip.report.numbers import duration
+from tests.support.archive_examples import example_manifest
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,11 @@ def test_extent() -> None:
     assert extent_text([0, 1.5], "days since 2016-10-01", "gregorian") == "2016-10-01 00:00 to 2016-10-02 12:00"
     assert extent_text([0, 30], "days since 2016-10-01", "360_day") == "0 to 30"
     assert extent_text([0, 1e12], "days since 2016-10-01") == "-"
+
+
+def test_members_of_no_variable_belong_to_the_rest() -> None:
+    """Archives may hold further members; these are none of a variable's tiles."""
+    manifest = example_manifest(ArrayStore())
+    members = {"0.0": 200, "0.1": 80, "1.0": 3, "7.0": 5, "9" * 5000: 1, "nnzip": 100}
+    parts = part_bytes(manifest, members, 1000)
+    assert parts == {"sst": 280, "v10": 3, "coordinates, masks, attributes": 717}

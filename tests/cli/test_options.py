@@ -49,3 +49,17 @@ def test_default_output(source: str, expected: str) -> None:
 
 def test_choices_are_those_of_the_options() -> None:
     assert tuple(options.Effort) == EFFORTS
+
+
+def test_lengths() -> None:
+    assert options.parse_lengths("--chunks", "time=48, latitude = 240,member=1") == {
+        "time": 48,
+        "latitude": 240,
+        "member": 1,
+    }
+
+
+@pytest.mark.parametrize("text", ["", "48", "time", "time=", "time=0", "time=-4", "time=1.5", "time=4,time=5", "=4"])
+def test_bad_lengths(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--tile .*: .* is no length; write each dimension once"):
+        options.parse_lengths("--tile", text)

@@ -125,8 +125,10 @@ def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5], "c": "x", "3": None}
 
 
-def test_no_progress_bar_where_nobody_watches() -> None:
-    with Terminal().progress() as progress:
+def test_no_progress_where_nobody_watches() -> None:
+    with Terminal(quiet=True).progress() as progress:
+        assert progress is None
+    with Terminal().progress(logs=False) as progress:
         assert progress is None
 
 
@@ -134,11 +136,11 @@ WATCHED = """
 from nnzip.cli.terminal import session
 from nnzip.progress import Progress
 with session() as terminal, terminal.progress() as progress:
-    progress(Progress("coding", 0.42))
+    progress(Progress("coding", 0.42, 75.0, 10_000_000, 1_000_000))
 """
 
 
-def test_progress_on_a_terminal_has_a_stage_and_eta() -> None:
+def test_progress_on_a_terminal_has_stage_speed_ratio_and_time_left() -> None:
     master, slave = pty.openpty()
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "160", "TERM": "xterm"}
     with subprocess.Popen([sys.executable, "-c", WATCHED], stderr=slave, env=environment) as process:
@@ -149,8 +151,8 @@ def test_progress_on_a_terminal_has_a_stage_and_eta() -> None:
                 seen += piece
     os.close(master)
     assert process.returncode == 0
-    text = seen.decode()
-    for part in ("coding", "42%", "ETA"):
+    text = seen.decode().replace("\u00a0", " ")
+    for part in ("coding", "MB/s, 10.0 times smaller, 1:15 left"):
         assert part in text
     assert "\x1b[3" not in text  # a colour
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from nnzip.container.arrays import ArrayStore, decode_array, encode_array
@@ -170,6 +171,15 @@ def test_absurd_declared_shapes_do_not_allocate(spec: StoredArray) -> None:
 def test_nonsense_descriptions(spec: StoredArray) -> None:
     with CORRUPT:
         decode_array(spec, (3,), b"")
+
+
+def test_an_array_is_stored_in_one_way() -> None:
+    """Bytes that nobody reads could be anything."""
+    spec, payload = encode_array(np.random.default_rng(0).random(3))
+    decode_array(spec, (3,), payload)
+    for strange, data in ((StoredArray("f8", "step", (0, 1)), payload), (replace(spec, values=(0, 1)), payload)):
+        with pytest.raises(CorruptArchiveError, match="one too many"):
+            decode_array(strange, (3,), data)
 
 
 def test_truncated_extended_or_flipped_payload() -> None:

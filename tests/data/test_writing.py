@@ -253,7 +253,7 @@ def test_chunks_in_the_file_never_belong_to_two_pieces(
     import dask.array
 
     variable = xr.Variable(tuple("abcd"[: len(shape)]), dask.array.zeros(shape, dtype="f4", chunks=pieces))
-    assert writing._file_chunk(variable) == expected
+    assert writing._file_chunk(variable, {}) == expected
 
 
 def test_large_variables_are_written_in_chunks_of_their_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def test_list_names_units_and_sources(nnzip: Nnzip) -> None:
     assert "m of water equivalent" in shown
     listed = json.loads(nnzip("download", "--list", "--json").stdout)
     (tp,) = [entry for entry in listed if entry["short_name"] == "tp"]
-    assert (tp["step"], tp["param_id"], tp["sources"]) == ("sum", 228, ["cds", "arco"])
+    assert (tp["step"], tp["param_id"], tp["sources"]) == ("sum", 228, ["cds", "arco", "ecmwf"])
     waves = json.loads(nnzip("download", "wave height", "significant", "--list", "--json").stdout)
     assert {"swh", "shww"} <= {entry["short_name"] for entry in waves} < BY_NAME.keys()
 
@@ -220,6 +221,12 @@ def test_the_source_is_the_climate_data_store_with_a_key_else_a_mirror(
 )
 def test_senseless_commands(arguments: tuple[str, ...], message: str, nnzip: Nnzip) -> None:
     assert message in nnzip("download", *arguments, code=2).stderr
+
+
+def test_a_series_without_a_point_is_refused() -> None:
+    part = make_plan(parse_selection(["t2m"], "2020-01-01", "2020-01-02"), "cds")[0].parts[0]
+    with pytest.raises(UsageError, match="--point"):
+        request_of(replace(part, label="point_0_0"))
 
 
 @settings(max_examples=40, deadline=None)

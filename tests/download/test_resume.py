@@ -106,6 +106,20 @@ WEEKS = ("t2m,tp", "--start", "2019-01-31", "--end", "2019-03-01", "--every", "1
 COMPRESS = ("--compress", "--max-error", "t2m=0.1K,tp=0.1mm", "--effort", "fast")
 
 
+def test_a_part_damaged_behind_its_header_is_fetched_again(cds: CdsServer, tmp_path: Path, nnzip: Nnzip) -> None:
+    kill_at(cds, "03", "status", MONTHS, tmp_path / "winter.nc")
+    part = tmp_path / ".winter.nc.download" / "era5_2019-02_single.nc"
+    content = bytearray(part.read_bytes())
+    content[-3000:-2000] = bytes(1000)
+    part.write_bytes(content)
+    with open_dataset(part) as dataset:  # its header is whole
+        assert dataset.sizes["valid_time"] == 112
+    result = nnzip("download", *MONTHS, "-o", tmp_path / "winter.nc")
+    assert "fetching it again" in result.stderr
+    nnzip("download", *MONTHS, "-o", tmp_path / "whole.nc")
+    xr.testing.assert_identical(without_history(tmp_path / "winter.nc"), without_history(tmp_path / "whole.nc"))
+
+
 def test_months_become_archives_within_their_bounds_also_when_killed(
     cds: CdsServer, tmp_path: Path, nnzip: Nnzip
 ) -> None:

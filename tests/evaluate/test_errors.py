@@ -177,6 +177,12 @@ def test_an_exact_copy_and_a_constant_field() -> None:
     assert constant.correlation() is None
 
 
+def test_exact_values_beyond_the_root_of_the_largest_number() -> None:
+    values = np.array([[1e300, -1e300, 5e-324], [1.7e308, -1.7e308, 0.0]])
+    exact = _gather(values, values, np.ones(1), 1)
+    assert (exact.rmse(), exact.max_error, exact.bias(), exact.correlation()) == (0, 0, 0, None)
+
+
 def test_correlation_survives_a_large_mean() -> None:
     rng = np.random.default_rng(1)
     original = 1e7 + rng.normal(size=(50, 40))

@@ -10,8 +10,9 @@ import pytest
 import xarray as xr
 
 from nnzip.errors import InputError
-from nnzip.evaluate import evaluate as module
-from nnzip.evaluate.evaluate import block_slices, evaluate
+from nnzip.evaluate import pieces as module
+from nnzip.evaluate.evaluate import evaluate
+from nnzip.evaluate.pieces import block_slices
 from nnzip.evaluate.weights import area_weights
 from tests.support.expected_scores import expected_scores
 

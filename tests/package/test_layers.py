@@ -11,7 +11,7 @@ import pytest
 import nnzip
 
 PACKAGE = Path(nnzip.__file__).parent
-CORE = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__", "errors", "version"}
+CORE = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__", "errors", "executor", "version"}
 LAYERS = (
     {"cli"},
     {"report", "download", "integrations"},
@@ -22,6 +22,7 @@ LAYERS = (
     {"coder"},
     {"container"},
     {"data", "sample"},
+    {"executor"},
     {"errors", "version"},
 )
 SIDEWAYS = {("tile", "promises"), ("promises", "plan"), ("promises", "request"), ("plan", "request")}

@@ -27,3 +27,7 @@ def test_a_public_name_is_no_module_whatever_is_imported_first(first: str) -> No
     )
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout == "True True True\n"
+
+
+def test_the_public_surface_fits_on_a_screen() -> None:
+    assert len(nnzip.__all__) <= 25

@@ -134,7 +134,8 @@ def test_slabs_read_maps_whole_while_they_fit() -> None:
 @given(SIZES)
 def test_brief_sizes(sizes: Sizes) -> None:
     shape = tuple(map(sum, sizes))
-    assert cutting.full(cutting.brief(sizes), shape) == sizes  # type: ignore[arg-type]
+    short = cutting.brief(sizes) or ((),) * 4
+    assert tuple(lengths or (size,) for lengths, size in zip(short, shape, strict=True)) == sizes
     if cutting.tile_count(sizes) == 1:
         assert cutting.brief(sizes) == ()
 

@@ -15,7 +15,8 @@ from nnzip.evaluate.events import event_scores, parse_event
 from nnzip.evaluate.extremes.scores import extreme_scores
 from nnzip.evaluate.scorecard import Check
 from nnzip.evaluate.scores import Evaluation
-from nnzip.report.html import Compared, render_report, write_report
+from nnzip.report.html import render_report, write_report
+from nnzip.report.sections import Compared
 from tests.support.pages import Checker
 
 DETAILS: dict[str, object] = {
@@ -94,7 +95,7 @@ def test_the_report_asks_nothing_of_the_network_and_runs_no_script() -> None:
     original, decoded, evaluation = _data()
     text = _render(original, decoded, evaluation, DETAILS)
     page = _check(text)
-    assert all(target.startswith(("#", "data:image/png;base64,")) for target in page.resources)
+    assert all(target.startswith(("#", "data:image/png;base64,", "data:text/csv;base64,")) for target in page.resources)
     assert "<script" not in text
     assert not re.search(r"@import|url\((?!#)", text)
     assert set(re.findall(r"https?://[^\"'\s<]+", text)) <= {
@@ -106,7 +107,7 @@ def test_the_report_asks_nothing_of_the_network_and_runs_no_script() -> None:
 def test_figures_have_text_alternatives_and_table_headers_a_scope() -> None:
     original, decoded, evaluation = _data()
     page = _check(_render(original, decoded, evaluation, DETAILS))
-    assert len(page.images) == 2 * 5
+    assert len(page.images) == 2 * 8  # three maps of fields, two of errors, histogram, spectrum, times
     assert all(image["role"] == "img" and image["aria-label"] for image in page.images)
     assert all(header.get("scope") in ("row", "col") for header in page.headers)
     assert "width" not in page.images[0]  # scales with the page
@@ -215,10 +216,11 @@ def test_extremes_and_events_of_several_files_side_by_side() -> None:
     assert words.count("displaced by") == 2
     for expected in ("above\u00a0p99.9", "below\u00a0p0.1", "SEDI", "too few for percentiles", "Wind: largest speed"):
         assert expected in "".join(page.text)
-    assert len(page.images) == (1 + 2 * 2) + 2 + (1 + 2 * 2) + 2 + 2  # event maps and series; maps, plots, tails
+    event, maps, plots = (1 + 2 * 2) + 2, (1 + 2 * 2) + 2 * 2, 3 + 2
+    assert len(page.images) == event + maps + plots
     assert all(header.get("scope") in ("row", "col") for header in page.headers)
     alone = render_report(original, compared[:1], {})
-    assert len(_check(alone).images) == 3 + 2 + 3 + 2 + 2
+    assert len(_check(alone).images) == (3 + 2) + (3 + 2) + (3 + 2)
     for target in re.findall(r'<a href="#([^"]+)"', text):
         assert f'id="{target}"' in text
 
@@ -232,3 +234,17 @@ def test_an_event_of_one_time_has_no_series_and_a_lost_storm_is_said() -> None:
     _check(text)
     assert "the storm is lost" in text
     assert "The displacement" not in text
+
+
+def test_times_can_be_chosen_without_a_script_and_lines_are_written_once() -> None:
+    original, decoded = _storm()
+    text = render_report(original, [Compared("a.nc", decoded, evaluate(original, decoded))], {})
+    page = _check(text)
+    assert text.count('<input type="radio" name="step-1"') == 5
+    assert text.count(" checked>") == 3  # one per variable
+    assert "section:has(.at-4:checked) .step-4" in text
+    assert len(set(re.findall(r'<path id="(line-\d+)"', text))) <= 2
+    assert text.count('<use href="#line-') + text.count('<path id="line-') in (0, 15)  # a coast on each of the maps
+    assert "Error against time" in "".join(page.text)
+    names = re.findall(r'download="([^"]+)"', text)
+    assert {"errors.csv", "msl_histogram.csv", "msl_by_time.csv", "msl_spectrum.csv"} <= set(names)

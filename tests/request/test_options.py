@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnzip.errors import UsageError
-from nnzip.request.options import EFFORTS, Options, parse_tile
+from nnzip.request.options import EFFORTS, Options
 from nnzip.request.promises import Promise, parse_promise
 from nnzip.request.target import Target
 
@@ -88,13 +88,3 @@ def test_one_target() -> None:
     assert Target(ratio=4).file_bytes(1000) == 250
     assert Target(size_bytes=7).file_bytes(1000) == 7
     assert Target(lossless=True).file_bytes(1000) == 0
-
-
-def test_tiles() -> None:
-    assert parse_tile("time=48, latitude = 240,member=1") == {"time": 48, "latitude": 240, "member": 1}
-
-
-@pytest.mark.parametrize("text", ["", "48", "time", "time=", "time=0", "time=-4", "time=1.5", "time=4,time=5", "=4"])
-def test_bad_tiles(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--tile .*: .* is no length; write each dimension once"):
-        parse_tile(text)

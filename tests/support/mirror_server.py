@@ -27,7 +27,8 @@ class MirrorServer(LocalServer):
     """Serves `folder`; `paths` were asked for.
 
     By a part of a path: `faults` are statuses to answer with first, `damage` how many replies have damaged content,
-    `before` is called first. `seconds`: how long a reply takes; `most_at_once`: requests that were under way together.
+    `before` is called first. `key`: asked for, where it is not empty. `seconds`: how long a reply takes;
+    `most_at_once`: requests that were under way together.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,6 +37,7 @@ class MirrorServer(LocalServer):
         self.faults: dict[str, list[int]] = {}
         self.damage: dict[str, int] = {}
         self.before: dict[str, Callable[[], None]] = {}
+        self.key = ""
         self.seconds = 0.0
         self.most_at_once = self.at_once = 0
         self.lock = threading.Lock()
@@ -70,20 +72,23 @@ class _Handler(Quiet, SimpleHTTPRequestHandler):
         for part, action in self.state.before.items():
             if part in self.path:
                 action()
+        if self.state.key and self.headers.get("Authorization") != f"Bearer {self.state.key}":
+            return self._refuse(401)
         for part, statuses in self.state.faults.items():
             if part in self.path and statuses and (status := statuses.pop(0)) != 200:
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return True
+                return self._refuse(status)
         return False
+
+    def _refuse(self, status: int) -> bool:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return True
 
     def _send_range(self, *, body: bool) -> None:
         path = Path(self.translate_path(self.path))
         if not path.is_file():
-            self.send_response(404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self._refuse(404)
             return
         content = path.read_bytes()
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))

@@ -211,6 +211,16 @@ def test_numbers_that_the_data_contradict_take_no_memory(changes: dict[str, int]
     assert peak < 10 * decoded.nbytes
 
 
+@pytest.mark.parametrize("value", [1.2, 1e9], ids=["fixes", "literals"])
+def test_a_point_is_corrected_once(value: float) -> None:
+    original = np.zeros((1, 1, 50, 50))
+    decoded = np.where(np.random.default_rng(1).random(original.shape) < 0.01, value, 0.0)
+    data, _ = encoded(original, decoded, np.ones(original.shape), 1.0)
+    corrected(data, decoded)
+    with pytest.raises(CorruptArchiveError, match="twice"):
+        corrected(data + data, decoded)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 40), st.integers(0, 2**32 - 1))
 def test_positions_beyond_the_tile_are_reported(low_bits: int, seed: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numcodecs import Blosc
 
 from nnzip.coder.native.library import CHOICE, NUMPY
 from nnzip.errors import CorruptArchiveError
@@ -22,6 +23,7 @@ from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
 from nnzip.tile.encode import Goal, Rmse, Size, encode_tile
+from nnzip.tile.exact import encode_exact
 from nnzip.tile.header import Shape, pack, unpack
 from tests.support.tile_examples import KINDS, MISSING, SHAPES, Values, bounded, scaling, values_of, with_missing
 
@@ -276,6 +278,22 @@ def test_another_shape_is_an_error(examples: dict[str, tuple[Values, bytes]]) ->
             decode_tile(data, (3, 2, 33, 50))
 
 
+def test_signalling_nan_is_an_error_and_no_warning(examples: dict[str, tuple[Values, bytes]]) -> None:
+    header, signal = unpack(examples["constant"][1]).header, bytes.fromhex("0000a07f")
+    for changes in ({"means": 3 * signal}, {"scales": 3 * signal}, {"limits": 2 * signal}, {"rows": 2 * signal}):
+        channels = header.shape[0]
+        fitting = {key: value if key in ("limits", "rows") else signal * channels for key, value in changes.items()}
+        with pytest.raises(CorruptArchiveError, match="finite"):
+            decode_tile(pack(msgspec.structs.replace(header, **fitting), (), b""), header.shape)
+
+
+def test_the_largest_numbers_are_exact_beside_missing_points() -> None:
+    values = np.full((1, 1, 5, 7), 3.4e38, np.float32)
+    values[0, 0, 1:3, 2:5] = np.nan
+    data = encode_exact(values, "float32")
+    np.testing.assert_array_equal(decode_tile(data, (1, 1, 5, 7))[~np.isnan(values)], values[~np.isnan(values)])
+
+
 def test_streams_and_limits_are_those_of_the_coding(examples: dict[str, tuple[Values, bytes]]) -> None:
     wavelet, constant = (unpack(examples[name][1]) for name in ("wavelet", "constant"))
     limits = wavelet.header.limits[4:] + wavelet.header.limits[:4]
@@ -300,6 +318,18 @@ def test_sizes_inside_exact_values_are_not_believed(place: int, examples: dict[s
         damaged[start + place : start + place + 4] = declared.to_bytes(4, "little")
         with pytest.raises(CorruptArchiveError, match="exact values"):
             decode_tile(bytes(damaged), MAP)
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [Blosc("lz4", shuffle=Blosc.BITSHUFFLE), Blosc("zstd", shuffle=Blosc.SHUFFLE), Blosc("zlib"), Blosc("blosclz")],
+    ids=repr,
+)
+def test_exact_values_have_one_codec(codec: Blosc, examples: dict[str, tuple[Values, bytes]]) -> None:
+    values, data = examples["exact"]
+    header = unpack(data).header
+    with pytest.raises(CorruptArchiveError, match="coded in another way"):
+        decode_tile(pack(header, (), codec.encode(values.astype(header.dtype))), MAP)
 
 
 @given(st.binary(max_size=200))

@@ -49,6 +49,8 @@ def test_many_lattices_are_never_read_as_one() -> None:
         np.array([1.0, np.inf]).tobytes(),
         of_maps(5).pack()[:-2],
         of_maps(6).pack(),
+        of_maps(5).pack() + b"\0",
+        of_maps(5).pack() + of_maps(5).pack(),
         np.array([1e308]).tobytes() + Lattice(np.array([[1.0, 2, 4, 8, 16]]), np.zeros((1, 5))).pack()[8:],
     ],
 )

@@ -74,6 +74,7 @@ def library() -> ctypes.CDLL | None:
     return None
 
 
+@lru_cache(maxsize=1)
 def paths() -> tuple[str, ...]:
     """The kernel's paths that this processor has, slowest first; none without a kernel."""
     found = library()

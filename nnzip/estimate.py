@@ -1,0 +1,198 @@
+"""Time, size and memory of a compression before it starts, from a small sample of the data that is coded and timed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from statistics import fmean
+from time import perf_counter
+
+import numpy as np
+import xarray as xr
+
+from nnzip.data.grouping import plan_groups
+from nnzip.data.opening import Data, opened
+from nnzip.executor import ALONE
+from nnzip.goals import TileGoals
+from nnzip.jobs import Job, code
+from nnzip.plan.cutting import SLAB_VALUES
+from nnzip.promises.resolve import check, resolve
+from nnzip.request.options import Options, options_of
+from nnzip.request.promises import RegionTolerance
+from nnzip.request.target import Target
+from nnzip.survey import Part, Survey, source_bytes, survey
+from nnzip.tile.samples import SAMPLES
+
+_MOST, _SHARE = 1 << 17, 16  # values of a sample per variable: one in 16, but no fewer than of a small tile
+_TIMES = 48  # of a sample, where all rows and columns do not leave more
+_PER_SAMPLE = 1 << 23  # values of the data for each sample of a quick estimate, for a few per cent of the time
+_SMALL, _SMALL_SHARE = 1 << 15, 0.75  # values of a small tile, and how much of its time others take whatever their size
+_TRIAL = {True: 4.0, False: 1.0}  # seconds of the choice of a coding over those of the coding; True: under a bound
+_READING = 8e-8  # seconds per value, of two readings
+_USUAL = 5e-6, 0.1  # seconds per value and tile without a sample
+_TILE_COPIES = 15  # of a tile's values as float32 while it is coded
+_BASE_BYTES = 200_000_000  # of the program and its libraries
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a compression takes: number of tiles, bytes of memory and of the file (None: unknown), seconds of the
+    reading before the coding, and of the coding by variable.
+
+    `source_bytes` are the compressed variables as float32.
+    """
+
+    tiles: int
+    memory_bytes: int
+    source_bytes: int
+    file_bytes: int | None
+    reading: float
+    coding: Mapping[str, float]
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole."""
+        return self.reading + sum(self.coding.values())
+
+
+def estimate(data: Data, options: Options | Target | None = None, *, jobs: int = 1, quick: bool = False) -> Estimate:
+    """What `compress` takes for the same `data` and `options` with so many `jobs`.
+
+    Time and size are usually right within a factor of 1.5. A sample of at most 2^17 values per variable from the middle
+    is coded with the same goals, regions left out. `quick`: of so few variables that this takes a few per cent of the
+    compression's time; where that leaves some out, the size is only known if it is the target. Raises what `compress`
+    raises for requests that make no sense.
+    """
+    with opened(data) as dataset:
+        return _estimate(dataset, options_of(options), jobs, quick)
+
+
+def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> Estimate:
+    groups, _ = plan_groups(dataset, options.variables)
+    check(dataset, groups, options)
+    parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
+    most = source_bytes(parts) // 4 // _PER_SAMPLE if quick else len(parts)
+    chosen = parts[:: -(-len(parts) // most)] if most else []
+    costs = _coded(dataset, chosen, options) if chosen else {}
+    missing = _Cost.mean(list(costs.values())) if costs else None
+    limit, tiles = options.target.file_bytes(source_bytes(parts)), sum(part.tiles for part in parts)
+    workers = min(jobs, tiles)
+    coding, size = {}, 0.0
+    for part in parts:
+        cost, values = costs.get(part.layout.name, missing), prod(part.shape)
+        taken = _USUAL[0] * values + _USUAL[1] * part.tiles if cost is None else cost.of(part, options)
+        coding[part.layout.name] = taken / workers
+        size += 0 if cost is None else cost.bytes * values
+    largest = [prod(map(max, part.sizes)) for part in parts]
+    slab = max(min(max(tile, SLAB_VALUES), prod(part.shape)) for tile, part in zip(largest, parts, strict=True))
+    return Estimate(
+        tiles=tiles,
+        memory_bytes=_BASE_BYTES + 4 * (slab + _TILE_COPIES * max(largest) * workers),
+        source_bytes=source_bytes(parts),
+        file_bytes=limit or (round(size) if costs and len(chosen) == len(parts) else None),
+        reading=_READING * source_bytes(parts) / 4,
+        coding=coding,
+    )
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Of a variable: bytes per value, seconds per tile whatever its size, and seconds per value that a coding is both
+    tried on and used for."""
+
+    bytes: float
+    tile: float
+    value: float
+
+    @classmethod
+    def mean(cls, costs: Sequence[_Cost]) -> _Cost:
+        """Of several."""
+        return cls(*(fmean(numbers) for numbers in zip(*((c.bytes, c.tile, c.value) for c in costs), strict=True)))
+
+    def of(self, part: Part, options: Options) -> float:
+        """Seconds for all tiles of a variable."""
+        each, enough = prod(part.shape) / part.tiles, SAMPLES[options.effort]
+        trial = _TRIAL[options.target.limits_errors]
+        tried = each if each <= 2 * enough else enough
+        return part.tiles * (self.tile + self.value * (each + trial * tried) / (1 + trial))
+
+
+def _coded(dataset: xr.Dataset, parts: Sequence[Part], options: Options) -> dict[str, _Cost]:
+    """Cost of each variable of which the sample holds a value."""
+    jobs = _sampled(dataset, parts, options, _MOST)
+    if not jobs:
+        return {}
+    small = next(iter(_sampled(dataset, parts[:1], options, _SMALL).values()), next(iter(jobs.values())))
+    _timed(small)  # loads what coding needs
+    fixed = _SMALL_SHARE * _timed(small)[0]
+    costs = {}
+    for name, job in jobs.items():
+        seconds, size = _timed(job)
+        slope = max(seconds - fixed, seconds / 4) / job.values
+        costs[name] = _Cost(size / job.values, min(fixed, seconds), slope)
+    return costs
+
+
+def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most: int) -> dict[str, Job]:
+    """A small tile of each variable that holds a value there, of at most about so many values."""
+    cropped = dataset.isel(_window(parts, most))
+    names = [part.layout.name for part in parts if bool(cropped[part.layout.name].notnull().any())]
+    if not names:
+        return {}
+    groups, _ = plan_groups(cropped, names)
+    pieces = {layout.name: Part.of(cropped, group, layout, {}) for group in groups for layout in group.variables}
+    whole = {part.layout.name: part for part in parts}
+    surveys = {name: _surveyed(piece, whole[name], options) for name, piece in pieces.items()}
+    goals = resolve(cropped, groups, {name: found.range for name, found in surveys.items()}, _about(options, names))
+    room = options.target.file_bytes(source_bytes(list(pieces.values())))
+    tiles = TileGoals(list(pieces.values()), list(surveys.values()), goals, room)
+    return dict(zip(pieces, tiles.jobs(options.effort, "cpu"), strict=True))
+
+
+def _about(options: Options, names: Sequence[str]) -> Options:
+    """What is asked of these variables, without regions, which may lie outside the sample."""
+    named = {None, *names}
+    bounds, rmse = (
+        None if wanted is None else {name: quantity for name, quantity in wanted.items() if name in named}
+        for wanted in (options.target.max_error, options.target.rmse)
+    )
+    promises = tuple(p for p in options.promises if not isinstance(p, RegionTolerance) and p.variable in named)
+    return replace(options, target=replace(options.target, max_error=bounds, rmse=rmse), promises=promises)
+
+
+def _surveyed(piece: Part, whole: Part, options: Options) -> Survey:
+    """Survey of a piece, with the range of some maps of the whole."""
+    found = survey(piece, ALONE, with_rates=options.target.limits_size)
+    channels, times, rows, columns = whole.shape
+    if channels * rows * columns > SLAB_VALUES:
+        return found
+    low, high = found.low, found.high
+    for time in {0, times // 2, times - 1}:
+        values = whole.read_box(range(channels), range(time, time + 1), range(rows), range(columns))
+        low = np.fmin(low, np.fmin.reduce(values, axis=(1, 2, 3)))
+        high = np.fmax(high, np.fmax.reduce(values, axis=(1, 2, 3)))
+    return replace(found, low=low, high=high)
+
+
+def _window(parts: Sequence[Part], most: int) -> dict[str, slice]:
+    """The sample's part of each dimension, in its middle."""
+    window: dict[str, slice] = {}
+    for part in parts:
+        channels, times, rows, columns = part.shape
+        enough = min(max(prod(part.shape) // _SHARE, _SMALL), most) / channels
+        together = min(times, max(_TIMES, round(enough / (rows * columns))))
+        side = min((enough / (together * rows * columns)) ** 0.5, 1.0)
+        wished = together, rows * side, columns * side
+        for dim, size, length in zip(part.group.dims, part.shape[1:], wished, strict=True):
+            if dim is not None:
+                points = min(max(round(length), 16), size)
+                window.setdefault(dim, slice((size - points) // 2, (size + points) // 2))
+    return window
+
+
+def _timed(job: Job) -> tuple[float, int]:
+    """Seconds and bytes of the coding of a job."""
+    started = perf_counter()
+    size = sum(len(done.data) for done in code(job))
+    return perf_counter() - started, size

@@ -1,0 +1,1 @@
+"""nnzip inside other packages: xarray, Zarr, numcodecs."""
