@@ -79,7 +79,8 @@ class Tiles:
         if self._variables[variable].network:
             found = self._evaluated(variable, channels, times, rows, columns)
             nearest = [np.floor(axis + 0.5).astype(np.intp) for axis in (times, rows, columns)]
-            found[self._missing(variable, [channels, nearest[0], nearest[1], nearest[2] % size[3]])] = np.nan
+            if self._variables[variable].masks:
+                found[self._missing(variable, [channels, nearest[0], nearest[1], nearest[2] % size[3]])] = np.nan
             return self._watched(found)
         row_pair, column_pair = _Pair.of(rows, size[2]), _Pair.of(columns, size[3])
         points = [channels, times.astype(np.intp), row_pair.points, column_pair.points]
@@ -113,12 +114,11 @@ class Tiles:
     def _missing(self, variable: int, points: Sequence[NDArray[np.intp]]) -> NDArray[np.bool_]:
         """Which of a product of points [channel, time, row, column] are missing."""
         missing = np.zeros([axis.size for axis in points], dtype=np.bool_)
-        if self._variables[variable].masks:
-            for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
-                mask = self.mask(variable, tile)
-                if mask is not None:
-                    here, inside = self._places(variable, tile, points)
-                    missing[here] = mask[inside]
+        for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
+            mask = self.mask(variable, tile)
+            if mask is not None:
+                here, inside = self._places(variable, tile, points)
+                missing[here] = mask[inside]
         return missing
 
     def _evaluated(
@@ -271,7 +271,7 @@ class _Pair:
         return (low * (1 - share) + np.take(values, self._upper, axis=axis) * share).astype(values.dtype)
 
 
-def _index(places: Sequence[NDArray[np.intp]]) -> tuple[slice | NDArray[np.intp], ...]:
+def _index(places: Sequence[NDArray[np.intp]]) -> _Index:
     """Places along every axis as an index of a box: slices where they follow each other, which numpy copies faster."""
     if all(axis.size and np.array_equal(axis, np.arange(axis[0], axis[0] + axis.size)) for axis in places):
         return tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in places)

@@ -129,9 +129,8 @@ def find_contexts(
 def _round(values: Coefficients, found: Contexts, rounding: Rounding, at: tuple[Place, Place]) -> None:
     """Round a phase of a subband, in place."""
     where, here = at
-    arrays = values, rounding.scaled, found.offsets, found.tables, found.classes
-    flat = [array[where][here].ravel() for array in arrays]
-    shrunk = rounding.shrunk(flat[0], flat[1], flat[2], flat[3], flat[4])
+    kinds = found.offsets[where][here].ravel(), found.tables[where][here].ravel(), found.classes[where][here].ravel()
+    shrunk = rounding.shrunk(values[where][here].ravel(), rounding.scaled[where][here].ravel(), *kinds)
     values[where][here] = shrunk.reshape(values[where][here].shape)
 
 

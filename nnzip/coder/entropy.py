@@ -206,7 +206,8 @@ class SymbolDecoder:
     def decode_few(self, table: int, count: int) -> list[int]:
         """The next chunk of so many symbols (up to TABLES), all under one table."""
         if self.native is None:
-            return self.decode(np.full(count, table, dtype=np.uint8)).tolist()
+            some: list[int] = self.decode(np.full(count, table, dtype=np.uint8)).tolist()
+            return some
         self._read += count
         symbols: list[int] = self.native.pop_few(table, count).tolist()
         if max(symbols) >= _BEYOND or min(symbols) < -_BEYOND:

@@ -197,7 +197,8 @@ class _Trials:
 
 def _units(errors: NDArray[np.float32]) -> NDArray[np.int64]:
     """How many units correct these errors, in bounds."""
-    return np.clip(np.ceil((errors - 1) / np.float32(UNIT)), 1, MOST_UNITS).astype(np.int64)
+    found: NDArray[np.int64] = np.clip(np.ceil((errors - 1) / np.float32(UNIT)), 1, MOST_UNITS).astype(np.int64)
+    return found
 
 
 def _bits_of_points(counts: NDArray[np.int64], size: int) -> float:

@@ -5,6 +5,7 @@
     PYTHONPATH=scripts python -m bench tables ../shared/data results/unseen.json results/shipped.json
     PYTHONPATH=scripts python -m bench promises ../shared/data
     PYTHONPATH=scripts python -m bench scale large.nc
+    PYTHONPATH=scripts python -m bench speed ../shared/data
     PYTHONPATH=scripts python -m bench network ../shared/data results/network.json
 
 A run can be stopped at any time and goes on where it was. Small cases come first.
@@ -26,6 +27,7 @@ from bench.peers import PeerCase, bound_labels, read_peers
 from bench.promises import promises_table
 from bench.runs import Results, Run, Wanted, run_case
 from bench.scale import scale_table
+from bench.speed import speed_tables
 from bench.tables import Table, write_between
 
 KINDS = ("bounds", "ratios", "looser", "extremes")
@@ -52,6 +54,8 @@ def main() -> int:
     elif options.command == "promises":
         table, broken = promises_table(options.data)
         made = [table]
+    elif options.command == "speed":
+        made = speed_tables(options.data)
     else:
         made = [scale_table(options.file)]
     text = "\n".join(table.markdown() for table in made)
@@ -124,6 +128,8 @@ def _parse() -> argparse.Namespace:
     printing.add_argument("results", type=Path, nargs="+", help="the results to show, then others to stand beside them")
     costing = commands.add_parser("promises", help="what promises beyond the bound cost")
     costing.add_argument("data", type=Path, metavar="DATA_DIR")
+    speeding = commands.add_parser("speed", help="how fast, beside SZ3 and SPERR in the same run (hdf5plugin)")
+    speeding.add_argument("data", type=Path, metavar="DATA_DIR")
     scaling = commands.add_parser("scale", help="a large file at tolerances, and its variables alone")
     scaling.add_argument("file", type=Path)
     training = commands.add_parser("network", help="--mode network at ratios, beside the peers")
@@ -132,7 +138,7 @@ def _parse() -> argparse.Namespace:
     training.add_argument("--cases", type=_names(network.STEPPED), default=list(network.STEPPED))
     training.add_argument("--effort", default="normal")
     training.add_argument("--between", action="store_true", help="instead: quality between the points of a grid")
-    for command in (printing, costing, scaling):
+    for command in (printing, costing, speeding, scaling):
         command.add_argument("--markdown", type=Path, help="write the tables here, between their marks")
     return parser.parse_args()
 
