@@ -29,11 +29,9 @@ def evaluate(
 ) -> Evaluation:
     """Errors, spectra and sizes of `decoded` (a dataset, an archive, or the path of either) against `original`.
 
-    `structure`: also spectrum, gradients, autocorrelation and DSSIM; `executor`: compares the blocks, as in `compress`;
-    `progress`: is told the finished share.
-
-    Raises TypeError for arguments of other types, UsageError for unknown variables and InputError where the two do not
-    fit.
+    `structure`: also spectrum, gradients, autocorrelation and DSSIM; `executor`: compares blocks, as in `compress`;
+    `progress`: is told the finished share. Raises TypeError for arguments of other types, UsageError for unknown
+    variables and InputError where the two do not fit.
     """
     with ExitStack() as files:
         first = files.enter_context(opened(original))

@@ -23,10 +23,10 @@ from nnzip.data.opening import Data, opened, resolve_paths, sources_of
 from nnzip.data.opening import stored_bytes as size_of
 from nnzip.describe import Description
 from nnzip.estimate import estimate
-from nnzip.executor import Workers, workers
+from nnzip.executor import Workers, overlapped, workers
 from nnzip.findings import Findings
 from nnzip.goals import TileGoals
-from nnzip.jobs import Job, code
+from nnzip.jobs import Job, check_piece, code, encode_piece, pieces
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.progress import Pace, ProgressCallback
 from nnzip.promises.goals import Goals
@@ -132,7 +132,9 @@ def coded(
     names = [part.layout.name for part in parts]
     findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
     pace.begin_coding()
-    for result in team.results(code, jobs):
+    alone = team.executor is None  # then a thread checks a tile while the next one is coded
+    results = overlapped(encode_piece, check_piece, pieces(jobs)) if alone else team.results(code, jobs)
+    for result in results:
         writer.add(member(result.variable, result.tile), result.data)
         name, part = names[result.variable], parts[result.variable]
         findings[name].add(result)

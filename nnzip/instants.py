@@ -26,10 +26,12 @@ class Archive(Protocol):
     tiles: Tiles
 
     @property
-    def grids(self) -> tuple[SourceGrid, ...]: ...
+    def grids(self) -> tuple[SourceGrid, ...]:
+        """The axes of its grids."""
 
     @property
-    def manifest(self) -> Manifest: ...
+    def manifest(self) -> Manifest:
+        """What it says about itself."""
 
     def select(self, variables: Sequence[str] | None = None) -> xr.Dataset:
         """On the record's grid."""

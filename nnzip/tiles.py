@@ -32,7 +32,7 @@ _GLANCE = 4096  # bytes of a tile that are read first for a preview
 Values = NDArray[np.floating]
 Positions = NDArray[np.float64]
 Times = NDArray[np.float64] | NDArray[np.intp]
-_Index = tuple[NDArray[np.intp], ...]
+_Index = tuple[slice | NDArray[np.intp], ...]
 
 
 class Tiles:
@@ -91,9 +91,9 @@ class Tiles:
             here, inside = self._places(variable, tile, points)
             found[here] = self.tile(variable, tile)[inside]
         found = column_pair.between(row_pair.between(found, 2), 3)
-        missing = self._missing(variable, points)
-        missing = np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)
-        found[missing] = np.nan
+        if self._variables[variable].masks:
+            missing = self._missing(variable, points)
+            found[np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)] = np.nan
         return self._watched(found)
 
     def _watched(self, found: Values) -> Values:
@@ -107,8 +107,8 @@ class Tiles:
         here = [
             np.flatnonzero((axis >= part.start) & (axis < part.stop)) for axis, part in zip(points, box, strict=True)
         ]
-        inside = (axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True))
-        return np.ix_(*here), np.ix_(*inside)
+        inside = [axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)]
+        return _index(here), _index(inside)
 
     def _missing(self, variable: int, points: Sequence[NDArray[np.intp]]) -> NDArray[np.bool_]:
         """Which of a product of points [channel, time, row, column] are missing."""
@@ -127,10 +127,8 @@ class Tiles:
         """The network of a variable at positions, [channel, time, row, column]."""
         manifest, entry, every = self._reader.manifest, self._variables[variable], 1 << self.halvings
         network, grid = self._network(entry.grid)
-        axes = [
-            grid.coordinates(axis, wanted)
-            for axis, wanted in enumerate((times.astype(np.float64), every * rows, every * columns))
-        ]
+        places = times.astype(np.float64), every * rows, every * columns
+        axes = [grid.coordinates(axis, wanted) for axis, wanted in enumerate(places)]
         found = network.values(axes[0], axes[1], axes[2], manifest.outputs(variable))
         return found[channels].astype(entry.dtype)
 
@@ -202,9 +200,8 @@ class Tiles:
         channels, times, rows, columns = box.shape
         shape = channels, times, rows, columns
         if self._variables[variable].network:
-            here, *inside = (np.arange(part.start, part.stop) for part in tile_box(self.sizes[variable], tile))
-            when, south, east = (axis.astype(np.float64) for axis in inside)
-            return self._evaluated(variable, here, when, south, east)
+            here, *axes = (np.arange(part.start, part.stop) for part in tile_box(self.sizes[variable], tile))
+            return self._evaluated(variable, here, *(axis.astype(np.float64) for axis in axes))
         if not self.halvings:
             return decode_tile(self._reader.read(member), shape, self._device)
         needed = preview_size(self._reader.read_start(member, _GLANCE), self.halvings)
@@ -265,11 +262,20 @@ class _Pair:
 
     def between(self, values: Values, axis: int) -> Values:
         """`values` at the points, interpolated along an axis."""
+        if np.array_equal(self._lower, np.arange(values.shape[axis])) and not self._share.any():
+            return values
         low = np.take(values, self._lower, axis=axis)
         if not self._share.any():
             return low
         share = self._share.reshape([-1 if k == axis else 1 for k in range(values.ndim)])
         return (low * (1 - share) + np.take(values, self._upper, axis=axis) * share).astype(values.dtype)
+
+
+def _index(places: Sequence[NDArray[np.intp]]) -> tuple[slice | NDArray[np.intp], ...]:
+    """Places along every axis as an index of a box: slices where they follow each other, which numpy copies faster."""
+    if all(axis.size and np.array_equal(axis, np.arange(axis[0], axis[0] + axis.size)) for axis in places):
+        return tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in places)
+    return np.ix_(*places)
 
 
 def _halved(lengths: Sequence[int], every: int) -> tuple[int, ...]:

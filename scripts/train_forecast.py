@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
         parts = {"train": values[:split], "test": values[split:]}
         loaded: dict[str, TileDataset] = {}
         for part, chosen in parts.items():
-            wanted = nnzip.Options(nnzip.Target(max_error={None: options.max_error}), tile={str(time): 16})
+            wanted = nnzip.Options(nnzip.Target(max_error=options.max_error), tile={str(time): 16})
             result = nnzip.compress(chosen.to_dataset(), Path(folder) / f"{part}.nnz", wanted)
             statistics = loaded["train"].statistics if loaded else None
             loaded[part] = TileDataset(result.path, [name], WINDOW, statistics=statistics)

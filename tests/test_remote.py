@@ -151,6 +151,35 @@ def test_sources_are_read_from_urls(source: xr.Dataset, server: RangeServer) -> 
             xr.testing.assert_equal(dataset.load(), source)
 
 
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Storage options of an S3 server with an empty bucket "nnz"."""
+    from moto.server import ThreadedMotoServer
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    options = {"client_kwargs": {"endpoint_url": f"http://{host}:{port}", "region_name": "eu-west-1"}}
+    fsspec.filesystem("s3", **options).mkdir("nnz")
+    yield options
+    running.stop()
+
+
+def test_s3(bucket: dict[str, Any], path: Path, whole: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.filesystem("s3", **bucket).put_file(str(path), "nnz/a.nnz")
+    with xr.open_dataset("s3://nnz/a.nnz", engine="nnzip", storage_options=bucket) as dataset:
+        xr.testing.assert_identical(dataset["a"][[0, 7]].load(), whole["a"][[0, 7]])
+    with pytest.raises(FileNotFoundError, match=r"cannot open s3://nnz/b.nnz: there is no such file"):
+        xr.open_dataset("s3://nnz/b.nnz", engine="nnzip", storage_options=bucket)
+    monkeypatch.setitem(fsspec.config.conf, "s3", bucket)
+    nnzip.compress(whole.isel(time=slice(2)), "s3://nnz/c.nnz", nnzip.Target(max_error=2))
+    nnzip.append("s3://nnz/c.nnz", whole.isel(time=[2, 3]))
+    with nnzip.open_archive("s3://nnz/c.nnz") as archive:
+        assert float(np.abs(archive.dataset() - whole).max().to_array().max()) <= 2
+
+
 # --- what can go wrong ----------------------------------------------------------------------------------------------
 
 

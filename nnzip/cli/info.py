@@ -13,7 +13,7 @@ from nnzip.cli.terminal import Terminal, session
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
-    from nnzip.container.manifest import Manifest, RawVariable
+    from nnzip.container.manifest import Attribute, Manifest, RawVariable
     from nnzip.container.reader import ArchiveReader
 
 TIME_UNITS = re.compile(r"(days|hours|minutes|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:]{5,8})?)")
@@ -107,14 +107,14 @@ def add_networks(content: dict[str, Any], reader: ArchiveReader) -> None:
 def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
     """Bytes of the tiles of each variable, of networks, and of the rest: coordinates, masks, manifest and ZIP
     directory."""
-    parts = {**dict.fromkeys(manifest.variables, 0), NETWORK: 0}
+    parts = dict.fromkeys(manifest.variables, 0)
     names = {str(number): name for number, name in enumerate(manifest.variables)}
     for member, size in sizes.items():
         number = member.partition(".")[0]
         if number in names:
             parts[names[number]] += size
         elif number == NETWORK:
-            parts[NETWORK] += size
+            parts[NETWORK] = parts.get(NETWORK, 0) + size
     return {**parts, "coordinates, masks, attributes": file_bytes - sum(parts.values())}
 
 
@@ -127,8 +127,8 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
         "dtype": variable.dtype,
         "tiles": math.prod(map(len, pieces)),
         "largest_tile": dict(zip(_AXES, map(max, pieces), strict=True)),
-        "units": variable.attrs.get("units"),
-        "long_name": variable.attrs.get("long_name"),
+        "units": _text(variable.attrs.get("units")),
+        "long_name": _text(variable.attrs.get("long_name")),
         "rmse": errors.rmse if errors else None,
         "max_error": errors.max_error if errors else None,
         "bias": errors.bias if errors else None,
@@ -141,13 +141,19 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
     }
 
 
+def _text(attribute: Attribute | None) -> str | None:
+    """An attribute that should be text, but may be anything."""
+    value = attribute.get("value") if isinstance(attribute, dict) else attribute
+    return None if value is None else str(value)
+
+
 def _raw(manifest: Manifest, variable: RawVariable) -> dict[str, Any]:
     return {
         "dims": list(variable.dims),
         "shape": list(manifest.shape(variable.dims)),
         "dtype": _dtype_name(variable.data.dtype),
-        "units": variable.attrs.get("units"),
-        "calendar": variable.attrs.get("calendar"),
+        "units": _text(variable.attrs.get("units")),
+        "calendar": _text(variable.attrs.get("calendar")),
         "extent": _extent(manifest, variable),
     }
 

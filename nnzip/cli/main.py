@@ -18,7 +18,7 @@ from nnzip.version import __version__
 
 app = typer.Typer(
     name="nnzip",
-    help="A learned codec for weather and climate data, with error bounds that are checked.",
+    help="Compress weather and climate data within error bounds that are checked.",
     epilog="Exit codes: 0 ok, 1 bug, 2 usage, 3 bad input, 4 corrupt archive, 5 verification failed, "
     "6 newer nnzip or missing device, 7 resource limit, 130 interrupted.",
     no_args_is_help=True,

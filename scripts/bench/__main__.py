@@ -42,6 +42,9 @@ def main() -> int:
     if options.command == "run":
         return run(options, read_peers(options.data))
     if options.command == "network":
+        if options.between:
+            print({name: network.between(options.data, name, 100.0, options.effort) for name in options.cases})
+            return 0
         return network.measure(options.data, options.results, options.cases, options.effort)
     if options.command == "tables":
         found = [read_results(path) for path in options.results]
@@ -128,6 +131,7 @@ def _parse() -> argparse.Namespace:
     training.add_argument("results", type=Path, help="JSON file that rows are added to")
     training.add_argument("--cases", type=_names(network.STEPPED), default=list(network.STEPPED))
     training.add_argument("--effort", default="normal")
+    training.add_argument("--between", action="store_true", help="instead: quality between the points of a grid")
     for command in (printing, costing, scaling):
         command.add_argument("--markdown", type=Path, help="write the tables here, between their marks")
     return parser.parse_args()

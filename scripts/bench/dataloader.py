@@ -57,7 +57,7 @@ def stored(source: Path, names: Sequence[str], max_error: str, folder: Path) -> 
     with nnzip.open_dataset(source) as dataset:
         chosen = dataset[list(names)].load()
     archive, zarr, netcdf = folder / "a.nnz", folder / "a.zarr", folder / "a.nc"
-    nnzip.compress(chosen, archive, nnzip.Target(max_error={None: max_error}))
+    nnzip.compress(chosen, archive, nnzip.Target(max_error=max_error))
     maps = {name: {"chunks": (1,) * (array.ndim - 2) + array.shape[-2:]} for name, array in chosen.items()}
     zlib = {name: {"zlib": True, "shuffle": True, "chunksizes": each["chunks"]} for name, each in maps.items()}
     for variable in chosen.variables.values():

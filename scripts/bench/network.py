@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from bench.cases import CASES, open_case
 from bench.peers import FAMILIES, best_error, read_peers
 
@@ -61,3 +63,34 @@ def _row(data: Path, name: str, ratio: float, effort: str) -> dict[str, Any]:
         seconds = time.process_time() - started
         errors = next(iter(result.errors.values()))
         return {"bytes": result.file_bytes, "rmse": errors.rmse, "max_error": errors.max_error, "seconds": seconds}
+
+
+def between(data: Path, name: str, ratio: float, effort: str) -> dict[str, float]:
+    """RMSE on a case's own grid of what its every second row and column say: a network, evaluated in between, and tiles
+    of the same ratio, interpolated linearly and by cubic splines."""
+    from nnzip.compress import compress
+    from nnzip.read import open_archive
+    from nnzip.request.options import MODES, NETWORK, Options
+    from nnzip.request.target import Target
+
+    fine = open_case(CASES[name], data)
+    variable = CASES[name].variable
+    rows, columns = fine[variable].dims[-2:]
+    coarse = fine.isel({rows: slice(None, None, 2), columns: slice(None, None, 2)})
+    inside = fine.isel({rows: slice(0, 2 * coarse.sizes[rows] - 1), columns: slice(0, 2 * coarse.sizes[columns] - 1)})
+    found: dict[str, float] = {}
+    with TemporaryDirectory() as folder:
+        for mode in MODES:
+            path = Path(folder) / f"{mode}.nnz"
+            compress(coarse, path, Options(Target(ratio=ratio), mode=mode, effort=effort))
+            with open_archive(path) as archive:
+                if mode == NETWORK:
+                    decoded = {mode: archive.regrid(inside[rows].values, inside[columns].values)[variable]}
+                else:
+                    whole = archive.dataset()[variable].load()
+                    new = {rows: inside[rows], columns: inside[columns]}
+                    decoded = {f"{mode}, {how}": whole.interp(new, method=how) for how in ("linear", "cubic")}
+                for kind, values in decoded.items():
+                    error = values.values.astype(np.float64) - inside[variable].values
+                    found[kind] = float(np.sqrt(np.nanmean(error**2)))
+    return found

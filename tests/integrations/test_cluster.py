@@ -24,7 +24,7 @@ from tests.conftest import Nnzip
 
 ROOT = Path(nnzip.__file__).parents[1]
 OPTIONS = nnzip.Options(
-    nnzip.Target(max_error={None: "0.2%"}),
+    nnzip.Target(max_error="0.2%"),
     variables=("t2m", "msl"),
     tile={"valid_time": 5, "latitude": 16},
     effort="fast",

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import nnzip
+
 SCRIPT = """
 import nnzip
 
@@ -22,6 +26,8 @@ nnzip.compress(3, "weather.nnz")
 
 
 def test_mypy_finds_types_and_mistakes(tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="the group lint")
+    assert (Path(nnzip.__file__).parent / "py.typed").is_file()
     (tmp_path / "script.py").write_text(SCRIPT)
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports", "silent", str(tmp_path / "script.py")]
