@@ -8,9 +8,6 @@ from sphinx.application import Sphinx
 
 from nnzip.version import __version__
 
-OPTIONAL = ("xarray", "zarr", "cluster", "training", "trust", "method", "network")
-"""Pages that the navigation names before they are written."""
-
 project = "nnzip"
 author = "The nnzip developers"
 copyright = "the nnzip developers"
@@ -26,11 +23,15 @@ autodoc_class_signature = "separated"
 
 
 def setup(app: Sphinx) -> None:
-    """Leave pages that are not there out of the navigation."""
-    app.connect("source-read", _existing_pages)
+    """Let the navigation follow the pages there are."""
+    app.connect("source-read", _navigation)
 
 
-def _existing_pages(app: Sphinx, page: str, source: list[str]) -> None:
-    if page == "index":
-        for name in set(OPTIONAL) - app.env.found_docs:
-            source[0] = re.sub(rf"^{name}\n", "", source[0], flags=re.M)
+def _navigation(app: Sphinx, page: str, source: list[str]) -> None:
+    """Leave out of index.md what is not written yet, and add at its end what it does not name."""
+    if page != "index":
+        return
+    listed, found = set(re.findall(r"^(\w+)$", source[0], re.M)), app.env.found_docs - {"index"}
+    for name in listed - found:
+        source[0] = re.sub(rf"^{name}\n", "", source[0], flags=re.M)
+    source[0] = source[0].rstrip().removesuffix("```") + "\n".join([*sorted(found - listed), "```\n"])
