@@ -33,7 +33,7 @@ _READING = 4e-8, 1e-6  # seconds per value: usual without a sample, and most, wh
 _USUAL = {True: 1.3e-6, False: 0.6e-6}  # seconds per value without a sample; True: under a bound
 _USUAL_TILE = 0.1  # seconds per tile without a sample
 _SORTED, _SORTING = 1 << 18, 0.03  # numbers, and the seconds in which the machine of `_USUAL` sorts them
-_LARGE_MAP, _PLACES = 180, (0.25, 0.5, 0.75)  # rows from which a sample has parts at these shares of them
+_LARGE_MAP, _PLACES = 180, (0.25, 0.75, 0.5)  # rows from which a sample has parts at these shares of them
 _TILE_COPIES = 15  # of a tile's values as float32 while it is coded
 _BASE_BYTES = 200_000_000  # of the program and its libraries
 
