@@ -29,11 +29,11 @@ _TIMES = 48  # of a sample, where all rows and columns do not leave more
 _PER_SAMPLE = 1 << 23  # values of the data for each sample of a quick estimate, for a few per cent of the time
 _SMALL, _SMALL_SHARE = 1 << 15, 0.75  # values of a small tile, and how much of its time others take whatever their size
 _TRIAL = {True: 4.0, False: 1.0}  # seconds of the choice of a coding over those of the coding; True: under a bound
-_READING = 8e-8  # seconds per value, of two readings
+_READING = 4e-8, 1e-6  # seconds per value: usual without a sample, and most, where a map is read with all others
 _USUAL = {True: 1.3e-6, False: 0.6e-6}  # seconds per value without a sample; True: under a bound
 _USUAL_TILE = 0.1  # seconds per tile without a sample
 _SORTED, _SORTING = 1 << 18, 0.03  # numbers, and the seconds in which the machine of `_USUAL` sorts them
-_LARGE_MAP, _PLACES = 180, (0.25, 0.5, 0.75)  # rows from which a sample has parts at these shares of them
+_LARGE_MAP, _PLACES = 180, (0.25, 0.75, 0.5)  # rows from which a sample has parts at these shares of them
 _TILE_COPIES = 15  # of a tile's values as float32 while it is coded
 _BASE_BYTES = 200_000_000  # of the program and its libraries
 
@@ -82,12 +82,14 @@ def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> 
     limit, tiles = options.target.file_bytes(source_bytes(parts)), sum(part.tiles for part in parts)
     workers = min(jobs, tiles)
     slowness = 1.0 if missing else _slowness()
-    coding, size = {}, 0.0
+    coding, size, reading = {}, 0.0, 0.0
     for part in parts:
+        read = _reading(part) if costs else _READING[0] * slowness
         cost, values = costs.get(part.layout.name, missing), prod(part.shape)
         usual = _USUAL[options.target.limits_errors] * values + _USUAL_TILE * part.tiles
         taken = slowness * usual if cost is None else cost.of(part, options)
-        coding[part.layout.name] = taken / workers
+        coding[part.layout.name] = (taken + read * values) / workers
+        reading += read * values / workers
         size += 0 if cost is None else cost.bytes * values
     largest = [prod(map(max, part.sizes)) for part in parts]
     slab = max(min(max(tile, SLAB_VALUES), prod(part.shape)) for tile, part in zip(largest, parts, strict=True))
@@ -96,7 +98,7 @@ def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> 
         memory_bytes=_BASE_BYTES + 4 * (slab + _TILE_COPIES * max(largest) * workers),
         source_bytes=source_bytes(parts),
         file_bytes=limit or (round(size) if costs and len(chosen) == len(parts) else None),
-        reading=_READING * source_bytes(parts) / 4,
+        reading=reading,
         coding=coding,
     )
 
@@ -200,6 +202,16 @@ def _window(parts: Sequence[Part], most: int, place: float) -> dict[str, slice]:
                 start = min(max(round(middle * size - points / 2), 0), size - points)
                 window.setdefault(dim, slice(start, start + points))
     return window
+
+
+def _reading(part: Part) -> float:
+    """Seconds per value of the reading of one map."""
+    channels, times, rows, columns = part.shape
+    if channels * rows * columns > SLAB_VALUES:
+        return _READING[0]
+    started = perf_counter()
+    part.read_box(range(channels), range(times // 3, times // 3 + 1), range(rows), range(columns))
+    return min((perf_counter() - started) / (channels * rows * columns), _READING[1])
 
 
 def _slowness() -> float:
