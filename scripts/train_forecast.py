@@ -2,8 +2,9 @@
 
     python scripts/train_forecast.py [weather.nc] [--max-error 0.5%] [--variable msl] [--epochs 10]
 
-Without a file the built-in sample is made. The network learns x(t + 1) - x(t) of windows from x(t - 1) and x(t). Both networks begin
-with the same weights and see the same windows in the same order; both are tested on the original's last quarter.
+Without a file the built-in sample is made. The network learns x(t + 1) - x(t) of windows from x(t - 1) and x(t). Both
+networks begin with the same weights and see the same windows in the same order; both are tested on the original's last
+quarter.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def train(dataset: TileDataset, epochs: int) -> nn.Module:
         for batch in loader:
             loss = nn.functional.mse_loss(model(batch[:, 0, :2]), batch[:, 0, 2:] - batch[:, 0, 1:2])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     return model
 
@@ -90,9 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
             values = dataset[name].load()
         time, split = values.dims[0], values.shape[0] * 3 // 4
         parts = {"train": values[:split], "test": values[split:]}
-        loaded = {}
+        loaded: dict[str, TileDataset] = {}
         for part, chosen in parts.items():
-            wanted = nnzip.Options(nnzip.Target(max_error={None: options.max_error}), tile={str(time): 16})
+            wanted = nnzip.Options(nnzip.Target(max_error=options.max_error), tile={str(time): 16})
             result = nnzip.compress(chosen.to_dataset(), Path(folder) / f"{part}.nnz", wanted)
             statistics = loaded["train"].statistics if loaded else None
             loaded[part] = TileDataset(result.path, [name], WINDOW, statistics=statistics)

@@ -163,7 +163,7 @@ def test_degrees_that_are_not_there_are_an_error(archive: Archive, tmp_path: Pat
     def lose(manifest: dict[str, Any]) -> None:
         del manifest["coordinates"]["latitude"]
 
-    with Archive(forged(archive.reader.path, tmp_path, lose)) as opened:
+    with Archive(forged(Path(archive.reader.path), tmp_path, lose)) as opened:
         assert opened.dataset()["t2m"].shape == (TIMES, ROWS, COLUMNS)
         with pytest.raises(CorruptArchiveError, match="'latitude' is latitude, and has no such coordinate"):
             opened.regrid(np.array([10.0]), np.array([20.0]))

@@ -177,7 +177,8 @@ def session(*, quiet: bool = False, verbose: bool = False) -> Iterator[Terminal]
     143 after SIGTERM, 1 for a bug.
     """
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    with _third_party_silenced(enabled=not terminal.verbose), _own_warnings(terminal), _terminate_cleanly():
+    silenced, log = _third_party_silenced(enabled=not terminal.verbose), _own_log(terminal)
+    with silenced, log, _own_warnings(terminal), _terminate_cleanly():
         try:
             yield terminal
             sys.stdout.flush()
@@ -231,6 +232,26 @@ def _third_party_silenced(*, enabled: bool) -> Iterator[None]:
             yield
         finally:
             logging.disable(disabled)
+
+
+@contextmanager
+def _own_log(terminal: Terminal) -> Iterator[None]:
+    """Show what was read, where a command is verbose."""
+    import logging
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            terminal.message(record.getMessage())
+
+    logger, handler, level = logging.getLogger("nnzip"), Shown(), logging.getLogger("nnzip").level
+    if terminal.verbose:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @contextmanager

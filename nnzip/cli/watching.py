@@ -96,7 +96,7 @@ def _bar(console: Console) -> Iterator[ProgressCallback]:
 
     class Stage(ProgressColumn):
         def render(self, task: Task) -> Text:
-            task.completed = watch.fraction  # time alone moves the bar, which is drawn after this
+            task.completed = watch.fraction  # time alone moves the bar
             return Text(f"{watch.stage:<10}")
 
     class Details(ProgressColumn):
@@ -105,7 +105,7 @@ def _bar(console: Console) -> Iterator[ProgressCallback]:
 
     columns = (Stage(), BarColumn(bar_width=20), Details())
     with ProgressBar(*columns, console=console, transient=True, refresh_per_second=4) as bar:
-        bar.add_task("starting", total=1.0)
+        bar.add_task("", total=1.0)
         yield watch.see
 
 

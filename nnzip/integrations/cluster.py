@@ -40,7 +40,7 @@ def connected(address: str | None) -> Iterator[Client | None]:
     with ExitStack() as opened:
         if local:
             cluster = distributed.LocalCluster(  # type: ignore[no-untyped-call]
-                int(local[1]), threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                int(local[1]), threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
             )
             client = distributed.Client(opened.enter_context(cluster))  # type: ignore[no-untyped-call]
         else:

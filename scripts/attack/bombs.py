@@ -53,7 +53,7 @@ def bomb(number: int, folder: Path) -> str:
 
 def _open(path: Path) -> bool:
     with contextlib.suppress(NnzipError), Archive(path) as archive:
-        describe(path, archive.manifest, archive.reader.sizes())
+        describe(str(path), archive.manifest, archive.reader.sizes(), archive.reader.file_bytes)
         archive.dataset()
         return True
     return False

@@ -199,7 +199,7 @@ def everything(path: Path | str, with_preview: bool = True) -> list[Any]:
     """What a user gets: info, the dataset, a preview."""
     with Archive(path) as archive:
         if isinstance(path, Path):
-            describe(path, archive.manifest, archive.reader.sizes())
+            describe(str(path), archive.manifest, archive.reader.sizes(), archive.reader.file_bytes)
         dataset = archive.dataset()
         found: list[Any] = [dict(dataset.sizes), str(dataset.attrs)]
         for name, variable in dataset.variables.items():

@@ -114,4 +114,4 @@ def chunk_array(number: int, folder: Path) -> str:
         rmse = float(np.sqrt(np.mean(np.square(error[known])))) if known.any() else 0.0
     if wrong.any() or (kind == "rmse" and rmse > tolerance.number * (1 + 1e-9)):
         raise FindingError("violation", f"{what}: {int(wrong.sum())} points, {error[known].max()}, RMSE {rmse}")
-    return kind
+    return str(kind)

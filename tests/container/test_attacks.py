@@ -109,7 +109,7 @@ def cost(path: Path) -> tuple[float, int]:
 
     def opened() -> None:
         with contextlib.suppress(CorruptArchiveError), Archive(path) as archive:
-            describe(path, archive.manifest, archive.reader.sizes())
+            describe(str(path), archive.manifest, archive.reader.sizes(), archive.reader.file_bytes)
             archive.dataset()
 
     opened_once(path.parent)

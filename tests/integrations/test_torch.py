@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("torch")
     for day in range(2):
         options = nnzip.Options(
-            nnzip.Target(max_error={None: "0.1%"}), tile={"time": 7, "lat": 16, "lon": 24, "level": 1}, effort="fast"
+            nnzip.Target(max_error="0.1%"), tile={"time": 7, "lat": 16, "lon": 24, "level": 1}, effort="fast"
         )
         nnzip.compress(example(day), path / f"day{day}.nnz", options)
     return path
