@@ -26,7 +26,7 @@ from nnzip.instants import at_instants, parse_instants
 from nnzip.progress import Progress, ProgressCallback, report_to
 from nnzip.read import Archive
 from nnzip.series import series_at
-from nnzip.storage import packings
+from nnzip.storage import packings, with_rounding
 from nnzip.version import __version__
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def decompress(
         dataset = dataset.assign_attrs(history=_history(dataset, Path(path), kind))
         if not large and not is_url(output):
             _require_room(dataset, own, Path(output))
-        stored = packings(archive, dataset, packed=packed)
+        stored, added = packings(archive, dataset, packed=packed)
+        dataset = dataset.assign({name: with_rounding(dataset[name], more) for name, more in added.items()})
         archive.tiles.watch = _counter(dataset, progress)
         write_dataset(dataset, output, overwrite, Storage(compression, dict(chunks or {}), stored))
     report("writing", 1.0)

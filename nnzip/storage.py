@@ -19,16 +19,19 @@ _LARGEST = 32766  # of the packed integers; -32768 is missing
 _MISSING = -32768
 _SAME = 1e-6  # of a step: origins
 
+Encodings = dict[str, dict[str, Any]]
 
-def packings(archive: Archive, dataset: xr.Dataset, *, packed: bool) -> dict[str, dict[str, Any]]:
-    """Encodings (dtype, scale_factor, ...) of the variables of `dataset` that need not be as wide as they were decoded.
+
+def packings(archive: Archive, dataset: xr.Dataset, *, packed: bool) -> tuple[Encodings, dict[str, float]]:
+    """Encodings (dtype, scale_factor, ...) of the variables of `dataset` that need not be as wide as they were decoded,
+    and what those add to the largest errors.
 
     Values on a lattice that 16 bits hold, as those of packed sources may be, are packed without any loss. Otherwise
     rounding may add to the largest error only what it leaves of the bound: float64 becomes float32 where that suffices,
     with `packed` 16-bit integers; these too where the archive promises no bound.
     """
     exact = any("nnzip_max_error" in variable.attrs for variable in dataset.data_vars.values())  # not between points
-    found = {}
+    found, added = Encodings(), dict[str, float]()
     for number, (name, entry) in enumerate(archive.manifest.variables.items()):
         if name not in dataset.data_vars or entry.network:  # whose range no tile says
             continue
@@ -42,14 +45,27 @@ def packings(archive: Archive, dataset: xr.Dataset, *, packed: bool) -> dict[str
             found[name] = lattice
         elif packed and high > low and (high - low) / (2 * _LARGEST) <= 2 * slack * (1 - 1e-6):
             found[name] = _packing((high - low) / (2 * _LARGEST), (low + high) / 2)
+            added[name] = (high - low) / (4 * _LARGEST)
         else:
             if packed:
                 warnings.warn(
                     _refusal(name, (high - low) / (4 * _LARGEST), entry.bound, errors), NnzipWarning, stacklevel=2
                 )
-            if np.dtype(entry.dtype) != single and np.spacing(single.type(max(-low, high, 0))) <= 2 * slack:
-                found[name] = {"dtype": single}
-    return found
+            rounding = float(np.spacing(single.type(max(-low, high, 0)))) / 2
+            if np.dtype(entry.dtype) != single and rounding <= slack:
+                found[name], added[name] = {"dtype": single}, rounding
+    return found, added
+
+
+def with_rounding(variable: xr.DataArray, added: float) -> xr.DataArray:
+    """The variable with what its encoding adds to the errors that it claims, within its bound."""
+    attrs = dict(variable.attrs)
+    if "nnzip_max_error" not in attrs:
+        return variable
+    largest = float(f"{(attrs['nnzip_max_error'] + added) * (1 + 5e-4):.4g}")  # rounded up
+    attrs["nnzip_max_error"] = min(largest, attrs.get("nnzip_bound", np.inf))
+    attrs["nnzip_rmse"] = float(f"{np.hypot(attrs['nnzip_rmse'], added / np.sqrt(3)):.4g}")
+    return variable.assign_attrs(attrs)
 
 
 def _refusal(name: str, added: float, bound: float | None, errors: AchievedErrors | None) -> str:

@@ -122,7 +122,7 @@ def encode_to_rmse(
 
     Cost: about ten times that of coding the tile once.
     """
-    scale = float(np.float32(max(rmse, float(np.finfo(np.float32).smallest_subnormal))))
+    scale = float(np.float32(np.clip(rmse, np.finfo(np.float32).smallest_subnormal, np.finfo(np.float32).max)))
     alike = replace(scaling, scale=np.full(len(values), scale))
     standard = _standardised(values, alike, double=double, periodic=periodic, cycle=cycle, device=device)
     transformed = _best_transformed(standard, _sampled(standard, effort), _FIRST_STEP)
