@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from nnzip.version import __version__
 
 if TYPE_CHECKING:
+    from nnzip.append import append
     from nnzip.cli.watching import show_progress
     from nnzip.comparison import evaluate
     from nnzip.compress import compress
@@ -58,6 +59,7 @@ __all__ = [
     "Target",
     "ThresholdTolerance",
     "__version__",
+    "append",
     "compress",
     "decompress",
     "estimate",
@@ -83,6 +85,7 @@ _HOME = {
     "TailTolerance": "nnzip.request.promises",
     "Target": "nnzip.request.target",
     "ThresholdTolerance": "nnzip.request.promises",
+    "append": "nnzip.append",
     "compress": "nnzip.compress",
     "decompress": "nnzip.decompress",
     "estimate": "nnzip.estimate",

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzip.data.formats import is_archive
@@ -37,7 +36,7 @@ def evaluate(
     with ExitStack() as files:
         first = files.enter_context(opened(original))
         stored = stored_bytes(original) if isinstance(original, str | PathLike) else None
-        if isinstance(decoded, str | PathLike) and is_archive(Path(decoded)):
+        if isinstance(decoded, str | PathLike) and is_archive(decoded):
             decoded = files.enter_context(open_archive(decoded))
         file_bytes = source_bytes = None
         if isinstance(decoded, Archive):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from math import prod
@@ -12,24 +12,26 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from nnzip.coder.native.library import compiler_problem
+from nnzip.compress_network import compress_network
 from nnzip.container.manifest import tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.data.atomic import require_distinct
 from nnzip.data.bytefile import PathText, place
 from nnzip.data.grouping import lossless_reason, plan_groups
-from nnzip.data.opening import Data, opened, resolve_paths
+from nnzip.data.opening import Data, opened, resolve_paths, sources_of
 from nnzip.data.opening import stored_bytes as size_of
 from nnzip.describe import Description
 from nnzip.estimate import estimate
-from nnzip.executor import Workers, workers
+from nnzip.executor import Workers, overlapped, workers
 from nnzip.findings import Findings
 from nnzip.goals import TileGoals
-from nnzip.jobs import code
+from nnzip.jobs import Job, check_piece, code, encode_piece, pieces
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.progress import Pace, ProgressCallback
+from nnzip.promises.goals import Goals
 from nnzip.promises.resolve import check, resolve
-from nnzip.request.options import Options, options_of
+from nnzip.request.options import NETWORK, Options, options_of
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
 from nnzip.survey import Part, source_bytes, survey
@@ -68,9 +70,12 @@ def compress(
     """
     options = options_of(options)
     with opened(data) as dataset, workers(jobs, executor) as team:
+        require_distinct(sources_of(dataset), path)
         if not isinstance(data, xr.Dataset | xr.DataArray):
             require_distinct(resolve_paths(data), path)
             stored_bytes = stored_bytes or size_of(data)
+        if options.mode == NETWORK:
+            return compress_network(dataset, path, options, overwrite, device, team, stored_bytes, progress)
         return _compress(dataset, path, options, overwrite, device, team, stored_bytes, progress)
 
 
@@ -99,16 +104,7 @@ def _compress(
         limit = options.target.file_bytes(source_bytes(parts))
         room = limit - writer.size_with(description.manifest(), description.arrays)
         tile_goals = TileGoals(parts, surveys, goals, room)
-        findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
-        pace.begin_coding()
-        for result in team.results(code, tile_goals.jobs(options.effort, device, team.count)):
-            writer.add(tile_member(result.variable, result.tile), result.data)
-            name, part = names[result.variable], parts[result.variable]
-            findings[name].add(result)
-            values = prod(part.box(result.tile).shape)
-            pace.coded(name, values / prod(part.shape), 4 * values, len(result.data))
-        for name, found in findings.items():
-            goals.require(name, found.errors, found.kept)
+        findings = coded(writer, parts, tile_goals.jobs(options.effort, device, team.count), goals, team, pace)
         manifest = description.manifest(findings)
         require_size(options.target, source_bytes(parts), writer.size_with(manifest, description.arrays))
         size = writer.finish(manifest, description.arrays)
@@ -118,6 +114,35 @@ def _compress(
         notes += goals.notes(name, dataset[name], found.errors, found.kept)
     sizes = source_bytes(parts), stored_bytes, size
     return result_of(dataset, place(path), sizes, findings, clock.monotonic() - started, notes)
+
+
+def coded(
+    writer: ArchiveWriter,
+    parts: Sequence[Part],
+    jobs: Iterable[Job],
+    goals: Goals,
+    team: Workers,
+    pace: Pace,
+    member: Callable[[int, int], str] = tile_member,
+) -> dict[str, Findings]:
+    """Write every tile of `parts`, as the `member` of its variable and number; what decoding them found, by variable.
+
+    Raises VerificationError.
+    """
+    names = [part.layout.name for part in parts]
+    findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
+    pace.begin_coding()
+    alone = team.executor is None  # then a thread checks a tile while the next one is coded
+    results = overlapped(encode_piece, check_piece, pieces(jobs)) if alone else team.results(code, jobs)
+    for result in results:
+        writer.add(member(result.variable, result.tile), result.data)
+        name, part = names[result.variable], parts[result.variable]
+        findings[name].add(result)
+        values = prod(part.box(result.tile).shape)
+        pace.coded(name, values / prod(part.shape), 4 * values, len(result.data))
+    for name, found in findings.items():
+        goals.require(name, found.errors, found.kept)
+    return findings
 
 
 def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) -> Iterator[str]:

@@ -22,6 +22,7 @@ from nnzip.data.target_grid import grid_of, regular_grid
 from nnzip.data.writing import Storage, write_dataset
 from nnzip.errors import TooLargeError, UsageError
 from nnzip.executor import workers
+from nnzip.instants import at_instants, parse_instants
 from nnzip.progress import Progress, ProgressCallback, report_to
 from nnzip.read import Archive
 from nnzip.series import series_at
@@ -58,7 +59,8 @@ def decompress(
 ) -> Path | str:
     """Write an archive, or a part of it, as NetCDF or Zarr (by the suffix of `output`), on its own grid or another.
 
-    `time`, `bbox` and `level`: see `Archive.select`; `points`: a CSV file of places (`data.stations`), whose series are
+    `time`, `bbox` and `level`: see `Archive.select`, of a network `time` is also any instants, "2016-10-05T12:20,..";
+    `points`: a CSV file of places (`data.stations`), whose series are
     written as CF discrete sampling geometry; `grid`: degrees; `like`: a file whose latitudes and longitudes to use;
     `preview`: see `Archive`. `packed`: 16-bit integers where the bound holds all the same (`storage`); `compression`,
     `chunks`: see `Storage`; `large`: also more than the disk has room for, or 100 times the archive's own values;
@@ -77,13 +79,21 @@ def decompress(
             executor = opened.enter_context(ThreadPoolExecutor(jobs))
         archive = opened.enter_context(Archive(path, device, preview, opened.enter_context(workers(jobs, executor))))
         own, kind = archive.dataset(), "lossy: see nnzip_rmse of each variable"
-        if points is not None:
+        target = None
+        if grid is not None or like is not None:
+            target = _regular_grid(archive, grid) if like is None else grid_of(like)
+        instants = None
+        if isinstance(time, str) and points is None and any(v.network for v in archive.manifest.variables.values()):
+            instants = parse_instants(time)
+        if instants is not None:
+            dataset = subset(at_instants(archive, instants, target, variables), None, None, bbox, level)
+            kind = "a network, between the points of its record: no error bound holds"
+        elif points is not None:
             stations = read_stations(points)
             dataset = series_at(archive, stations, variables, time, level, lambda share: report("decoding", share))
             kind = "lossy, and interpolated to places"
-        elif grid is not None or like is not None:
-            latitude, longitude = _regular_grid(archive, grid) if like is None else grid_of(like)
-            dataset = subset(archive.regrid(latitude, longitude, variables), None, time, bbox, level)
+        elif target is not None:
+            dataset = subset(archive.regrid(*target, variables), None, time, bbox, level)
             kind = "lossy, and interpolated to another grid: no error bound holds"
         else:
             dataset = archive.select(variables, time, bbox, level)

@@ -23,7 +23,7 @@ from nnzip.data.skeleton import RawArray, compressed_attributes, dataset_attribu
 from nnzip.findings import Findings
 from nnzip.plan.cutting import brief
 from nnzip.promises.goals import Goals, Promised
-from nnzip.request.options import Options
+from nnzip.request.options import NETWORK, Options
 from nnzip.survey import Part, Survey, source_bytes
 from nnzip.version import __version__
 
@@ -51,7 +51,9 @@ class Description:
         for part, found in zip(parts, surveys, strict=True):
             masks = self._mask_numbers(found, store)
             promised = goals.promised.get(part.layout.name)
-            variables[part.layout.name] = _compressed(part, places[part.group.dims], masks, promised)
+            variables[part.layout.name] = _compressed(
+                part, places[part.group.dims], masks, promised, network=options.mode == NETWORK
+            )
         names = set(variables) | set(lossless)
         digest = hashlib.blake2b(b"".join(found.digest for found in surveys), digest_size=_DIGEST_BYTES)
         coordinates = to_raw(dataset, [str(name) for name in dataset.coords])
@@ -95,9 +97,14 @@ class Description:
             if tile.mask and tile.mask not in self._masks:
                 self._masks[tile.mask] = MaskRange(length=len(tile.mask), offset=store.add_bytes(tile.mask))
             numbers.append(list(self._masks).index(tile.mask) + 1 if tile.mask else 0)
-        if len(set(numbers)) == 1:
-            return (numbers[0],) if numbers[0] else ()
-        return tuple(numbers)
+        return brief_masks(numbers)
+
+
+def brief_masks(numbers: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of the tiles' masks as the manifest holds them."""
+    if len(set(numbers)) == 1:
+        return (numbers[0],) if numbers[0] else ()
+    return tuple(numbers)
 
 
 def _grid(part: Part) -> Grid:
@@ -108,7 +115,9 @@ def _grid(part: Part) -> Grid:
     )
 
 
-def _compressed(part: Part, grid: int, masks: tuple[int, ...], promised: Promised | None) -> CompressedVariable:
+def _compressed(
+    part: Part, grid: int, masks: tuple[int, ...], promised: Promised | None, *, network: bool
+) -> CompressedVariable:
     layout = part.layout
     attrs = compressed_attributes(part.dataset[layout.name].variable)
     return CompressedVariable(
@@ -120,6 +129,7 @@ def _compressed(part: Part, grid: int, masks: tuple[int, ...], promised: Promise
         masks=masks,
         bound=None if promised is None else promised.bound,
         guard=promised.guard if promised is not None else 0.0,
+        network=network,
     )
 
 

@@ -30,7 +30,10 @@ _PER_SAMPLE = 1 << 23  # values of the data for each sample of a quick estimate,
 _SMALL, _SMALL_SHARE = 1 << 15, 0.75  # values of a small tile, and how much of its time others take whatever their size
 _TRIAL = {True: 4.0, False: 1.0}  # seconds of the choice of a coding over those of the coding; True: under a bound
 _READING = 8e-8  # seconds per value, of two readings
-_USUAL = 5e-6, 0.1  # seconds per value and tile without a sample
+_USUAL = {True: 1.3e-6, False: 0.6e-6}  # seconds per value without a sample; True: under a bound
+_USUAL_TILE = 0.1  # seconds per tile without a sample
+_SORTED, _SORTING = 1 << 18, 0.03  # numbers, and the seconds in which the machine of `_USUAL` sorts them
+_LARGE_MAP, _PLACES = 180, (0.25, 0.5, 0.75)  # rows from which a sample has parts at these shares of them
 _TILE_COPIES = 15  # of a tile's values as float32 while it is coded
 _BASE_BYTES = 200_000_000  # of the program and its libraries
 
@@ -72,23 +75,25 @@ def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> 
     groups, _ = plan_groups(dataset, options.variables)
     check(dataset, groups, options)
     parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
-    most = source_bytes(parts) // 4 // _PER_SAMPLE if quick else len(parts)
+    most = source_bytes(parts) // 4 // _PER_SAMPLE if quick else len(_PLACES) * len(parts)
     chosen = parts[:: -(-len(parts) // most)] if most else []
-    costs = _coded(dataset, chosen, options) if chosen else {}
+    costs = _coded(dataset, chosen, options, _PLACES[: max(most // len(parts), 1)]) if chosen else {}
     missing = _Cost.mean(list(costs.values())) if costs else None
     limit, tiles = options.target.file_bytes(source_bytes(parts)), sum(part.tiles for part in parts)
     workers = min(jobs, tiles)
+    slowness = 1.0 if missing else _slowness()
     coding, size = {}, 0.0
     for part in parts:
         cost, values = costs.get(part.layout.name, missing), prod(part.shape)
-        taken = _USUAL[0] * values + _USUAL[1] * part.tiles if cost is None else cost.of(part, options)
+        usual = _USUAL[options.target.limits_errors] * values + _USUAL_TILE * part.tiles
+        taken = slowness * usual if cost is None else cost.of(part, options)
         coding[part.layout.name] = taken / workers
         size += 0 if cost is None else cost.bytes * values
     largest = [prod(map(max, part.sizes)) for part in parts]
     slab = max(min(max(tile, SLAB_VALUES), prod(part.shape)) for tile, part in zip(largest, parts, strict=True))
     return Estimate(
         tiles=tiles,
-        memory_bytes=_BASE_BYTES + 4 * (2 * slab + _TILE_COPIES * max(largest) * workers),
+        memory_bytes=_BASE_BYTES + 4 * (slab + _TILE_COPIES * max(largest) * workers),
         source_bytes=source_bytes(parts),
         file_bytes=limit or (round(size) if costs and len(chosen) == len(parts) else None),
         reading=_READING * source_bytes(parts) / 4,
@@ -118,37 +123,51 @@ class _Cost:
         return part.tiles * (self.tile + self.value * (each + trial * tried) / (1 + trial))
 
 
-def _coded(dataset: xr.Dataset, parts: Sequence[Part], options: Options) -> dict[str, _Cost]:
-    """Cost of each variable of which the sample holds a value."""
-    jobs = _sampled(dataset, parts, options, _MOST)
-    if not jobs:
+def _coded(dataset: xr.Dataset, parts: Sequence[Part], options: Options, where: Sequence[float]) -> dict[str, _Cost]:
+    """Cost of each variable of which the sample holds a value; `where`: places of its parts in large maps."""
+    large = max(part.shape[2] for part in parts) >= _LARGE_MAP
+    places = [_sampled(dataset, parts, options, _MOST, place) for place in (where if large else (0.5,))]
+    if not any(places):
         return {}
-    small = next(iter(_sampled(dataset, parts[:1], options, _SMALL).values()), next(iter(jobs.values())))
-    _timed(small)  # loads what coding needs
-    fixed = _SMALL_SHARE * _timed(small)[0]
-    costs = {}
-    for name, job in jobs.items():
+    small = _sampled(dataset, parts[:1], options, _SMALL, 0.5)
+    least = next(job for jobs in (small, *places) for job in jobs.values())
+    _timed(least)  # loads what coding needs
+    fixed = _SMALL_SHARE * _timed(least)[0]
+    costs: dict[str, list[_Cost]] = {}
+    for name, job in (item for jobs in places for item in jobs.items()):
         seconds, size = _timed(job)
         slope = max(seconds - fixed, seconds / 4) / job.values
-        costs[name] = _Cost(size / job.values, min(fixed, seconds), slope)
-    return costs
+        costs.setdefault(name, []).append(_Cost(size / job.values, min(fixed, seconds), slope))
+    return {name: _Cost.mean(found) for name, found in costs.items()}
 
 
-def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most: int) -> dict[str, Job]:
-    """A small tile of each variable that holds a value there, of at most about so many values."""
-    cropped = dataset.isel(_window(parts, most))
-    names = [part.layout.name for part in parts if bool(cropped[part.layout.name].notnull().any())]
+def _sampled(dataset: xr.Dataset, parts: Sequence[Part], options: Options, most: int, place: float) -> dict[str, Job]:
+    """A small tile of each variable that holds a value there, of at most about so many values; `place`: its middle, as
+    a share of the rows.
+    """
+    cropped = dataset.isel(_window(parts, most, place))
+    names = [part.layout.name for part in parts if bool(cropped[part.layout.name].load().notnull().any())]
     if not names:
         return {}
     groups, _ = plan_groups(cropped, names)
     pieces = {layout.name: Part.of(cropped, group, layout, {}) for group in groups for layout in group.variables}
     whole = {part.layout.name: part for part in parts}
     surveys = {name: _surveyed(piece, whole[name], options) for name, piece in pieces.items()}
-    asked = replace(options, promises=tuple(p for p in options.promises if not isinstance(p, RegionTolerance)))
-    goals = resolve(cropped, groups, {name: found.range for name, found in surveys.items()}, asked)
+    goals = resolve(cropped, groups, {name: found.range for name, found in surveys.items()}, _about(options, names))
     room = options.target.file_bytes(source_bytes(list(pieces.values())))
     tiles = TileGoals(list(pieces.values()), list(surveys.values()), goals, room)
     return dict(zip(pieces, tiles.jobs(options.effort, "cpu"), strict=True))
+
+
+def _about(options: Options, names: Sequence[str]) -> Options:
+    """What is asked of these variables, without regions, which may lie outside the sample."""
+    named = {None, *names}
+    bounds, rmse = (
+        None if wanted is None else {name: quantity for name, quantity in wanted.items() if name in named}
+        for wanted in (options.target.max_error, options.target.rmse)
+    )
+    promises = tuple(p for p in options.promises if not isinstance(p, RegionTolerance) and p.variable in named)
+    return replace(options, target=replace(options.target, max_error=bounds, rmse=rmse), promises=promises)
 
 
 def _surveyed(piece: Part, whole: Part, options: Options) -> Survey:
@@ -165,8 +184,8 @@ def _surveyed(piece: Part, whole: Part, options: Options) -> Survey:
     return replace(found, low=low, high=high)
 
 
-def _window(parts: Sequence[Part], most: int) -> dict[str, slice]:
-    """The sample's part of each dimension, in its middle."""
+def _window(parts: Sequence[Part], most: int, place: float) -> dict[str, slice]:
+    """The sample's part of each dimension: in the middle of times and columns, the rows around `place`."""
     window: dict[str, slice] = {}
     for part in parts:
         channels, times, rows, columns = part.shape
@@ -174,11 +193,21 @@ def _window(parts: Sequence[Part], most: int) -> dict[str, slice]:
         together = min(times, max(_TIMES, round(enough / (rows * columns))))
         side = min((enough / (together * rows * columns)) ** 0.5, 1.0)
         wished = together, rows * side, columns * side
-        for dim, size, length in zip(part.group.dims, part.shape[1:], wished, strict=True):
+        middles = 0.5, place, 0.5
+        for dim, size, length, middle in zip(part.group.dims, part.shape[1:], wished, middles, strict=True):
             if dim is not None:
                 points = min(max(round(length), 16), size)
-                window.setdefault(dim, slice((size - points) // 2, (size + points) // 2))
+                start = min(max(round(middle * size - points / 2), 0), size - points)
+                window.setdefault(dim, slice(start, start + points))
     return window
+
+
+def _slowness() -> float:
+    """How many times longer this machine, busy as it is, takes than that of `_USUAL`."""
+    numbers = np.random.default_rng(0).random(_SORTED)
+    started = perf_counter()
+    np.argsort(numbers, kind="stable")
+    return (perf_counter() - started) / _SORTING
 
 
 def _timed(job: Job) -> tuple[float, int]:

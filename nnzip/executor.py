@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from nnzip.errors import NnzipError, ResourceError, UnavailableError, UsageError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Made = TypeVar("Made")
 _LARGE = {"distributed.admin.large-graph-warning-threshold": "1 TB"}  # values in memory travel with their jobs
 
 
@@ -59,6 +60,23 @@ ALONE = Workers()
 
 def _all(work: Callable[[Job], Iterable[Result]], job: Job) -> list[Result]:
     return list(work(job))
+
+
+def overlapped(
+    first: Callable[[Job], Made], second: Callable[[Job, Made], Result], jobs: Iterable[Job]
+) -> Iterator[Result]:
+    """`second(job, first(job))` for every job, in their order: a thread does the second while the next job's first is
+    done here."""
+    with ThreadPoolExecutor(1) as thread:
+        pending: Future[Result] | None = None
+        for job in jobs:
+            made = first(job)
+            if pending is not None:
+                yield pending.result()
+            pending = thread.submit(second, job, made)
+            del job, made
+        if pending is not None:
+            yield pending.result()
 
 
 @contextmanager

@@ -3,7 +3,7 @@ picklable: a process, a thread or a cluster may do it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -16,6 +16,7 @@ from nnzip.plan.cutting import Box
 from nnzip.promises.goals import BoxPromised
 from nnzip.promises.kept import Kept
 from nnzip.survey import Run
+from nnzip.tile.bounded import Coded
 from nnzip.tile.decode import decode_tile
 from nnzip.tile.encode import Goal, encode_tile
 from nnzip.transform.cycles import Cycle
@@ -57,24 +58,54 @@ class Done:
     promised: int
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A tile of a job, read: `values` [channel, time, lat, lon]."""
+
+    job: Job
+    tile: int
+    box: Box
+    values: NDArray[np.floating]
+
+
 def code(job: Job) -> Iterator[Done]:
     """Read tiles, code each and compare. Memory: the run, and about 15 times the values of a tile as float32."""
-    for tile, box, values in job.run.read():
-        yield _code_tile(job, tile, box, values)
+    for piece in pieces([job]):
+        yield check_piece(piece, encode_piece(piece))
 
 
-def _code_tile(job: Job, tile: int, box: Box, values: NDArray[np.floating]) -> Done:
-    device, goal = resolve_device(job.device), job.goals[tile]
-    coded = encode_tile(
-        values, goal, job.dtype, periodic=job.periodic, cycle=job.cycles[tile], effort=job.effort, device=device
+def pieces(jobs: Iterable[Job]) -> Iterator[Piece]:
+    """The tiles of jobs, one after another."""
+    for job in jobs:
+        for tile, box, values in job.run.read():
+            yield Piece(job, tile, box, values)
+
+
+def encode_piece(piece: Piece) -> Coded:
+    """Code a tile."""
+    job = piece.job
+    return encode_tile(
+        piece.values,
+        job.goals[piece.tile],
+        job.dtype,
+        periodic=job.periodic,
+        cycle=job.cycles[piece.tile],
+        effort=job.effort,
+        device=resolve_device(job.device),
     )
-    decoded = decode_tile(coded.data, box.shape, device).astype(np.float64)
-    original = values.astype(np.float64)
+
+
+def check_piece(piece: Piece, coded: Coded) -> Done:
+    """Decode a tile as a reader does, and compare."""
+    job, box = piece.job, piece.box
+    decoded = decode_tile(coded.data, box.shape, resolve_device(job.device)).astype(np.float64)
+    original = piece.values.astype(np.float64)
     decoded[np.isnan(original)] = np.nan
     errors, weights = ErrorStatistics(), job.weights[box.slices[2]]
     channel, *start = (axis.start for axis in box)
     for number in range(len(original)):
         here = slice(number, number + 1)
         errors.add(original[here], decoded[here], weights[:, None], (channel + number, *start))
+    goal = job.goals[piece.tile]
     kept = goal.check(original, decoded) if isinstance(goal, BoxPromised) else []
-    return Done(job.variable, tile, coded.data, errors, tuple(kept), coded.promised)
+    return Done(job.variable, piece.tile, coded.data, errors, tuple(kept), coded.promised)

@@ -15,29 +15,34 @@ from nnzip.survey import Part, Survey
 _POOL = 1 << 25  # values that are held at once
 _RUNS = 16  # pieces of time that the pool is made of
 _BATCH = 1 << 16  # values of a batch
+_FEWEST_TIMES, _FEWEST_ROWS = 16, 8
 _START = 1 << 23  # values of the first guess
 _STALE = 4  # times that a pool is seen before a part of it is read anew
 
 Values = NDArray[np.float32]
 Points = NDArray[np.int64]
 Batch = tuple[Points, Points | None, Values, Values]
+_Tail = tuple[float | None, float | None, float]
 
 
 class Record:
-    """Values of all channels of `parts`, which share a grid, in units of `scale` [output] around `mean`, and weights:
-    the area of points, more in the tails, zero where missing. Memory: four times the pool."""
+    """Values of all channels of `parts`, which share a grid, in units of `scale` [output] around their mean.
+
+    Weights are the area of points times the `importance` [output], more in the tails, zero where missing. Memory: four
+    times the pool."""
 
     def __init__(
         self,
         parts: Sequence[Part],
         surveys: Sequence[Survey],
         scale: Values,
+        importance: NDArray[np.float64],
         tails: Mapping[str, Sequence[TailTolerance]],
         seed: int,
     ) -> None:
         self._parts, self._dice = parts, np.random.default_rng(seed)
         self.mean = np.concatenate([found.mean for found in surveys]).astype(np.float32)
-        self.scale = scale
+        self.scale, self.importance = scale, importance
         grid = parts[0].grid
         self.axes = grid.time.values, grid.latitude.values, grid.longitude.vertices
         self._area = np.ones(self.axes[1].size)
@@ -47,7 +52,7 @@ class Record:
         self._run = -(-self._held // _RUNS)
         self._whole = self._held == self.axes[0].size
         self._drawn = 0
-        self._tails = [(None, None, 1.0)] * self.mean.size
+        self._tails: list[_Tail] = [(None, None, 1.0)] * self.mean.size
         if self._whole:
             self._times = np.arange(self._held)
             self._values, self._weights = self._read(range(self._held))
@@ -82,14 +87,14 @@ class Record:
     def draw(self, dice: np.random.Generator) -> Batch:
         """Random times, and of large maps random rows."""
         self._refresh()
-        rows, per_time = None, self._map * self.mean.size
-        if per_time > _BATCH:
-            count = min(max(_BATCH // (self.axes[2].size * self.mean.size), 8), self.axes[1].size)
+        rows, row = None, self.axes[2].size * self.mean.size
+        times = min(max(_BATCH // (row * self.axes[1].size), _FEWEST_TIMES), self._held)
+        count = min(max(_BATCH // (row * times), _FEWEST_ROWS), self.axes[1].size)
+        if count < self.axes[1].size:
             rows = np.sort(dice.choice(self.axes[1].size, count, replace=False))
-            per_time = count * self.axes[2].size * self.mean.size
-        times = np.sort(dice.choice(self._held, min(max(_BATCH // per_time, 1), self._held), replace=False))
-        self._drawn += times.size * per_time
-        return self._batch(times, rows)
+        chosen = np.sort(dice.choice(self._held, times, replace=False))
+        self._drawn += times * count * row
+        return self._batch(chosen, rows)
 
     def start(self) -> list[Batch]:
         """Evenly spaced blocks."""
@@ -133,15 +138,13 @@ class Record:
         values = (values - self.mean[:, None, None, None]) / self.scale[:, None, None, None]
         values = np.concatenate([values, values[..., :wrapped]], axis=3)
         known = np.isfinite(values)
-        weights = known * self._area[:, None]
+        weights = known * self._area[:, None] * self.importance[:, None, None, None]
         share = prod(known.shape) / max(float(known.sum()), 1.0)
         return np.where(known, values, 0).astype(np.float32), (weights * share).astype(np.float32)
 
-    def _thresholds(
-        self, tails: Mapping[str, Sequence[TailTolerance]]
-    ) -> list[tuple[float | None, float | None, float]]:
+    def _thresholds(self, tails: Mapping[str, Sequence[TailTolerance]]) -> list[_Tail]:
         """Of every output: where the tails begin, in units of the scale, and the factor of the error there."""
-        found: list[tuple[float | None, float | None, float]] = []
+        found: list[_Tail] = []
         for part in self._parts:
             wanted = list(tails.get(part.layout.name, ()))
             for _ in range(part.shape[0]):

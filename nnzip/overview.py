@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from pathlib import PurePath
 
 from nnzip.container.reader import ArchiveReader
 
@@ -33,7 +34,7 @@ def html(reader: ArchiveReader) -> str:
 
 def _title(reader: ArchiveReader) -> str:
     ratio = reader.manifest.source.bytes / reader.file_bytes
-    return f"{reader.path.name}: {_size(reader.file_bytes)}, {ratio:.4g} times smaller than float32"
+    return f"{PurePath(reader.path).name}: {_size(reader.file_bytes)}, {ratio:.4g} times smaller than float32"
 
 
 def _dims(reader: ArchiveReader) -> str:

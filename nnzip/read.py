@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,25 +18,24 @@ from xarray.core import indexing
 
 from nnzip import overview
 from nnzip.coder.devices import resolve_device
-from nnzip.container.manifest import Grid, Manifest, RawVariable
+from nnzip.container.manifest import Grid, Manifest
 from nnzip.container.reader import ArchiveReader
 from nnzip.data import conventions
-from nnzip.data.axes import SourceGrid, source_grid
+from nnzip.data.axes import SourceGrid
 from nnzip.data.bytefile import PathText, place
-from nnzip.data.deferred import deferred
 from nnzip.data.grouping import check_names
 from nnzip.data.selection import Times, subset
-from nnzip.data.skeleton import EXACTLY, OUTPUT_ENCODING, Decoding, RawArray, attrs_from_json, dataset_of, decode
-from nnzip.errors import CorruptArchiveError, UsageError, VerificationError
+from nnzip.data.skeleton import EXACTLY, OUTPUT_ENCODING, Decoding, attrs_from_json
+from nnzip.errors import UsageError, VerificationError
 from nnzip.executor import ALONE, Workers
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import ProgressCallback, report_to
+from nnzip.skeleton import read_skeleton, source_grids
 from nnzip.tiles import Positions, Tiles
 
 PREVIEWS = {1: 0, 2: 1, 4: 2, 8: 3}
 """Every n-th row and column -> how often the resolution is halved."""
 
-_AXES = ("time", "latitude", "longitude")
 _CHECKSUMS = 0.02  # of the time of a verification
 
 
@@ -66,7 +65,7 @@ class Archive:
         self._arguments = (self.reader, device, preview)
         try:
             self.tiles = Tiles(self.reader, resolve_device(device), PREVIEWS[preview], team)
-            self._skeleton = self._read_skeleton()
+            self._skeleton = read_skeleton(self.reader)
         except BaseException:
             self.reader.close()
             raise
@@ -88,7 +87,7 @@ class Archive:
     @cached_property
     def grids(self) -> tuple[SourceGrid, ...]:
         """The axes of the manifest's grids as the writer saw them. Raises CorruptArchiveError."""
-        return tuple(_source_grid(self._skeleton, self.manifest, grid) for grid in self.manifest.grids)
+        return source_grids(self._skeleton, self.manifest)
 
     def dataset(self, how: Decoding = EXACTLY) -> xr.Dataset:
         """The whole dataset on the source's grid, lazily; coordinates, attributes and lossless variables are exact.
@@ -100,7 +99,7 @@ class Archive:
             name: (np.arange(shape[2], dtype=np.float64), np.arange(shape[3], dtype=np.float64))
             for name, shape in zip(self.manifest.variables, shapes, strict=True)
         }
-        skeleton = self._thinned(self._skeleton if how == EXACTLY else self._read_skeleton(how))
+        skeleton = self._thinned(self._skeleton if how == EXACTLY else read_skeleton(self.reader, how))
         dataset = self._assemble(skeleton, views, with_errors=self.preview == 1)
         for number, name in enumerate(self.manifest.variables):
             variable = dataset.variables[name]
@@ -180,19 +179,6 @@ class Archive:
             together = max(together // size, 1)
         return chunks
 
-    def _read_skeleton(self, how: Decoding = EXACTLY) -> xr.Dataset:
-        """Coordinates and lossless variables of the source."""
-        coordinates = {name: self._stored(name, variable, how) for name, variable in self.manifest.coordinates.items()}
-        lossless = {name: self._stored(name, variable, how) for name, variable in self.manifest.lossless.items()}
-        return dataset_of(coordinates, lossless, self.manifest.attrs)
-
-    def _stored(self, name: str, variable: RawVariable, how: Decoding) -> xr.Variable:
-        """Its values now for axes, whose size a reader limits, and scalars; else when they are used."""
-        dims, attrs, read = variable.dims, dict(variable.attrs), partial(self.reader.read_array, variable)
-        if dims in ((), (name,)):
-            return decode(name, RawArray(dims, attrs, read()), how)
-        return deferred(name, dims, attrs, np.dtype(variable.data.dtype), self.manifest.shape(dims), read, how)
-
     def _thinned(self, skeleton: xr.Dataset) -> xr.Dataset:
         """What remains of it in a preview."""
         if self.preview == 1:
@@ -205,7 +191,7 @@ class Archive:
     def _assemble(
         self, skeleton: xr.Dataset, views: Mapping[str, tuple[Positions, Positions]], *, with_errors: bool
     ) -> xr.Dataset:
-        variables: dict[str, Any] = {}
+        variables: dict[Hashable, Any] = {}
         for number, (name, entry) in enumerate(self.manifest.variables.items()):
             if name in views:
                 channel_dims = self.manifest.channel_dims(entry)
@@ -222,7 +208,7 @@ class Archive:
                 attrs = attrs_from_json(entry.attrs) | (self._achieved(name) if with_errors else {})
                 data = indexing.LazilyIndexedArray(lazy)
                 variables[name] = xr.Variable(entry.dims, data, attrs, encoding=dict(OUTPUT_ENCODING))
-        variables = dict(skeleton.data_vars.variables) | variables
+        variables = {**skeleton.data_vars.variables, **variables}
         ordered = {name: variables[name] for name in self.manifest.order if name in variables}
         dataset = xr.Dataset(ordered, skeleton.coords, skeleton.attrs)
         dataset.encoding = skeleton.encoding
@@ -307,7 +293,7 @@ class _LazyVariable(BackendArray):
             dim: np.atleast_1d(np.arange(size)[index])
             for dim, size, index in zip(self.dims, self.shape, key, strict=True)
         }
-        times = np.zeros(1, dtype=np.intp) if self.grid.time is None else wanted[self.grid.time]
+        times = np.zeros(1) if self.grid.time is None else wanted[self.grid.time].astype(np.float64)
         channels = np.zeros(1, dtype=np.intp)
         for dim, size in zip(self.channel_dims, self.channel_shape, strict=True):
             channels = (channels[:, None] * size + wanted[dim]).ravel()
@@ -316,24 +302,6 @@ class _LazyVariable(BackendArray):
         dims = (*self.channel_dims, *(dim for dim in self.grid.dims))
         shaped = values.reshape([wanted[dim].size for dim in dims]).transpose([dims.index(dim) for dim in self.dims])
         return shaped[tuple(0 if isinstance(index, int | np.integer) else slice(None) for index in key)]
-
-
-def _source_grid(skeleton: xr.Dataset, manifest: Manifest, grid: Grid) -> SourceGrid:
-    """The axes of a grid as the writer saw them, from stored coordinates. Raises CorruptArchiveError."""
-    axes = []
-    for role, dim, known in zip(_AXES, (grid.time, grid.latitude, grid.longitude), grid.geographic, strict=True):
-        axis = _stored_axis(skeleton, dim, role) if known and (dim is None or dim in skeleton.dims) else None
-        if known and dim is not None and (axis is None or not axis.geographic):
-            raise CorruptArchiveError(f"the archive says that {dim!r} is {role}, and has no such coordinate")
-        size = 1 if dim is None else manifest.dims[dim]
-        axes.append(np.arange(size, dtype=np.float64) if axis is None else axis.values)
-    return source_grid(axes[0], axes[1], axes[2], grid.geographic)
-
-
-def _stored_axis(skeleton: xr.Dataset, dim: str | None, role: str) -> conventions.Axis:
-    if dim is None or role == "time":
-        return conventions.time_axis(skeleton, dim)
-    return conventions.horizontal_axis(skeleton, dim, "latitude" if role == "latitude" else "longitude")
 
 
 def _new_coordinates(

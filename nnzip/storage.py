@@ -30,7 +30,7 @@ def packings(archive: Archive, dataset: xr.Dataset, *, packed: bool) -> dict[str
     exact = any("nnzip_max_error" in variable.attrs for variable in dataset.data_vars.values())  # not between points
     found = {}
     for number, (name, entry) in enumerate(archive.manifest.variables.items()):
-        if name not in dataset.data_vars:
+        if name not in dataset.data_vars or entry.network:  # whose range no tile says
             continue
         headers = list(archive.tiles.headers(number))
         errors = archive.manifest.errors.get(name)

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
 from nnzip.coder.mask import decode_mask
-from nnzip.container.manifest import CompressedVariable, tile_member
+from nnzip.container.manifest import CompressedVariable, network_member, tile_member
 from nnzip.container.reader import ArchiveReader
+from nnzip.data.axes import SourceGrid
 from nnzip.errors import UsageError
 from nnzip.executor import ALONE, Workers
+from nnzip.network.coding import decode_network
+from nnzip.network.network import Network
 from nnzip.plan.cutting import Sizes, tile_box, tiles_touched
+from nnzip.skeleton import read_skeleton, source_grids
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
 from nnzip.tile.header import TileHeader, unpack
 
@@ -27,6 +31,8 @@ _GLANCE = 4096  # bytes of a tile that are read first for a preview
 
 Values = NDArray[np.floating]
 Positions = NDArray[np.float64]
+Times = NDArray[np.float64] | NDArray[np.intp]
+_Index = tuple[slice | NDArray[np.intp], ...]
 
 
 class Tiles:
@@ -41,6 +47,7 @@ class Tiles:
         self._executor, self._ahead = team.executor, team.count if team.executor else 0
         self.watch: Callable[[int], None] | None = None
         """Is told how many values have been read each time."""
+        self._networks: dict[int, tuple[Network, SourceGrid]] = {}
         self._begin()
         self._variables = list(reader.manifest.variables.values())
         self.sizes = [self._pieces(variable) for variable in self._variables]
@@ -59,39 +66,79 @@ class Tiles:
         return tuple(sum(lengths) for lengths in self.sizes[variable])
 
     def values(
-        self, variable: int, channels: NDArray[np.intp], times: NDArray[np.intp], rows: Positions, columns: Positions
+        self, variable: int, channels: NDArray[np.intp], times: Times, rows: Positions, columns: Positions
     ) -> Values:
         """Values [channel, time, row, column] in the variable's output type, NaN where missing.
 
         Rows and columns are fractional positions: between points the values are interpolated linearly, in the last
         interval before a `columns` position beyond the last column the first one follows. Missing is what is missing at
-        the nearest point. Reads the tiles that hold these points.
+        the nearest point. Reads the tiles that hold these points. A network is evaluated at the points themselves, also
+        between times.
         """
         size = self.shape(variable)
+        if self._variables[variable].network:
+            found = self._evaluated(variable, channels, times, rows, columns)
+            nearest = [np.floor(axis + 0.5).astype(np.intp) for axis in (times, rows, columns)]
+            found[self._missing(variable, [channels, nearest[0], nearest[1], nearest[2] % size[3]])] = np.nan
+            return self._watched(found)
         row_pair, column_pair = _Pair.of(rows, size[2]), _Pair.of(columns, size[3])
-        points = [channels, times, row_pair.points, column_pair.points]
+        points = [channels, times.astype(np.intp), row_pair.points, column_pair.points]
         found = np.empty([axis.size for axis in points], dtype=self._variables[variable].dtype)
-        missing = np.zeros(found.shape, dtype=np.bool_)
         touched, ready = tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]), 0
         for place, tile in enumerate(touched):
             if place == ready:
                 ready += self._read_ahead(variable, touched[place:])
-            box = tile_box(self.sizes[variable], tile)
-            here = [
-                np.flatnonzero((axis >= part.start) & (axis < part.stop))
-                for axis, part in zip(points, box, strict=True)
-            ]
-            inside = np.ix_(*(axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)))
-            found[np.ix_(*here)] = self.tile(variable, tile)[inside]
-            mask = self._mask(variable, tile)
-            if mask is not None:
-                missing[np.ix_(*here)] = mask[inside]
+            here, inside = self._places(variable, tile, points)
+            found[here] = self.tile(variable, tile)[inside]
         found = column_pair.between(row_pair.between(found, 2), 3)
-        missing = np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)
-        found[missing] = np.nan
+        if self._variables[variable].masks:
+            missing = self._missing(variable, points)
+            found[np.take(np.take(missing, row_pair.nearest, axis=2), column_pair.nearest, axis=3)] = np.nan
+        return self._watched(found)
+
+    def _watched(self, found: Values) -> Values:
         if self.watch is not None:
             self.watch(found.size)
         return found
+
+    def _places(self, variable: int, tile: int, points: Sequence[NDArray[np.intp]]) -> tuple[_Index, _Index]:
+        """Which of a product of points a tile holds, and where in the tile they are."""
+        box = tile_box(self.sizes[variable], tile)
+        here = [
+            np.flatnonzero((axis >= part.start) & (axis < part.stop)) for axis, part in zip(points, box, strict=True)
+        ]
+        inside = [axis[where] - part.start for axis, where, part in zip(points, here, box, strict=True)]
+        return _index(here), _index(inside)
+
+    def _missing(self, variable: int, points: Sequence[NDArray[np.intp]]) -> NDArray[np.bool_]:
+        """Which of a product of points [channel, time, row, column] are missing."""
+        missing = np.zeros([axis.size for axis in points], dtype=np.bool_)
+        if self._variables[variable].masks:
+            for tile in tiles_touched(self.sizes[variable], [axis.tolist() for axis in points]):
+                mask = self.mask(variable, tile)
+                if mask is not None:
+                    here, inside = self._places(variable, tile, points)
+                    missing[here] = mask[inside]
+        return missing
+
+    def _evaluated(
+        self, variable: int, channels: NDArray[np.intp], times: Times, rows: Positions, columns: Positions
+    ) -> Values:
+        """The network of a variable at positions, [channel, time, row, column]."""
+        manifest, entry, every = self._reader.manifest, self._variables[variable], 1 << self.halvings
+        network, grid = self._network(entry.grid)
+        places = times.astype(np.float64), every * rows, every * columns
+        axes = [grid.coordinates(axis, wanted) for axis, wanted in enumerate(places)]
+        found = network.values(axes[0], axes[1], axes[2], manifest.outputs(variable))
+        return found[channels].astype(entry.dtype)
+
+    def _network(self, grid: int) -> tuple[Network, SourceGrid]:
+        """The network of a grid, and the grid's axes."""
+        if grid not in self._networks:
+            manifest = self._reader.manifest
+            network = decode_network(self._reader.read(network_member(grid)), manifest.network_outputs(grid)).network()
+            self._networks[grid] = network, source_grids(read_skeleton(self._reader), manifest)[grid]
+        return self._networks[grid]
 
     def headers(self, variable: int) -> Iterator[TileHeader]:
         """What each tile of a variable says about itself, without decoding it."""
@@ -100,7 +147,7 @@ class Tiles:
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""
-        mask = self._mask(variable, tile)
+        mask = self.mask(variable, tile)
         return self.tile(variable, tile) if mask is None else np.where(mask, np.nan, self.tile(variable, tile))
 
     def tile(self, variable: int, tile: int) -> Values:
@@ -152,12 +199,15 @@ class Tiles:
         box = tile_box(self._pieces(self._variables[variable], whole=True), tile)
         channels, times, rows, columns = box.shape
         shape = channels, times, rows, columns
+        if self._variables[variable].network:
+            here, *axes = (np.arange(part.start, part.stop) for part in tile_box(self.sizes[variable], tile))
+            return self._evaluated(variable, here, *(axis.astype(np.float64) for axis in axes))
         if not self.halvings:
             return decode_tile(self._reader.read(member), shape, self._device)
         needed = preview_size(self._reader.read_start(member, _GLANCE), self.halvings)
         return decode_preview(self._reader.read_start(member, needed), shape, self.halvings, self._device)
 
-    def _mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
+    def mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
         """Missing points of a tile; None where there are none."""
         manifest = self._reader.manifest
         number = manifest.mask_number(self._variables[variable], tile)
@@ -212,11 +262,20 @@ class _Pair:
 
     def between(self, values: Values, axis: int) -> Values:
         """`values` at the points, interpolated along an axis."""
+        if np.array_equal(self._lower, np.arange(values.shape[axis])) and not self._share.any():
+            return values
         low = np.take(values, self._lower, axis=axis)
         if not self._share.any():
             return low
         share = self._share.reshape([-1 if k == axis else 1 for k in range(values.ndim)])
         return (low * (1 - share) + np.take(values, self._upper, axis=axis) * share).astype(values.dtype)
+
+
+def _index(places: Sequence[NDArray[np.intp]]) -> tuple[slice | NDArray[np.intp], ...]:
+    """Places along every axis as an index of a box: slices where they follow each other, which numpy copies faster."""
+    if all(axis.size and np.array_equal(axis, np.arange(axis[0], axis[0] + axis.size)) for axis in places):
+        return tuple(slice(int(axis[0]), int(axis[-1]) + 1) for axis in places)
+    return np.ix_(*places)
 
 
 def _halved(lengths: Sequence[int], every: int) -> tuple[int, ...]:

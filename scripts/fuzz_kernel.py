@@ -126,6 +126,7 @@ def _arrays(rng: np.random.Generator) -> None:
     from nnzip.coder.contexts import Counts
     from nnzip.coder.native.kernel import Decoder, Encoder, shipped_kernel
     from nnzip.coder.native.volume import Planned, Volume
+    from nnzip.coder.rounding import Rounding
     from nnzip.errors import CorruptArchiveError
 
     kernel, layout = shipped_kernel(), _layout(rng, 1)
@@ -139,19 +140,20 @@ def _arrays(rng: np.random.Generator) -> None:
         rng.integers(0, min(most, 25), layout.shape).astype(np.uint8),
     )
     corrections, silent = (rng.integers(0, most, count).astype(np.uint8) for count in (72, 2))
-    volume, encoder, counts = Volume(kernel, layout.shape, layout.bands, reference), Encoder(kernel), Counts.none(1)
+    volume, encoder = Volume(kernel, layout.shape, layout.bands, reference), Encoder(kernel)
     decoder = Decoder(kernel, _damaged(rng, b"\1" * 100) + b"\1")
     for band in rng.integers(-1, len(layout.bands) + 1, 2 * len(layout.bands)).tolist():
         try:
             volume.push(encoder, band, planned, corrections, silent)
-            volume.count(band, planned, counts.heard, counts.silent[0], counts.signs, counts.large)
-            if rng.random() < 0.5:
-                volume.plan(band, planned)
-            else:
-                volume.pop(decoder, band, planned.values, corrections, silent)
+            volume.pop(decoder, band, planned.values, corrections, silent)
         except (ValueError, CorruptArchiveError):
             continue
     encoder.to_bytes()
+    counts = Counts.none(len(layout.bands))
+    rounding = None
+    if rng.random() < 0.5:
+        rounding = Rounding((planned.values + rng.normal(0, 1, layout.shape)).astype(np.float32), 0.1)
+    Volume(kernel, layout.shape, layout.bands, reference).plan(planned, **vars(counts), rounding=rounding)
 
 
 def _transforms(rng: np.random.Generator) -> None:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python
-"""Check nnzip on this machine's GPU against its processor, and measure what the GPU gains.
+"""Check numpy, the paths of the native kernel and this machine's GPU against each other, and measure what each gains.
 
     python scripts/gpu_check.py --output gpu.json                       # a GPU: 0.25 degrees, 24 hours, 4 variables
     python scripts/gpu_check.py --resolution 7.5 --hours 6 --values 1e5 # any machine, in seconds
 
-A GPU computes contexts, in exact integers: it must code the bytes of the processor and decode its integers, one volume
-at a time and in whole archives. Ends with exit code 5 if a check fails. Without a GPU the processor is measured alone.
+All compute contexts in exact integers: each must code the bytes of numpy and decode what any other coded, one volume
+at a time, and in whole archives processor and GPU. Ends with exit code 5 if a check fails. Without a GPU the others
+remain.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ import nnzip
 from nnzip.coder.arrays import Device
 from nnzip.coder.bands import Bands, wavelet_bands
 from nnzip.coder.devices import cuda_problem, resolve_device
+from nnzip.coder.native.library import CHOICE, NUMPY, paths
 from nnzip.coder.volumes import Layout, decode_volumes, encode_volumes, plan_volume
 from nnzip.doctor import examine
 from nnzip.errors import VerificationError
@@ -73,7 +77,8 @@ def main() -> None:
     parser.add_argument("--values", type=float, default=4e6, help="coefficients that are coded for their speed")
     arguments = parser.parse_args()
     names = ["cpu"] if cuda_problem() else ["cpu", "cuda"]
-    devices = {name: resolve_device(name) for name in names}
+    devices: dict[str, Device] = dict.fromkeys((NUMPY, *paths()))
+    devices |= {name: resolve_device(name) for name in names[1:]}
     checks, speeds = coded_alike(devices), coding_speeds(devices, int(arguments.values))
     more, whole = whole_archives(names, arguments.resolution, arguments.hours)
     checks, speeds = checks + more, speeds + whole
@@ -95,6 +100,20 @@ def coefficients(shape: tuple[int, int, int]) -> tuple[Integers, Bands]:
     return np.rint(values).astype(np.int32), wavelet_bands(shape, (2, 3, 3))
 
 
+@contextmanager
+def by(name: str) -> Iterator[None]:
+    """Inside, a processor works this way: numpy, or a path of the kernel."""
+    before = os.environ.pop(CHOICE, None)
+    if name in (NUMPY, *paths()):
+        os.environ[CHOICE] = name
+    try:
+        yield
+    finally:
+        os.environ.pop(CHOICE, None)
+        if before is not None:
+            os.environ[CHOICE] = before
+
+
 def coded_alike(devices: Mapping[str, Device]) -> list[Check]:
     """Whether all devices code the same bytes, and each decodes what another coded."""
     values, bands = coefficients((9, 90, 181))
@@ -102,14 +121,16 @@ def coded_alike(devices: Mapping[str, Device]) -> list[Check]:
     volumes = np.roll(values, 1, axis=2) + values // 2, values
     coded = {}
     for name, device in devices.items():
-        plans = [plan_volume(volumes[0], bands, None, device), plan_volume(volumes[1], bands, volumes[0], device)]
-        coded[name] = encode_volumes(plans, layout)
+        with by(name):
+            plans = [plan_volume(volumes[0], bands, None, device), plan_volume(volumes[1], bands, volumes[0], device)]
+            coded[name] = encode_volumes(plans, layout)
     first = next(iter(coded.values()))
     different = sum(streams != first for streams in coded.values())
     checks = [Check("devices that code other bytes than the first", different, 0)]
     for maker, streams in coded.items():
         for reader, device in devices.items():
-            decoded = decode_volumes(streams, layout, device)
+            with by(reader):
+                decoded = decode_volumes(streams, layout, device)
             wrong = sum(int((there != here).sum()) for there, here in zip(decoded, volumes, strict=True))
             checks.append(Check(f"integers coded on {maker} that {reader} decodes otherwise", wrong, 0))
     return checks
@@ -127,7 +148,8 @@ def coding_speeds(devices: Mapping[str, Device], count: int) -> list[Speed]:
             "contexts and counts": lambda device=device: plan_volume(values, bands, None, device),
             "decoding": lambda device=device: decode_volumes(streams, layout, device),
         }.items():
-            speeds.append(Speed(what, name, values.size / fastest(work), "coefficients/s"))
+            with by(name):
+                speeds.append(Speed(what, name, values.size / fastest(work), "coefficients/s"))
     return speeds
 
 

@@ -2,7 +2,8 @@
 
     python scripts/make_golden.py tests/golden
 
-One archive for each coding, each with the values it decoded to on the machine that made it (an `.npz` file).
+One archive for each coding, each with the values it decoded to on the machine that made it (an `.npz` file); and one
+file of chunks of the codecs of Zarr and numcodecs, with their values.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 
 import nnzip
 from nnzip.container.limits import FORMAT_VERSION
+from nnzip.integrations.chunks import decode_chunk
+from nnzip.integrations.coding import encode_chunk
+from nnzip.integrations.tolerance import Tolerance
 from nnzip.request.options import Options
 from nnzip.request.promises import parse_promise
 from nnzip.request.target import Target
@@ -112,8 +116,24 @@ def cases() -> dict[str, Case]:
     }
 
 
+def chunks() -> dict[str, tuple[NDArray[np.floating], Tolerance]]:
+    """Arrays and their tolerances, by name."""
+    waves = _waves((3, 4, 12, 16), 0.1, 3)
+    gaps = waves[0].copy()
+    gaps[:, 3:7, 5:9], gaps[1, 2, 3], gaps[:, 10:] = np.nan, -np.inf, -999
+    signs = np.where(np.abs(waves[0] - 280) < 1, 0, waves[0] - 280).astype(np.float64)
+    return {
+        "bounded": (waves, Tolerance("max_error", 0.2)),
+        "gaps": (gaps, Tolerance("max_error", 0.2, -999)),
+        "relative": (signs, Tolerance("relative_error", 0.02)),
+        "rmse": (np.asfortranarray(waves[0], dtype=">f4"), Tolerance("rmse", 0.1)),
+        "half": (waves[0].astype(np.float16), Tolerance("max_error", 0.5)),
+        "exact": (waves[0, 0], Tolerance("max_error", 0.0)),
+    }
+
+
 def main(folder: Path) -> None:
-    """Write archives and decoded values; refuses to replace any."""
+    """Write archives and decoded values, then chunks; refuses to replace any archive."""
     for name, (dataset, options) in cases().items():
         path = folder / f"format{FORMAT_VERSION}-{name}.nnz"
         nnzip.compress(dataset, path, options)
@@ -121,6 +141,17 @@ def main(folder: Path) -> None:
             decoded = archive.dataset().load()
         values = {str(name): decoded[name].to_numpy() for name in dataset.data_vars}
         np.savez_compressed(path.with_suffix(".npz"), allow_pickle=False, **values)
+    write_chunks(folder / "chunks1.npz")
+
+
+def write_chunks(path: Path) -> None:
+    """Coded chunks, "coded NAME", and what they decode to, "values NAME"."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for name, (array, tolerance) in chunks().items():
+        coded = encode_chunk(array, tolerance)
+        arrays[f"coded {name}"] = np.frombuffer(coded, dtype=np.uint8)
+        arrays[f"values {name}"] = decode_chunk(coded)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

@@ -94,3 +94,16 @@ def test_values_beyond_float32_are_refused_unless_they_are_kept_exactly(tmp_path
     assert not list(tmp_path.iterdir())
     nnzip.compress(original, tmp_path / "a.nnz", nnzip.Target(lossless=True))
     assert largest_error(original, tmp_path / "a.nnz") == 0
+
+
+def test_the_largest_numbers_and_bounds_beyond_them(tmp_path: Path) -> None:
+    """Where differences and sums leave float32's range, nothing is compressed with a loss."""
+    original = dataset(noise())
+    nnzip.compress(original, tmp_path / "a.nnz", nnzip.Target(max_error={"x": 1e39}))
+    original["x"][1, 2, 3:] = 3e38
+    for target in (nnzip.Target(max_error={"x": 1e36}), nnzip.Target(ratio=2)):
+        with pytest.raises(nnzip.NnzipError, match="too large for float32"):
+            nnzip.compress(original, tmp_path / "b.nnz", target)
+    original["x"][0, 2, 3:] = np.nan
+    nnzip.compress(original, tmp_path / "b.nnz", nnzip.Target(lossless=True))
+    assert largest_error(original, tmp_path / "b.nnz") == 0

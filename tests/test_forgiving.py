@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import nnzip
+from nnzip.data.opening import Data
 from nnzip.errors import UsageError
 
 TARGET = nnzip.Target(ratio=20)
@@ -18,9 +19,10 @@ TARGET = nnzip.Target(ratio=20)
 
 def test_compress_takes_a_path_several_paths_a_dataset_or_an_array(weather: Path, tmp_path: Path) -> None:
     with xr.open_dataset(weather) as dataset:
-        options = nnzip.Options(TARGET, variables="t2m")  # type: ignore[arg-type]
+        options = nnzip.Options(nnzip.Target(max_error="0.5K"), variables="t2m")
         archives = []
-        for number, data in enumerate((weather, str(weather), [weather], dataset, dataset["t2m"])):
+        given: list[Data] = [weather, str(weather), [weather], dataset, dataset["t2m"]]
+        for number, data in enumerate(given):
             path = tmp_path / f"{number}.nnz"
             result = nnzip.compress(data, path, options)
             archives.append(nnzip.open_archive(path).dataset()["t2m"].values)
@@ -136,5 +138,5 @@ def test_evaluate_takes_paths_archives_and_datasets(weather: Path, archive: Path
     with nnzip.open_archive(archive) as opened:
         assert nnzip.evaluate(weather, opened, variables="t2m", structure=False) == by_path
         by_dataset = nnzip.evaluate(nnzip.open_dataset(weather), opened.dataset(), variables=["t2m"], structure=False)
-    assert by_dataset.variables == by_path.variables
+    assert by_dataset.variables[0].rmse == by_path.variables[0].rmse
     assert by_path.file_bytes == archive.stat().st_size

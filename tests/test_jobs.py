@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +18,10 @@ import xarray as xr
 
 import nnzip
 from nnzip.errors import InputError
-from nnzip.jobs import Done, Job, code
+from nnzip.jobs import Done, Piece, check_piece
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import Progress
+from nnzip.tile.bounded import Coded
 from tests.conftest import Nnzip
 
 TIMES, ROWS, COLUMNS = 24, 10, 16
@@ -100,14 +101,14 @@ def test_errors_are_those_of_one_job(tmp_path: Path) -> None:
 
 def test_a_tile_that_breaks_its_goal_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever coded it: what is decoded is compared before the file is there."""
-    done = code
+    done = check_piece
 
-    def careless(job: Job) -> Iterator[Done]:
-        for found in done(job):
-            found.errors.max_error = 0.7
-            yield found
+    def careless(piece: Piece, coded: Coded) -> Done:
+        found = done(piece, coded)
+        found.errors.max_error = 0.7
+        return found
 
-    monkeypatch.setattr(import_module("nnzip.compress"), "code", careless)
+    monkeypatch.setattr(import_module("nnzip.compress"), "check_piece", careless)
     with pytest.raises(nnzip.NnzipError, match=r"an error of 0\.7, its bound is 0\.5 .* nothing was written"):
         nnzip.compress(example(), tmp_path / "a.nnz", options(nnzip.Target(max_error="0.5K")))
     assert not list(tmp_path.iterdir())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import pickle
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from nnzip.read import Archive
 from nnzip.request.options import Options
 from nnzip.request.target import Target
 from nnzip.tiles import Tiles
+from tests.support.archive_examples import manifest_text, packed, read_members, write_members
 from tests.support.field_examples import smooth
 
 TIMES, ROWS, COLUMNS = 10, 9, 16
@@ -132,6 +134,39 @@ def indexers(size: int) -> st.SearchStrategy[Any]:
         st.builds(slice, st.none() | positions, st.none() | positions, st.sampled_from((None, 1, 2, 3))),
         st.sampled_from((slice(None, None, -1), slice(None, None, -2))),
     )
+
+
+def forged(path: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The archive with another manifest and right checksums."""
+    members = read_members(path)
+    manifest, arrays = manifest_text(members["nnzip"])
+    change(manifest)
+    members["nnzip"] = packed(json.dumps(manifest).encode(), arrays)
+    return write_members(folder / "forged.nnz", members)
+
+
+def test_pieces_of_uncut_axes_may_be_left_out(tmp_path: Path) -> None:
+    """As docs/format.md allows, though no writer does it."""
+    compress(DATASET[["t2m"]], tmp_path / "a.nnz", Options(Target(max_error={None: 0.2}), tile={"time": 4}))
+
+    def shorten(manifest: dict[str, Any]) -> None:
+        entry = manifest["variables"]["t2m"]
+        assert entry["sizes"][2:] == [[], []]
+        entry["sizes"] = entry["sizes"][:2]
+
+    short = forged(tmp_path / "a.nnz", tmp_path, shorten)
+    with Archive(tmp_path / "a.nnz") as first, Archive(short) as second:
+        xr.testing.assert_identical(first.dataset(), second.dataset())
+
+
+def test_degrees_that_are_not_there_are_an_error(archive: Archive, tmp_path: Path) -> None:
+    def lose(manifest: dict[str, Any]) -> None:
+        del manifest["coordinates"]["latitude"]
+
+    with Archive(forged(Path(archive.reader.path), tmp_path, lose)) as opened:
+        assert opened.dataset()["t2m"].shape == (TIMES, ROWS, COLUMNS)
+        with pytest.raises(CorruptArchiveError, match="'latitude' is latitude, and has no such coordinate"):
+            opened.regrid(np.array([10.0]), np.array([20.0]))
 
 
 @given(st.sampled_from(NAMES), st.data())

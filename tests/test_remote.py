@@ -151,12 +151,41 @@ def test_sources_are_read_from_urls(source: xr.Dataset, server: RangeServer) -> 
             xr.testing.assert_equal(dataset.load(), source)
 
 
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Storage options of an S3 server with an empty bucket "nnz"."""
+    from moto.server import ThreadedMotoServer
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    options = {"client_kwargs": {"endpoint_url": f"http://{host}:{port}", "region_name": "eu-west-1"}}
+    fsspec.filesystem("s3", **options).mkdir("nnz")
+    yield options
+    running.stop()
+
+
+def test_s3(bucket: dict[str, Any], path: Path, whole: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.filesystem("s3", **bucket).put_file(str(path), "nnz/a.nnz")
+    with xr.open_dataset("s3://nnz/a.nnz", engine="nnzip", storage_options=bucket) as dataset:
+        xr.testing.assert_identical(dataset["a"][[0, 7]].load(), whole["a"][[0, 7]])
+    with pytest.raises(FileNotFoundError, match=r"cannot open s3://nnz/b.nnz: there is no such file"):
+        xr.open_dataset("s3://nnz/b.nnz", engine="nnzip", storage_options=bucket)
+    monkeypatch.setitem(fsspec.config.conf, "s3", bucket)
+    nnzip.compress(whole.isel(time=slice(2)), "s3://nnz/c.nnz", nnzip.Target(max_error=2))
+    nnzip.append("s3://nnz/c.nnz", whole.isel(time=[2, 3]))
+    with nnzip.open_archive("s3://nnz/c.nnz") as archive:
+        assert float(np.abs(archive.dataset() - whole).max().to_array().max()) <= 2
+
+
 # --- what can go wrong ----------------------------------------------------------------------------------------------
 
 
 def test_what_cannot_be_read_is_said(server: RangeServer) -> None:
     url = f"{server.url}/a.nnz"
-    with pytest.raises(InputError, match=f"cannot open {server.url}/none.nnz: there is no such file"):
+    with pytest.raises(InputError, match=rf"cannot open {server.url}/none.nnz: there is no such file"):
         nnzip.open_archive(f"{server.url}/none.nnz")
     with pytest.raises(FileNotFoundError):
         xr.open_dataset(f"{server.url}/none.nnz", engine="nnzip")
@@ -164,21 +193,21 @@ def test_what_cannot_be_read_is_said(server: RangeServer) -> None:
     with pytest.raises(InputError, match=r"short.nnz: it is no nnzip archive"):
         nnzip.open_archive(f"{server.url}/short.nnz")
     server.status = 403
-    with pytest.raises(ResourceError, match=f"no permission for {url}: give credentials"):
+    with pytest.raises(ResourceError, match=rf"no permission for {url}: give credentials"):
         nnzip.open_archive(url)
     server.status = 500
-    with pytest.raises(UnavailableError, match=f"cannot reach {url}: 500"):
+    with pytest.raises(UnavailableError, match=rf"cannot reach {url}: 500"):
         nnzip.open_archive(url)
-    with pytest.raises(UsageError, match="gopher://host/a.nnz is no kind of URL"):
+    with pytest.raises(UsageError, match=r"gopher://host/a.nnz is no kind of URL"):
         nnzip.open_archive("gopher://host/a.nnz")
-    with pytest.raises(UnavailableError, match="cannot reach http://127.0.0.1:9/a.nnz"):
+    with pytest.raises(UnavailableError, match=r"cannot reach http://127.0.0.1:9/a.nnz"):
         nnzip.open_archive("http://127.0.0.1:9/a.nnz")
 
 
 def test_a_server_without_ranges_is_named_with_the_remedy(path: Path, tmp_path: Path, whole: xr.Dataset) -> None:
     server = RangeServer(path.parent, ranges=False)
     try:
-        with pytest.raises(UnavailableError, match=f"read it as simplecache::{server.url}/a.nnz"):
+        with pytest.raises(UnavailableError, match=rf"read it as simplecache::{server.url}/a.nnz"):
             nnzip.open_archive(f"{server.url}/a.nnz")
         with nnzip.open_archive(f"simplecache::{server.url}/a.nnz") as archive:
             xr.testing.assert_identical(archive.dataset()["a"][0].load(), whole["a"][0])
@@ -191,7 +220,7 @@ def test_a_file_that_is_replaced_while_it_is_open(server: RangeServer, source: x
     with nnzip.open_archive(f"{server.url}/a.nnz") as archive, nnzip.open_archive(local) as here:
         before = here.dataset()["a"][0].values
         text = pickle.dumps(here)
-        nnzip.compress(source, local, nnzip.Options(nnzip.Target(max_error={None: 5}), tile=TILE), overwrite=True)
+        nnzip.compress(source, local, nnzip.Options(nnzip.Target(max_error=5), tile=TILE), overwrite=True)
         with pytest.raises(InputError, match="was replaced since it was opened: open it again"):
             archive.dataset()["a"].load()
         np.testing.assert_array_equal(here.dataset()["a"][0].values, before, "a local file stays what it was")

@@ -45,8 +45,8 @@ def test_the_file_is_a_discrete_sampling_geometry(archive: Path, tmp_path: Path)
 
 
 def test_a_place_outside_the_data_is_named(archive: Path) -> None:
-    with nnzip.open_archive(archive) as opened, pytest.raises(UsageError, match=r"the place 'far' \(95, 0\)"):
-        series_at(opened, Stations(("far",), np.array([95.0]), np.array([0.0])))
+    with nnzip.open_archive(archive) as opened, pytest.raises(UsageError, match=r"the place 'far' \(120, 0\)"):
+        series_at(opened, Stations(("far",), np.array([120.0]), np.array([0.0])))
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnzip.cli import options
+from nnzip.cli import options, places
 from nnzip.cli.outputs import ARCHIVE, check_file
 from nnzip.cli.terminal import Terminal, session
 from nnzip.errors import UsageError
@@ -42,9 +42,12 @@ EXAMPLES = (
 def compress(
     sources: options.Sources,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--output", "-o", rich_help_panel=options.MESSAGES, help="Archive to write. (default: the input with .nnz)"
+            "--output",
+            "-o",
+            rich_help_panel=options.MESSAGES,
+            help="Archive to write: a path, a URL, or -. (default: the input with .nnz)",
         ),
     ] = None,
     max_error: Annotated[
@@ -135,6 +138,21 @@ def compress(
             metavar="LENGTHS",
         ),
     ] = None,
+    mode: Annotated[
+        options.Mode,
+        typer.Option(
+            rich_help_panel=options.COMPUTING,
+            help="tiles: a transform, tile by tile. network: a coordinate network, trained on the whole record; its "
+            "weights are the archive, with values at any place and time (needs torch, bounds no error).",
+        ),
+    ] = options.Mode.TILES,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=options.COMPUTING, help="Longest training of --mode network.", metavar="SECONDS"),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(rich_help_panel=options.COMPUTING, help="Of the training of --mode network.")
+    ] = 0,
     effort: Annotated[
         options.Effort, typer.Option(rich_help_panel=options.COMPUTING, help="How much to try for a smaller file.")
     ] = options.Effort.NORMAL,
@@ -155,7 +173,7 @@ def compress(
     verbose: options.Verbose = False,
 ) -> None:
     """Compress a dataset: within an error bound at every point, exactly, or to a given ratio or size."""
-    with session(quiet=quiet, verbose=verbose) as terminal:
+    with session(quiet=quiet, verbose=verbose) as terminal, ExitStack() as files:
         from nnzip.request.options import Options
 
         names = options.parse_variables(variables)
@@ -173,15 +191,25 @@ def compress(
             ),
             effort=effort.value,
             tile={} if tile is None else options.parse_lengths("--tile", tile),
+            mode=mode.value,
+            time_budget=time_budget,
+            seed=seed,
         )
-        path = _output(sources, output)
+        if dry_run and mode == options.Mode.NETWORK:
+            raise UsageError("--dry-run estimates tiles; of --mode network only --time-budget limits the time")
+        if output is None and (len(sources) > 1 or any(character in sources[0] for character in "*?[")):
+            raise UsageError("several input files: name the archive with -o")
+        if output == places.STANDARD and json:
+            raise UsageError("-o - and --json would both write to standard output: leave one of them out")
+        path = files.enter_context(places.destination(output, sources[0], ".nnz"))
         check_file(path, ARCHIVE, inputs=sources, overwrite=force)
+        inputs = [files.enter_context(places.source(text)) for text in sources]
         from nnzip.compress import compress as run
         from nnzip.data.opening import open_dataset, stored_bytes
         from nnzip.estimate import estimate
         from nnzip.integrations.cluster import connected
 
-        with connected(scheduler) as client, open_dataset(sources) as dataset:
+        with connected(scheduler) as client, open_dataset(inputs) as dataset:
             for line in describe_plan(dataset, asked):
                 terminal.message(line)
             if dry_run:
@@ -196,7 +224,7 @@ def compress(
                     jobs=jobs,
                     executor=client,
                     overwrite=force,
-                    stored_bytes=stored_bytes(sources),
+                    stored_bytes=stored_bytes(inputs),
                     progress=None if progress is None else partial(_see, terminal, progress),
                 )
         for note in result.notes:
@@ -249,14 +277,6 @@ def parse_promises(texts: Mapping[str, Sequence[str] | None]) -> tuple[Promise, 
     from nnzip.request.promises import parse_promise
 
     return tuple(parse_promise(f"{option} {text}") for option, some in texts.items() for text in some or ())
-
-
-def _output(sources: list[str], output: Path | None) -> Path:
-    if output is not None:
-        return output
-    if len(sources) > 1 or any(character in sources[0] for character in "*?["):
-        raise UsageError("several input files: name the archive with -o")
-    return options.default_output(Path(sources[0]), ".nnz")
 
 
 def describe_plan(dataset: xr.Dataset, asked: Options) -> list[str]:

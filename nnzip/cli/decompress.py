@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nnzip.cli import options
+from nnzip.cli import options, places
 from nnzip.cli.outputs import check_dataset
 from nnzip.cli.terminal import session
 from nnzip.errors import TooLargeError, UsageError
@@ -25,12 +25,12 @@ EXAMPLES = (
 def decompress(
     archive: options.Archive,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
             rich_help_panel=options.MESSAGES,
-            help="File to write: .nc, .zarr or .zarr.zip. (default: the archive with .nc)",
+            help="What to write: .nc, .zarr or .zarr.zip, a URL too; - is NetCDF. (default: the archive with .nc)",
         ),
     ] = None,
     variables: options.Variables = None,
@@ -39,7 +39,8 @@ def decompress(
         typer.Option(
             metavar="TIME",
             rich_help_panel=options.SELECTION,
-            help="Only these times: 2016-10-05, 2016-10-05T06, or an inclusive range A/B. (default: all)",
+            help="Only these times: 2016-10-05, 2016-10-05T06, or an inclusive range A/B; of a network also any "
+            "instants: 2016-10-05T12:20,2016-10-05T12:40. (default: all)",
         ),
     ] = None,
     bbox: options.Bbox = None,
@@ -103,16 +104,19 @@ def decompress(
     verbose: options.Verbose = False,
 ) -> None:
     """Decompress to the source's grid, to another one, or to series at places."""
-    with session(quiet=quiet, verbose=verbose) as terminal:
+    with (
+        session(quiet=quiet, verbose=verbose) as terminal,
+        places.destination(output, archive, ".nc") as path,
+        places.source(archive) as source,
+    ):
         names = options.parse_variables(variables)
         lengths = {} if chunks is None else options.parse_lengths("--chunks", chunks)
         if grid is not None and not 0 < grid <= 90:
             raise UsageError(f"--grid {grid:g}: the spacing lies between 0 and 90 degrees")
-        path = output or options.default_output(archive, ".nc")
         from nnzip.container.reader import ArchiveReader
 
-        ArchiveReader(archive).close()  # is it one? only then does its name count
-        inputs = [archive, *(file for file in (like, points) if file is not None)]
+        ArchiveReader(source).close()  # is it one? only then does its name count
+        inputs = [source, *(file for file in (like, points) if file is not None)]
         check_dataset(path, inputs=inputs, overwrite=force)
         from time import perf_counter
 
@@ -122,7 +126,7 @@ def decompress(
         def written(large: bool) -> None:
             with connected(scheduler) as client, terminal.progress() as progress:
                 run(
-                    archive,
+                    source,
                     path,
                     variables=names,
                     time=time,
@@ -150,5 +154,5 @@ def decompress(
             if not terminal.agrees(str(error)):
                 raise
             written(True)
-        size = sum(part.stat().st_size for part in [path, *path.rglob("*")] if part.is_file())
+        size = places.size_of(path)
         terminal.message(f"{path}: {numbers.file_size(size)} in {numbers.duration(perf_counter() - start)}")

@@ -14,6 +14,7 @@ from nnzip.cli import options
 from nnzip.cli.info import part_bytes
 from nnzip.cli.outputs import REPORT, check_file
 from nnzip.cli.terminal import session
+from nnzip.data.bytefile import place
 from nnzip.data.formats import is_archive
 from nnzip.errors import UsageError, VerificationError
 from nnzip.report import numbers
@@ -41,9 +42,9 @@ EXAMPLES = (
 def evaluate(
     original: Annotated[str, typer.Argument(help="The dataset as it was: a file, a Zarr store or a quoted glob.")],
     decoded: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="ARCHIVE_OR_FILE...", help="Its archives, or any files to compare, up to 6 side by side."
+            metavar="ARCHIVE_OR_FILE...", help="Its archives, or any files or URLs to compare, up to 6 side by side."
         ),
     ],
     extremes: Annotated[
@@ -92,7 +93,9 @@ def evaluate(
         compared = []
         with terminal.progress() as progress:
             share = 1 / (len(decoded) + (report is not None))
-            for number, (path, label) in enumerate(zip(decoded, labels(decoded), strict=True)):
+            for number, (path, label) in enumerate(
+                zip(map(place, decoded), labels([*map(Path, decoded)]), strict=True)
+            ):
                 fraction = terminal.part_of(progress, "evaluating", (number * share, (number + 1) * share))
                 opened = _Opened.of(path, label, device.value, stored, files)
                 details["Files"][label if len(decoded) > 1 else "decoded"] = path
@@ -126,7 +129,7 @@ class _Opened:
     details: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, path: Path, name: str, device: str, stored: tuple[int, set[str]], files: ExitStack) -> _Opened:
+    def of(cls, path: Path | str, name: str, device: str, stored: tuple[int, set[str]], files: ExitStack) -> _Opened:
         """Opened for as long as `files` is. stored: bytes of the original's files, and the variables in them."""
         from nnzip.data.opening import open_dataset
         from nnzip.read import open_archive
@@ -216,7 +219,7 @@ def _flat(details: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {label: value for section in details.values() for label, value in section.items()}
 
 
-def archive_sizes(path: Path, manifest: Manifest) -> dict[str, Any]:
+def archive_sizes(path: Path | str, manifest: Manifest) -> dict[str, Any]:
     """Bytes of the file, of the source as float32, and of each part of the file."""
     from nnzip.container.reader import ArchiveReader
 

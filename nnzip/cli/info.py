@@ -6,19 +6,20 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnzip.cli import options
+from nnzip.cli import options, places
 from nnzip.cli.terminal import Terminal, session
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
-    from nnzip.container.manifest import Manifest, RawVariable
+    from nnzip.container.manifest import Attribute, Manifest, RawVariable
+    from nnzip.container.reader import ArchiveReader
 
 TIME_UNITS = re.compile(r"(days|hours|minutes|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:]{5,8})?)")
 STANDARD_CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 ERROR_KEYS = ("rmse", "max_error", "bound", "bias")
+NETWORK = "network"
 _AXES = ("channel", "time", "latitude", "longitude")  # of tiles; levels and members are channels
 
 
@@ -35,25 +36,25 @@ def info(
     verbose: options.Verbose = False,
 ) -> None:
     """Show what an archive holds: variables, sizes, errors, coordinates, configuration."""
-    with session(quiet=quiet, verbose=verbose) as terminal:
+    with session(quiet=quiet, verbose=verbose) as terminal, places.source(archive) as path:
         from nnzip.container.reader import ArchiveReader
 
-        with ArchiveReader(archive) as reader:
-            content = describe(archive, reader.manifest, reader.sizes())
+        with ArchiveReader(path) as reader:
+            content = describe(archive, reader.manifest, reader.sizes(), reader.file_bytes)
+            add_networks(content, reader)
         if json:
             terminal.json(content)
         else:
             show(terminal, content)
 
 
-def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str, Any]:
+def describe(path: str, manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, Any]:
     """Everything `info` says, as JSON's types: bytes, errors in each variable's units.
 
-    sizes: stored bytes of each member.
+    sizes: stored bytes of each member, of the whole file in `file_bytes`.
     """
-    file_bytes = path.stat().st_size
     return {
-        "path": str(path),
+        "path": path,
         "bytes": file_bytes,
         "ratio": manifest.source.bytes / file_bytes,
         "stored_ratio": manifest.source.stored / file_bytes if manifest.source.stored else None,
@@ -74,14 +75,46 @@ def describe(path: Path, manifest: Manifest, sizes: dict[str, int]) -> dict[str,
     }
 
 
+def add_networks(content: dict[str, Any], reader: ArchiveReader) -> None:
+    """Sizes of the archive's networks, and the share of its variance that each variable's network explains."""
+    manifest = reader.manifest
+    grids = {entry.grid for entry in manifest.variables.values() if entry.network}
+    if not grids:
+        return
+    from nnzip.container.manifest import network_member
+    from nnzip.network.coding import read_design
+
+    designs = {grid: read_design(reader.read(network_member(grid)), manifest.network_outputs(grid)) for grid in grids}
+    content["networks"] = [
+        {
+            "bytes": reader.sizes()[network_member(grid)],
+            "features": sum(each.features * math.prod(design.shape(each, level)) for each, level in design.levels),
+            "weights": sum(into * out for into, out in design.layers),
+            "static_levels": design.static.levels,
+            "levels": design.dynamic.levels,
+            "layers": list(design.widths),
+            "inputs": list(design.inputs),
+        }
+        for grid, (design, _, _) in designs.items()
+    ]
+    for number, (name, entry) in enumerate(manifest.variables.items()):
+        if entry.network and name in manifest.errors:
+            scale = designs[entry.grid][2][manifest.outputs(number)]
+            share = manifest.errors[name].rmse ** 2 / float((scale**2).mean())
+            content["variables"][name]["explained"] = max(1 - share, 0.0)
+
+
 def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> dict[str, int]:
-    """Bytes of the tiles of each variable, and of the rest: coordinates, masks, manifest and ZIP directory."""
+    """Bytes of the tiles of each variable, of networks, and of the rest: coordinates, masks, manifest and ZIP
+    directory."""
     parts = dict.fromkeys(manifest.variables, 0)
     names = {str(number): name for number, name in enumerate(manifest.variables)}
     for member, size in sizes.items():
         number = member.partition(".")[0]
         if number in names:
             parts[names[number]] += size
+        elif number == NETWORK:
+            parts[NETWORK] = parts.get(NETWORK, 0) + size
     return {**parts, "coordinates, masks, attributes": file_bytes - sum(parts.values())}
 
 
@@ -94,8 +127,8 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
         "dtype": variable.dtype,
         "tiles": math.prod(map(len, pieces)),
         "largest_tile": dict(zip(_AXES, map(max, pieces), strict=True)),
-        "units": variable.attrs.get("units"),
-        "long_name": variable.attrs.get("long_name"),
+        "units": _text(variable.attrs.get("units")),
+        "long_name": _text(variable.attrs.get("long_name")),
         "rmse": errors.rmse if errors else None,
         "max_error": errors.max_error if errors else None,
         "bias": errors.bias if errors else None,
@@ -108,13 +141,19 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
     }
 
 
+def _text(attribute: Attribute | None) -> str | None:
+    """An attribute that should be text, but may be anything."""
+    value = attribute.get("value") if isinstance(attribute, dict) else attribute
+    return None if value is None else str(value)
+
+
 def _raw(manifest: Manifest, variable: RawVariable) -> dict[str, Any]:
     return {
         "dims": list(variable.dims),
         "shape": list(manifest.shape(variable.dims)),
         "dtype": _dtype_name(variable.data.dtype),
-        "units": variable.attrs.get("units"),
-        "calendar": variable.attrs.get("calendar"),
+        "units": _text(variable.attrs.get("units")),
+        "calendar": _text(variable.attrs.get("calendar")),
         "extent": _extent(manifest, variable),
     }
 
@@ -174,6 +213,17 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
         ],
         right=(1, 2, 3),
     )
+    for network in content.get("networks", ()):
+        layers = " + ".join(map(str, network["layers"]))
+        terminal.data(
+            f"\nnetwork: {numbers.count(network['features'])} features in {network['static_levels']} levels of "
+            f"(longitude, latitude) and {network['levels']} of (longitude, latitude, time), "
+            f"{numbers.count(network['weights'])} weights (hidden layers of {layers}), inputs "
+            f"{', '.join(network['inputs'])}"
+        )
+    explained = {name: entry["explained"] for name, entry in content["variables"].items() if "explained" in entry}
+    if explained:
+        terminal.data("share of the variance: " + ", ".join(f"{n} {100 * s:.4g} %" for n, s in explained.items()))
     settings = [(f"{key}: {setting_text(value)}") for key, value in content["configuration"].items()]
     terminal.data(f"\nasked for: {'; '.join(settings) or 'the community tolerances'}")
 

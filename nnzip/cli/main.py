@@ -13,12 +13,12 @@ from typing import Annotated
 
 import typer
 
-from nnzip.cli import compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
+from nnzip.cli import append, compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
 from nnzip.version import __version__
 
 app = typer.Typer(
     name="nnzip",
-    help="A learned codec for weather and climate data, with error bounds that are checked.",
+    help="Compress weather and climate data within error bounds that are checked.",
     epilog="Exit codes: 0 ok, 1 bug, 2 usage, 3 bad input, 4 corrupt archive, 5 verification failed, "
     "6 newer nnzip or missing device, 7 resource limit, 130 interrupted.",
     no_args_is_help=True,
@@ -54,6 +54,7 @@ _add("Data to compress", sample.sample, *sample.EXAMPLES)
 _add("Data to compress", download.download, *download.EXAMPLES)
 _add("Archives", compress.compress, *compress.EXAMPLES)
 _add("Archives", decompress.decompress, *decompress.EXAMPLES)
+_add("Archives", append.append, *append.EXAMPLES)
 _add("Quality", evaluate.evaluate, *evaluate.EXAMPLES)
 _add("Quality", sweep.sweep, *sweep.EXAMPLES)
 _add("Archives", info.info, *info.EXAMPLES)

@@ -29,6 +29,13 @@ class Effort(StrEnum):
     BEST = "best"
 
 
+class Mode(StrEnum):
+    """What an archive is made of."""
+
+    TILES = "tiles"
+    NETWORK = "network"
+
+
 class Device(StrEnum):
     """Where to compute."""
 
@@ -43,7 +50,7 @@ SELECTION, COMPUTING, MESSAGES = "Which part of the data", "Computing", "Files a
 Sources = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="NetCDF, Zarr or GRIB; several files or a glob are joined.")
 ]
-Archive = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="Archive written by `nnzip compress`.")]
+Archive = Annotated[str, typer.Argument(metavar="ARCHIVE", help="Archive: a path, a URL, or - for standard input.")]
 Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="HTML", rich_help_panel=MESSAGES, help="Also write an HTML report with figures."),

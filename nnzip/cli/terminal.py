@@ -55,9 +55,9 @@ class Terminal:
     @property
     def stderr(self) -> Console:
         if self._stderr is None:
-            from rich.console import Console
+            from nnzip.cli.console import PlainConsole
 
-            self._stderr = Console(stderr=True, highlight=False, markup=False)
+            self._stderr = PlainConsole(stderr=True)
         return self._stderr
 
     def message(self, text: RenderableType = "") -> None:
@@ -70,14 +70,13 @@ class Terminal:
 
     def error(self, text: str) -> None:
         """Say why the command failed; plain text, also when quiet, and without rich where it was not yet imported."""
-        sys.stderr.write(f"error: {text}\n")
+        sys.stderr.write(f"error: {numbers.visible(text)}\n")
 
     def data(self, content: RenderableType) -> None:
         """Write a result to stdout; tables are as wide as they need to be when stdout is no terminal."""
-        from rich.console import Console
+        from nnzip.cli.console import PlainConsole
 
-        width = None if sys.stdout.isatty() else PIPED_WIDTH
-        console = Console(width=width, highlight=False, markup=False)
+        console = PlainConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH)
         with console.capture() as rendered:
             console.print(content, soft_wrap=isinstance(content, str))
         sys.stdout.write(rendered.get())
@@ -178,7 +177,8 @@ def session(*, quiet: bool = False, verbose: bool = False) -> Iterator[Terminal]
     143 after SIGTERM, 1 for a bug.
     """
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    with _third_party_silenced(enabled=not terminal.verbose), _own_warnings(terminal), _terminate_cleanly():
+    silenced, log = _third_party_silenced(enabled=not terminal.verbose), _own_log(terminal)
+    with silenced, log, _own_warnings(terminal), _terminate_cleanly():
         try:
             yield terminal
             sys.stdout.flush()
@@ -232,6 +232,26 @@ def _third_party_silenced(*, enabled: bool) -> Iterator[None]:
             yield
         finally:
             logging.disable(disabled)
+
+
+@contextmanager
+def _own_log(terminal: Terminal) -> Iterator[None]:
+    """Show what was read, where a command is verbose."""
+    import logging
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            terminal.message(record.getMessage())
+
+    logger, handler, level = logging.getLogger("nnzip"), Shown(), logging.getLogger("nnzip").level
+    if terminal.verbose:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from nnzip.cli import options
+from nnzip.cli import options, places
 from nnzip.cli.terminal import session
 from nnzip.report import numbers
 
@@ -19,11 +19,11 @@ def verify(
     verbose: options.Verbose = False,
 ) -> None:
     """Check an archive: every checksum, every tile, every decoded value."""
-    with session(quiet=quiet, verbose=verbose) as terminal:
+    with session(quiet=quiet, verbose=verbose) as terminal, places.source(archive) as path:
         from nnzip.read import verify as run
 
         with terminal.progress() as progress:
-            result = run(archive, device=device.value, progress=progress)
+            result = run(path, device=device.value, progress=progress)
         if json:
             terminal.json(asdict(result))
             return

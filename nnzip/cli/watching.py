@@ -88,20 +88,24 @@ def show_progress(console: Console | None = None) -> Iterator[ProgressCallback]:
 
 @contextmanager
 def _bar(console: Console) -> Iterator[ProgressCallback]:
-    from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
+    from rich.progress import BarColumn, ProgressColumn, Task
     from rich.progress import Progress as ProgressBar
     from rich.text import Text
 
     watch = Watch()
 
+    class Stage(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            task.completed = watch.fraction  # time alone moves the bar
+            return Text(f"{watch.stage:<10}")
+
     class Details(ProgressColumn):
         def render(self, task: Task) -> Text:
-            task.completed, task.description = watch.fraction, watch.stage  # time alone moves the bar
             return Text(f"{watch.fraction:4.0%}  {watch.details}")
 
-    columns = (TextColumn("{task.description:<10}"), BarColumn(bar_width=20), Details())
+    columns = (Stage(), BarColumn(bar_width=20), Details())
     with ProgressBar(*columns, console=console, transient=True, refresh_per_second=4) as bar:
-        bar.add_task("starting", total=1.0)
+        bar.add_task("", total=1.0)
         yield watch.see
 
 

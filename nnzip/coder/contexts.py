@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nnzip.coder import entropy
 from nnzip.coder.arrays import Device, place, to_numpy
 from nnzip.coder.bands import Bands, Place
 from nnzip.coder.context_model import ChannelContexts
@@ -52,21 +53,23 @@ class Counts:
 
     `heard` [table, magnitude]: magnitudes up to LARGEST under the table that is asked for; `silent` [subband, 2,
     magnitude]: those of silent coefficients in the first phase and in later ones; `signs` [class]: signs of the others,
-    as if all were positive; `others` [5]: bits by which magnitudes beyond LARGEST are longer than that, as which they
-    are counted; then, where values are rounded, `Rounding.away`.
+    as if all were positive; `large` [table + 1]: magnitudes beyond LARGEST, as which they are counted too, by table
+    (silent ones: the last), and the bits below the leading ones of their excesses; `away`: where values are rounded,
+    see `Rounding.away`.
     """
 
     heard: NDArray[np.int64]
     silent: NDArray[np.int64]
     signs: NDArray[np.int64]
-    others: NDArray[np.int64]
+    large: NDArray[np.int64]
+    away: NDArray[np.int64]
 
     @classmethod
     def none(cls, bands: int) -> Counts:
         """Before anything is counted."""
-        shapes = (TABLES, LARGEST + 1), (bands, 2, LARGEST + 1), (SIGN_CLASSES,), (5,)
-        heard, silent, signs, others = (np.zeros(shape, dtype=np.int64) for shape in shapes)
-        return cls(heard, silent, signs, others)
+        shapes = (TABLES, LARGEST + 1), (bands, 2, LARGEST + 1), (SIGN_CLASSES,), (TABLES + 1,), (2, 2)
+        heard, silent, signs, large, away = (np.zeros(shape, dtype=np.int64) for shape in shapes)
+        return cls(heard, silent, signs, large, away)
 
 
 def filled(contexts: Contexts, counts: Counts, bands: Bands) -> list[int]:
@@ -94,7 +97,7 @@ def find_contexts(
     if kernel is not None:
         counts = Counts.none(len(bands))
         planned = Planned(values, found.offsets, found.tables, found.classes)
-        Volume(kernel, values.shape, bands, reference).plan(planned, *_arrays(counts), rounding)
+        Volume(kernel, values.shape, bands, reference).plan(planned, **vars(counts), rounding=rounding)
         return found, counts
     whole = place(values, device)
     contexts = ChannelContexts(values.shape, bands, None if reference is None else place(reference, device))
@@ -145,9 +148,13 @@ def _counted(values: Coefficients, contexts: Contexts, bands: Bands, rounding: R
     classes = contexts.classes[signed]
     towards = np.where(rest[signed] > 0, classes, SIGN_CLASSES - 1 - classes)
     counts.signs[:] = np.bincount(towards, minlength=SIGN_CLASSES)
-    counts.others[0] = np.frexp((sizes[sizes > LARGEST] - LARGEST).astype(np.float64))[1].sum()
+    far = sizes > LARGEST
+    kinds = np.where(contexts.tables[far] == 0, TABLES - 1, contexts.tables[far])
+    excess = sizes[far] - entropy.table_limits()[kinds] - 1
+    counts.large[:TABLES] = np.bincount(kinds, minlength=TABLES)
+    counts.large[TABLES] = np.frexp((excess >> 1).astype(np.float64))[1].sum()
     if rounding is not None:
-        counts.others[1:] = rounding.away(values).ravel()
+        counts.away[:] = rounding.away(values)
     for number, band in enumerate(bands):
         where = band.where
         if not values[where].any():
@@ -157,7 +164,3 @@ def _counted(values: Coefficients, contexts: Contexts, bands: Bands, rounding: R
         for phase, members in enumerate((~heard[where] & first, ~heard[where] & ~first)):
             counts.silent[number, phase] = np.bincount(magnitudes[where][members], minlength=LARGEST + 1)
     return counts
-
-
-def _arrays(counts: Counts) -> tuple[NDArray[np.int64], ...]:
-    return counts.heard, counts.silent, counts.signs, counts.others

@@ -26,6 +26,7 @@ TABLES = 72
 MAX_MAGNITUDE = 1023
 """Largest magnitude any table codes without an escape; `code_lengths` covers 0..MAX_MAGNITUDE."""
 
+_BEYOND = 1 << 31  # the first integer that int32 does not hold
 _FIXED = 62  # fraction bits of the integer arithmetic that makes the tables
 _QUARTER_OCTAVES = (1073741824, 1276901417, 1518500250, 1805811301)  # floor(2**(j/4) * 2**30)
 _ESCAPE_WEIGHT = 1 << 8  # an escape costs at most 16 bits, and a table loses 2e-5 of its probability to it
@@ -70,6 +71,15 @@ def code_lengths() -> NDArray[np.float64]:
         lengths[table, limit + 1 :] = _escape_bits(magnitudes[limit + 1 :], limit) + PRECISION - np.log2(escape)
     lengths.flags.writeable = False
     return lengths
+
+
+@lru_cache(maxsize=1)
+def further_bits() -> NDArray[np.float64]:
+    """By how many bits an escape of any excess [table], without the bits below its leading one, is longer than
+    MAX_MAGNITUDE."""
+    escapes = np.array([frequencies(table)[-1] for table in range(TABLES)])
+    found: NDArray[np.float64] = PRECISION - np.log2(escapes / _ESCAPE_CLASSES) - code_lengths()[:, MAX_MAGNITUDE]
+    return found
 
 
 def estimate_bits(symbols: NDArray[np.integer], tables: NDArray[np.uint8]) -> float:
@@ -189,9 +199,19 @@ class SymbolDecoder:
     def decode(self, tables: NDArray[np.uint8]) -> NDArray[np.int32]:
         """The next chunk, in the shape of `tables`. Raises CorruptArchiveError when the stream does not fit."""
         symbols = self._decode(tables, _TWO_SIDED)
-        if symbols.size and (symbols.max() > np.iinfo(np.int32).max or symbols.min() < np.iinfo(np.int32).min):
+        if symbols.size and (symbols.max() >= _BEYOND or symbols.min() < -_BEYOND):
             raise CorruptArchiveError("a coded stream holds a symbol beyond 32 bits")
         return symbols.astype(np.int32)
+
+    def decode_few(self, table: int, count: int) -> list[int]:
+        """The next chunk of so many symbols (up to TABLES), all under one table."""
+        if self.native is None:
+            return self.decode(np.full(count, table, dtype=np.uint8)).tolist()
+        self._read += count
+        symbols: list[int] = self.native.pop_few(table, count).tolist()
+        if max(symbols) >= _BEYOND or min(symbols) < -_BEYOND:
+            raise CorruptArchiveError("a coded stream holds a symbol beyond 32 bits")
+        return symbols
 
     def decode_magnitudes(self, tables: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The next chunk, one of `Magnitudes`, in the shape of `tables`."""
@@ -245,7 +265,7 @@ def _push(coder: Any, symbols: NDArray[np.integer], tables: NDArray[np.uint8], f
         raise ValueError(f"table {kinds.max()} is asked for; the last one is {TABLES - 1}")
     order, groups = _groups(kinds)
     values = values[order]
-    limits = _limits()[kinds[order]]
+    limits = table_limits()[kinds[order]]
     lowest = family.lowest(limits)
     escaped = np.abs(values) > limits
     indices = np.where(escaped, limits + 1 - lowest, values - lowest).astype(np.int32)
@@ -263,7 +283,7 @@ def _pop(coder: Any, tables: NDArray[np.uint8], family: _Family) -> NDArray[np.i
     grouped = np.empty(kinds.size, dtype=np.int64)
     for table, start, stop in groups:
         grouped[start:stop] = coder.decode(_model(table, family), stop - start)
-    limits = _limits()[kinds[order]]
+    limits = table_limits()[kinds[order]]
     grouped += family.lowest(limits)
     escaped = np.flatnonzero(grouped > limits)
     if escaped.size:
@@ -295,7 +315,7 @@ def _model(table: int, family: _Family) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _limits() -> NDArray[np.int64]:
+def table_limits() -> NDArray[np.int64]:
     """Largest magnitude of every table."""
     return np.array([len(frequencies(table)) - 2 for table in range(TABLES)])
 

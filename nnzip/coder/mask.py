@@ -86,7 +86,7 @@ def decode_planes(data: bytes, shape: Shape) -> tuple[NDArray[np.bool_], NDArray
     listed, position = _read_numbers(data, sharing, shape)
     count = int(listed.max()) + 1
     values = count * math.prod(shape[2:])
-    if values > _VALUES_PER_BYTE * (len(data) + 64):
+    if not 0 < values <= _VALUES_PER_BYTE * (len(data) + 64):
         raise CorruptArchiveError(f"a mask of {len(data)} bytes cannot hold the declared {values} positions")
     planes = np.zeros((count, *shape[2:]), dtype=np.bool_)
     reader = Reader(data[position:])

@@ -75,8 +75,8 @@ class Plan:
 
     @property
     def bytes(self) -> float:
-        """Expected size with corrections of its own; within one per cent and a few bytes of the truth."""
-        return (fit_corrections([self])[1] + self.bits) / 8
+        """Expected size by itself."""
+        return expected_bytes([self])
 
     def tables(self, bands: Bands, corrections: Tables) -> Tables:
         """The table of every coefficient, silent ones included; 0 in empty subbands."""
@@ -103,8 +103,14 @@ def plan_volume(
     values = np.ascontiguousarray(values, dtype=np.int32)
     contexts, counts = find_contexts(values, bands, reference, device, rounding)
     silent, bits = _fit_silent(counts.silent, filled(contexts, counts, bands))
-    bits += float(counts.signs @ (entropy.sign_lengths() - 1)) + float(counts.others[0])
-    return Plan(values, contexts, counts.heard, silent, bits, counts.others[1:].reshape(2, 2))
+    bits += float(counts.signs @ (entropy.sign_lengths() - 1))
+    bits += float(counts.large[: entropy.TABLES] @ entropy.further_bits()) + float(counts.large[entropy.TABLES])
+    return Plan(values, contexts, counts.heard, silent, bits, counts.away)
+
+
+def expected_bytes(plans: Sequence[Plan]) -> float:
+    """Size of the streams of some volumes; within one per cent and a few bytes of the truth."""
+    return (fit_corrections(plans)[1] + sum(plan.bits for plan in plans)) / 8
 
 
 def fit_corrections(plans: Sequence[Plan]) -> tuple[Tables, float]:
@@ -248,7 +254,7 @@ class _VolumesDecoder:
     def read(self, part: int, stream: bytes) -> None:
         """The subbands of the next part."""
         decoder = entropy.SymbolDecoder(stream)
-        if part == 0 and decoder.decode(_side([0], _CORRECTED_TABLE)[1])[0]:
+        if part == 0 and decoder.decode_few(_CORRECTED_TABLE, 1)[0]:
             self._corrections = _read_tables(decoder, _NONE, CORRECTION_TABLE)
         with exact_float32(self._device):
             for number in range(len(self._arrays)):
@@ -258,7 +264,7 @@ class _VolumesDecoder:
 
     def _read_subband(self, decoder: entropy.SymbolDecoder, number: int, index: int) -> None:
         sides, reference = self._sides[number], self._layout.references[number]
-        if not decoder.decode(np.array([sides.flag_table(index)], dtype=np.uint8))[0]:
+        if not decoder.decode_few(sides.flag_table(index), 1)[0]:
             return
         expected = sides.expected(index, None if reference is None else self._sides[reference])
         silent = _read_tables(decoder, expected, _SILENT_TABLE)
@@ -312,7 +318,7 @@ def _of_part(bands: Bands, part: int) -> list[int]:
 
 def _read_tables(decoder: entropy.SymbolDecoder, expected: NDArray[np.integer], table: int) -> Tables:
     """Numbers of tables, coded as differences from those `expected`."""
-    tables = expected.astype(np.int64) + decoder.decode(np.full(expected.size, table, dtype=np.uint8))
+    tables: NDArray[np.int64] = expected.astype(np.int64) + decoder.decode_few(table, expected.size)
     wrong = (tables < 0) | (tables >= entropy.TABLES)
     if wrong.any():
         raise CorruptArchiveError(

@@ -14,7 +14,7 @@ from typing import NoReturn
 import numpy as np
 
 from nnzip.container import limits
-from nnzip.container.manifest import Attributes, CompressedVariable, Manifest, RawVariable, tile_member
+from nnzip.container.manifest import Attributes, CompressedVariable, Manifest, RawVariable, network_member, tile_member
 from nnzip.errors import CorruptArchiveError
 
 _POINT_BYTES = 8
@@ -147,9 +147,11 @@ def _check_compressed(
     largest, tiles = math.prod(map(max, pieces)), math.prod(map(len, pieces))
     if largest > limits.MAX_TILE_VALUES:
         _fail(where, f"has tiles of {largest} values; the limit is {limits.MAX_TILE_VALUES}")
-    if tiles > len(members):
+    if variable.network and network_member(variable.grid) not in members:
+        _fail(where, f'its network "{network_member(variable.grid)}" is not in the archive')
+    if tiles > (limits.MAX_MEMBERS if variable.network else len(members)):
         _fail(where, f"has {tiles} tiles; the archive has {len(members)} members")
-    for tile in range(tiles):
+    for tile in range(0 if variable.network else tiles):
         if tile_member(number, tile) not in members:
             _fail(where, f'its tile "{tile_member(number, tile)}" is not in the archive')
     if len(variable.masks) not in (0, 1, tiles):

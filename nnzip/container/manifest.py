@@ -86,7 +86,8 @@ class CompressedVariable(_Entry, frozen=True):
     `masks`: for every tile 0 where nothing is missing, k for `manifest.masks[k - 1]`; one number stands for all tiles.
     `bound`: the largest error at any point, promised where it is set (0: every value is exact); `guard` of it is kept
     for differences between the arithmetic of encoder and decoder. `promises` go beyond it and took `promise_bytes` of
-    the corrections.
+    the corrections. `network`: the coordinate network of its grid is all there is of it; it has no tiles, its pieces
+    serve its masks.
     """
 
     dims: Dims
@@ -99,6 +100,7 @@ class CompressedVariable(_Entry, frozen=True):
     guard: Annotated[float, Meta(ge=0)] = 0.0
     promises: tuple[KeptPromise, ...] = ()
     promise_bytes: Size = 0
+    network: bool = False
 
 
 class MaskRange(_Entry, frozen=True):
@@ -162,6 +164,16 @@ class Manifest(_Entry, frozen=True):
         given = (*variable.sizes, *((),) * (4 - len(variable.sizes)))
         return tuple(sizes or (size,) for sizes, size in zip(given, self.axes(variable), strict=True))
 
+    def outputs(self, variable: int) -> slice:
+        """Outputs of its grid's network that are the channels of a variable, a place in `variables`."""
+        entries = list(self.variables.values())
+        channels = [self.axes(e)[0] if e.network and e.grid == entries[variable].grid else 0 for e in entries]
+        return slice(sum(channels[:variable]), sum(channels[: variable + 1]))
+
+    def network_outputs(self, grid: int) -> int:
+        """Outputs of the network of a grid; 0 without one."""
+        return sum(self.axes(entry)[0] for entry in self.variables.values() if entry.network and entry.grid == grid)
+
     def mask_number(self, variable: CompressedVariable, tile: int) -> int:
         """0 where nothing is missing in a tile, k for `masks[k - 1]`."""
         if len(variable.masks) < 2:
@@ -172,3 +184,8 @@ class Manifest(_Entry, frozen=True):
 def tile_member(variable: int, tile: int) -> str:
     """Name of a tile's member; `variable` counts through `Manifest.variables`."""
     return f"{variable}.{tile}"
+
+
+def network_member(grid: int) -> str:
+    """Name of the member of a grid's network; `grid` counts through `Manifest.grids`."""
+    return f"network.{grid}"

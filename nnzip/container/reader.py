@@ -68,7 +68,7 @@ class ArchiveReader:
         except BaseException:
             self._file.close()
             raise
-        if identity not in (None, self._identity):
+        if identity not in (None, self.identity):
             self._file.close()
             raise InputError(f"{path} was replaced since it was opened: open it again")
 
@@ -81,7 +81,7 @@ class ArchiveReader:
             return self._content(self._members[name])
         except CorruptArchiveError as error:
             if is_url(self.path):
-                ArchiveReader(self.path, self._options, self._identity).close()  # is it another one by now?
+                ArchiveReader(self.path, self._options, self.identity).close()  # is it another one by now?
             raise CorruptArchiveError(f"{self.path}: {error}") from error
 
     def prefetch(self, names: Sequence[str]) -> int:
@@ -123,7 +123,7 @@ class ArchiveReader:
         self._file.close()
 
     def __reduce__(self) -> tuple[type[ArchiveReader], tuple[Any, ...]]:
-        return ArchiveReader, (self.path, self._options, self._identity)
+        return ArchiveReader, (self.path, self._options, self.identity)
 
     def __enter__(self) -> ArchiveReader:
         return self
@@ -150,7 +150,7 @@ class ArchiveReader:
             raise CorruptArchiveError(f'it has no member "{MANIFEST_MEMBER}"')
         member = self._members[MANIFEST_MEMBER]
         data = self._content(member, tail[member.header - start :] if member.header >= start else None)
-        self._identity = self._size, member.crc
+        self.identity = self._size, member.crc
         self.manifest, self._arrays = unpack(data, self._size)
         check_manifest(self.manifest, len(self._arrays), self._members.keys(), self._size)
 

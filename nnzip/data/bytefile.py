@@ -232,4 +232,4 @@ def _joined(ranges: Sequence[Range]) -> list[Range]:
 
 
 def _log(name: str, what: str, count: int, size: int) -> None:
-    logging.getLogger("nnzip").info("%s: %d %s, %d bytes", name, count, what, size)
+    logging.getLogger("nnzip").info("%s: %d bytes in %d %s", name, size, count, what)

@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from nnzip.data.times import is_time_valued, seconds_since_epoch
-from nnzip.errors import InputError
+from nnzip.errors import InputError, ResourceError
 
 Role = Literal["time", "latitude", "longitude"]
 HorizontalRole = Literal["latitude", "longitude"]
@@ -40,6 +40,7 @@ OWN_ATTRIBUTES = ("nnzip_rmse", "nnzip_max_error", "nnzip_bound")
 TURN = 360.0
 
 _BLOCK_VALUES = 1 << 22
+_NEEDED_TO_READ = 4  # times the values: chunks and their filters take memory too
 _EVEN = 0.05  # of a spacing: how much those of a global axis may differ
 _CF_KEYS: dict[Role, tuple[str, str]] = {  # cf_xarray's names: coordinate, axis
     "time": ("time", "T"),
@@ -217,12 +218,17 @@ def arranged(dataset: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
 
 
 def read_values(array: xr.DataArray | xr.Variable, name: str) -> NDArray[Any]:
-    """Values of `array`. Raises InputError, naming the variable, when the file breaks while it is read."""
+    """Values of `array`. Raises InputError, naming the variable, when the file breaks while it is read; ResourceError
+    where memory was too short for it, which HDF5 does not tell apart."""
     try:
         if array.chunks is not None:  # not on the cluster's other workers, where this is one of them
             array = array.compute(scheduler="synchronous")
         return np.asarray(array.to_numpy())
     except (OSError, RuntimeError) as error:
+        try:
+            np.empty(_NEEDED_TO_READ * array.nbytes, np.uint8)
+        except MemoryError:
+            raise ResourceError(f"not enough memory to read {array.nbytes / 1e6:.0f} MB of {name!r}") from error
         raise InputError(f"the values of {name!r} cannot be read ({error}): the file is damaged or gone") from error
 
 

@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
+from nnzip.data.bytefile import PathText, is_url
 from nnzip.data.zipped import inner_files
 from nnzip.errors import InputError, ResourceError
 
@@ -188,10 +189,13 @@ class _ClassicHeader:
         return shape, self._read(self._offset), item
 
 
-def is_archive(path: Path) -> bool:
-    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name."""
-    if path.suffix == ".nnz":
-        return True
+def is_archive(path: PathText) -> bool:
+    """Whether path claims to be an nnzip archive, by its name or its manifest; a damaged one still does by its name.
+
+    Of a URL only the name counts.
+    """
+    if Path(path).suffix == ".nnz" or is_url(path):
+        return Path(path).suffix == ".nnz"
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as file:

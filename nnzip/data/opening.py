@@ -117,6 +117,12 @@ def stored_bytes(paths: PathInput | Sequence[PathInput]) -> int:
     return sum(part.stat().st_size for part in parts if part.is_file())
 
 
+def sources_of(dataset: xr.Dataset) -> set[str]:
+    """The files and stores that an open dataset reads from, as far as xarray knows them."""
+    every = (dataset.encoding, *(variable.encoding for variable in dataset.variables.values()))
+    return {str(encoding["source"]) for encoding in every if isinstance(encoding.get("source"), str | PathLike)}
+
+
 def _open_url(url: str) -> xr.Dataset:
     """A Zarr store lazily; a file from a copy of it, which is removed when the dataset is closed."""
     name = Path(url).name

@@ -196,13 +196,27 @@ def _encode_times(name: str, variable: xr.Variable, attrs: dict[str, Any]) -> tu
         # xarray warns when it takes finer units than asked for; the values are compared afterwards
         warnings.filterwarnings("ignore", message="Times can't be serialized faithfully")
         warnings.simplefilter("ignore", xr.SerializationWarning)  # and of odd units, which are the source's
-        encoded = encode_cf_variable(xr.Variable(variable.dims, variable.values, attrs, encoding), name=name)
+        try:
+            encoded = encode_cf_variable(xr.Variable(variable.dims, variable.values, attrs, encoding), name=name)
+        except (KeyError, OverflowError):  # further from the first date than its unit can count
+            encoding = _counted(name, variable)
+            encoded = encode_cf_variable(xr.Variable(variable.dims, variable.values, attrs, encoding), name=name)
     attrs = {**encoded.attrs, DTYPE_ATTRIBUTE: "cftime" if variable.dtype.kind == "O" else _plain_dtype(variable.dtype)}
     if variable.dtype.kind == "m":
         attrs.pop("dtype", None)  # xarray's own mark of a duration
     if str(kept.get("units")).split()[:1] == str(attrs["units"]).split()[:1]:
         attrs["units"] = kept["units"]  # the source's spelling of the same reference time
     return np.asarray(encoded.values), attrs
+
+
+def _counted(name: str, variable: xr.Variable) -> dict[str, Any]:
+    """An encoding that holds any dates of a resolution: their own numbers. Raises InputError where some are missing."""
+    if variable.dtype.kind != "M" or np.isnat(variable.values).any():
+        raise InputError(f"the times of {name!r} are too far apart for NetCDF's units: drop it, or convert it")
+    unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(
+        np.datetime_data(variable.dtype)[0], "nanoseconds"
+    )
+    return {"units": f"{unit} since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "int64"}
 
 
 def _encode_numbers(variable: xr.Variable, attrs: dict[str, Any]) -> tuple[NDArray[Any], dict[str, Any]]:

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from xarray.backends import NetCDF4DataStore
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from nnzip.data.atomic import AtomicOutput, Output, output_at
 from nnzip.data.bytefile import PathText, is_url
@@ -112,9 +114,11 @@ def write_dataset(dataset: xr.Dataset, path: PathText, overwrite: bool = False, 
             warnings.filterwarnings("ignore", message="Times can't be serialized faithfully|Ambiguous reference date")
             try:
                 writer_of(target)(streamed, output.temporary, storage)
-            except RuntimeError as error:  # netCDF-C's own errors; a full disk shows as "NetCDF: HDF error"
+            except (RuntimeError, AttributeError) as error:  # netCDF-C's own; a full disk is "NetCDF: HDF error"
                 if not str(error).startswith("NetCDF:"):
                     raise
+                if isinstance(error, AttributeError):
+                    raise UsageError(f"{target}: NetCDF cannot hold an attribute ({error}): write .zarr") from error
                 raise OSError(f"{error} ({_free(target)})") from error
         output.commit()
     return target
@@ -161,7 +165,15 @@ def _write_netcdf(dataset: xr.Dataset, path: Path, storage: Storage) -> None:
             wanted = storage.chunk(variable)
             if wanted or variable.chunks is not None:
                 variable.encoding["chunksizes"] = _file_chunk(variable, wanted)
-    dataset.to_netcdf(path, mode="w", format="NETCDF4", engine="netcdf4")
+    if any(variable.chunks for variable in dataset.variables.values()):
+        dataset.to_netcdf(path, mode="w", format="NETCDF4", engine="netcdf4")
+        return
+    # to_netcdf asks for dask's scheduler even here, and so imports dask.distributed: half of a small file's time
+    store = NetCDF4DataStore.open(str(path), mode="w", format="NETCDF4", lock=NETCDF4_PYTHON_LOCK)
+    try:
+        dataset.dump_to_store(store, unlimited_dims=dataset.encoding.get("unlimited_dims"))
+    finally:
+        store.close()
 
 
 def _file_chunk(variable: xr.Variable, wanted: Mapping[str, int]) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ _ROUNDING = {"float16": 2.0**-10, "float32": 2.0**-22, "float64": 2.0**-41}
 """Part of a relative error that is kept for taking the logarithm and back, in the values' type: then arithmetic in that
 type finds the bound kept too."""
 
-_LARGEST = float(np.finfo(np.float32).max)  # of a tile's limits
+_LARGEST = float(np.finfo(np.float32).max) / 4  # of values whose differences a tile can hold
 
 
 def encode_chunk(array: Values, tolerance: Tolerance) -> bytes:
@@ -90,7 +90,9 @@ def _encode_tile(values: Values, dtype: str, tolerance: Tolerance) -> bytes:
         for least, sign in ((np.min, -1), (np.max, 1))
     )
     largest = max(-low.min(), high.max())
-    goal: Goal = BoxPromised(bound, tuple(np.maximum(GUARD * (high - low), 0.0).tolist()), dtype)
+    with np.errstate(over="ignore"):  # of numbers that are kept exactly
+        guards = np.maximum(GUARD * (high.astype(np.float64) - low), 0.0)
+    goal: Goal = BoxPromised(bound, tuple(guards.tolist()), dtype)
     if largest > _LARGEST or bound <= _rounding(largest, dtype):
         goal = BoxPromised(0.0, (), own)
     elif tolerance.kind == "rmse":

@@ -56,8 +56,9 @@ class NnzipBackendEntrypoint(BackendEntrypoint):
     ) -> xr.Dataset:
         """The archive at a path or a URL, with the options of `xarray.open_dataset`.
 
-        `storage_options`, `preview`, `device`: see `Archive`. `concat_characters` has no effect: text is never stored as characters.
-        Raises FileNotFoundError, PermissionError or another OSError where the file cannot be read, else NnzipError.
+        `storage_options`, `preview`, `device`: see `Archive`. `concat_characters` has no effect: text is never stored
+        as characters. Raises FileNotFoundError, PermissionError or another OSError where the file cannot be read, else
+        NnzipError.
         """
         how = Decoding(mask_and_scale, decode_times, use_cftime, decode_timedelta)
         try:
@@ -112,8 +113,6 @@ class NnzipAccessor:
         """
         names = {field.name for field in fields(Target)}
         wanted = {name: wishes.pop(name) for name in names & wishes.keys()}
-        for name in {"max_error", "rmse"} & wanted.keys():
-            wanted[name] = wanted[name] if isinstance(wanted[name], Mapping) else {None: wanted[name]}
         options = Options(Target(**(wanted or {"max_error": {}})), **wishes)
         return compress(
             self._dataset,

@@ -23,7 +23,7 @@ from nnzip.coder import entropy
 from nnzip.coder.bands import Subband
 from nnzip.coder.volumes import Layout, decode_volumes, encode_volumes, plan_volume
 from nnzip.errors import CorruptArchiveError
-from nnzip.network.grids import Floats, HashGrid, Level
+from nnzip.network.grids import Floats, HashGrid, Level, longest_extent
 from nnzip.network.inputs import PAIRS, SINGLE
 from nnzip.network.network import Architecture, Domain, Network
 
@@ -81,6 +81,7 @@ class _Header(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     first: tuple[float, float, float]
     last: tuple[float, float, float]
     extents: tuple[float, float, float]
+    steps: tuple[int, int, int]
     grids: tuple[tuple[int, int, int, int, float], tuple[int, int, int, int, float]]
     inputs: tuple[int, ...]
     widths: tuple[int, ...]
@@ -102,6 +103,7 @@ def encode_network(quantised: Quantised) -> bytes:
         first=design.domain.first,
         last=design.domain.last,
         extents=design.domain.extents,
+        steps=design.domain.steps,
         grids=(_sizes(design.static), _sizes(design.dynamic)),
         inputs=tuple((SINGLE + PAIRS).index(name) for name in design.inputs),
         widths=design.widths,
@@ -115,18 +117,27 @@ def encode_network(quantised: Quantised) -> bytes:
     return b"".join((len(encoded).to_bytes(2, "little"), encoded, *streams))
 
 
-def decode_network(data: bytes, outputs: int) -> Quantised:
-    """Inverse of `encode_network`, for so many outputs. Raises CorruptArchiveError."""
-    length = int.from_bytes(data[:2], "little")
+def read_design(data: bytes, outputs: int) -> tuple[Architecture, Floats, Floats]:
+    """Sizes of a coded network, and mean and scale [output], from its header alone. Raises CorruptArchiveError."""
+    header = _read_header(data, outputs)
+    mean, scale = np.frombuffer(header.moments, dtype="<f4").reshape(2, outputs).astype(np.float32)
+    return _architecture(header, outputs), mean, scale
+
+
+def _read_header(data: bytes, outputs: int) -> _Header:
     try:
-        header = msgspec.msgpack.decode(data[2 : 2 + length], type=_Header)
+        header = msgspec.msgpack.decode(data[2 : 2 + int.from_bytes(data[:2], "little")], type=_Header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptArchiveError(f"the header of a network cannot be read: {error}") from error
-    design = _architecture(header, outputs)
     if len(header.moments) != 8 * outputs or not 0 <= header.weight_table < entropy.TABLES:
         raise CorruptArchiveError(f"a network is damaged: its moments are not those of {outputs} outputs")
-    mean, scale = np.frombuffer(header.moments, dtype="<f4").reshape(2, outputs).astype(np.float32)
-    streams, start = [], 2 + length
+    return header
+
+
+def decode_network(data: bytes, outputs: int) -> Quantised:
+    """Inverse of `encode_network`, for so many outputs. Raises CorruptArchiveError."""
+    header, (design, mean, scale) = _read_header(data, outputs), read_design(data, outputs)
+    streams, start = [], 2 + int.from_bytes(data[:2], "little")
     for size in header.streams:
         streams.append(data[start : start + size])
         start += size
@@ -159,13 +170,14 @@ def _architecture(header: _Header, outputs: int) -> Architecture:
     names = SINGLE + PAIRS
     numbers = np.array([*header.first, *header.last, *header.extents, header.slope])
     for levels, features, log2_size, base, growth in header.grids:
-        if not (0 <= levels <= 24 and 1 <= features <= 64 and 3 <= log2_size <= 31 and base >= 3 and 1 < growth <= 2):
+        if not (0 <= levels <= 24 and 1 <= features <= 64 and 3 <= log2_size <= 45 and base >= 4 and 1 < growth <= 2):
             raise CorruptArchiveError("a network is damaged: its grids have impossible sizes")
         if base * growth**levels > _LARGEST:
             raise CorruptArchiveError("a network is damaged: its grids are too fine")
     if (
         not np.isfinite(numbers).all()
-        or not all(0 <= extent <= 1 for extent in header.extents)
+        or not all(0 <= extent <= longest_extent(grid[3]) + 1e-9 for extent in header.extents for grid in header.grids)
+        or min(header.steps) < 0
         or header.slope <= 0
         or header.points < 1
         or not all(0 <= place < len(names) for place in header.inputs)
@@ -175,7 +187,7 @@ def _architecture(header: _Header, outputs: int) -> Architecture:
         raise CorruptArchiveError("a network is damaged: its sizes or its coordinates are impossible")
     static, dynamic = (HashGrid(axes, *sizes) for axes, sizes in zip((2, 3), header.grids, strict=True))
     design = Architecture(
-        Domain(header.first, header.last, header.extents),
+        Domain(header.first, header.last, header.extents, header.steps),
         static,
         dynamic,
         tuple(names[place] for place in header.inputs),

@@ -4,8 +4,9 @@ Level l has scale_l = base * growth^l - 1 and ceil(scale_l) + 1 vertices along e
 scale_l + 0.5 between vertices; features are interpolated linearly along each axis. A level whose vertices fit the table
 (their number rounded up to 8) stores them in order, the first axis running fastest; others share entries by hashing.
 
-Here a level that is not hashed holds only the vertices that the record touches, as an array [feature, .., axis 1, axis
-0]; a hashed one holds its table [feature, entry].
+Here the record lies behind the first vertex of each level, at positions from 1 on, so that a level as fine as the data
+has one vertex for each of their points. A level that is not hashed holds only the vertices that the record touches, as
+an array [feature, .., axis 1, axis 0]; a hashed one holds its table [feature, entry].
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, floor, log2
+from math import ceil, log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +37,6 @@ class Level:
     size: int
     hashed: bool
 
-    def touched(self, extent: float) -> int:
-        """Vertices from 0 that coordinates up to `extent` touch."""
-        return floor(extent * self.scale + 0.5) + 2
-
     def index(self, vertices: Sequence[Indices]) -> Indices:
         """Table entries of a product of vertices: axis 0, axis 1, .. -> [.., axis 1, axis 0]."""
         axes = [v.reshape(-1, *(1,) * place).astype(np.uint64) for place, v in enumerate(vertices)]
@@ -55,7 +52,7 @@ class Level:
         """Features at a product of vertices, [feature, .., axis 1, axis 0]: each is read once."""
         if self.hashed:
             return features[:, self.index(vertices)]
-        return features[(slice(None), *np.ix_(*reversed(list(vertices))))]
+        return features[np.ix_(np.arange(len(features)), *(axis - 1 for axis in reversed(list(vertices))))]
 
 
 @dataclass(frozen=True)
@@ -83,26 +80,31 @@ class HashGrid:
 
 
 def longest_extent(base: int) -> float:
-    """The largest coordinate whose upper vertex exists at every level: beyond it tables in order wrap around."""
-    return 1 - 0.5 / (base - 1)
+    """Part of the unit cube in which every level has the vertices that are touched; tables wrap around beyond it."""
+    return 1 - 2 / (base - 1)
+
+
+def touched(cells: float) -> int:
+    """Vertices that positions from 1 to 1 + `cells` touch, the last one not included."""
+    return ceil(cells) + 1 if cells > 1 else 2
 
 
 @dataclass(frozen=True)
 class Hats:
-    """Linear interpolation along one axis of one level: the `vertices` that points touch, ascending, and their weights
-    `matrix` [point, vertex]."""
+    """Linear interpolation along one axis: the `vertices` that points touch, ascending, and their weights `matrix`
+    [point, vertex]."""
 
     vertices: Indices
     matrix: Floats
 
     @classmethod
-    def at(cls, coordinates: Coordinates, scale: float) -> Hats:
-        positions = coordinates * scale + 0.5
+    def at(cls, positions: Coordinates) -> Hats:
+        """`positions` between vertices: tiny-cuda-nn's coordinate * scale + 0.5."""
         lower = np.floor(positions).astype(np.int64)
         share = positions - lower
         vertices, places = np.unique(np.concatenate([lower, lower + 1]), return_inverse=True)
-        matrix = np.zeros((coordinates.size, vertices.size), dtype=np.float32)
-        points = np.arange(coordinates.size)
+        matrix = np.zeros((positions.size, vertices.size), dtype=np.float32)
+        points = np.arange(positions.size)
         matrix[points, places[: points.size]] = 1 - share
         matrix[points, places[points.size :]] = share
         return cls(vertices, matrix)

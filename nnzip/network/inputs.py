@@ -12,8 +12,8 @@ _SOLSTICE = 2 * np.pi * 10 * DAY / YEAR  # before the first of January
 
 SINGLE = ("one", "latitude", "slow", "sun")
 PAIRS = ("hour", "half-day", "season", "half-year")
-"""one: 1. latitude: its sine. slow: from -1 to 1 over the record. sun: cosine of its zenith angle, 0 at night. Pairs are
-cosine and sine: of the local solar day, of half of it, of the year, of half of it."""
+"""one: 1. latitude: its sine. slow: from -1 to 1 over the record. sun: cosine of its zenith angle, 0 at night. Pairs
+are cosine and sine: of the local solar day, of half of it, of the year, of half of it."""
 
 Floats = NDArray[np.float32]
 Coordinates = NDArray[np.float64]

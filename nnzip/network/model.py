@@ -49,9 +49,8 @@ class Model(torch.nn.Module):
         )
         self.weights = torch.nn.ParameterList(w.to(self.device) for w in _first_weights(design, basis, seed))
         self._scales: list[Tensor] = []
-        units = [design.domain.unit(axis, axes[2 - axis]) for axis in range(3)]
         self._hats = [
-            [_AxisHats(units[axis], level.scale, self.device) for axis in range(grid.axes)]
+            [_AxisHats(design.domain.positions(axis, axes[2 - axis], level), self.device) for axis in range(grid.axes)]
             for grid, level in design.levels
         ]
 
@@ -74,7 +73,7 @@ class Model(torch.nn.Module):
         else:
             for place, (vertices, _) in enumerate(picked[1:], 1):
                 if vertices.size < values.shape[grid.axes - place]:
-                    values = values.index_select(grid.axes - place, torch.from_numpy(vertices).to(self.device))
+                    values = values.index_select(grid.axes - place, torch.from_numpy(vertices - 1).to(self.device))
         values = self._integers(values, how) * self.steps[number]
         if grid.axes == 3:
             matrix = picked[2][1]
@@ -115,11 +114,11 @@ class Model(torch.nn.Module):
             pairs = zip(self.features, self._scales, strict=True)
             return float(sum(bits(torch.round(feature), scale).sum() for feature, scale in pairs))
 
-    def quantised(self, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> Quantised:
-        """The integers; `mean` and `scale` [output] of the values."""
+    def quantised(self, mean: NDArray[np.float32], scale: NDArray[np.float32], dead: float = 0.0) -> Quantised:
+        """The integers; `mean` and `scale` [output] of the values; `dead`: by how much features are rounded down."""
         return Quantised(
             self.design,
-            tuple(_to_integers(feature) for feature in self.features),
+            tuple(_to_integers(feature, dead) for feature in self.features),
             tuple(_to_integers(layer / WEIGHT_STEP) for layer in self.weights),
             mean,
             scale,
@@ -138,16 +137,16 @@ class Model(torch.nn.Module):
 class _AxisHats:
     """Hats of all points of one axis at one level."""
 
-    def __init__(self, unit: Coordinates, scale: float, device: torch.device) -> None:
-        self._unit, self._scale, self._device = unit, scale, device
-        self.all = self._hats(unit)
+    def __init__(self, positions: Coordinates, device: torch.device) -> None:
+        self._positions, self._device = positions, device
+        self.all = self._hats(positions)
 
     def pick(self, points: Points | None) -> tuple[Points, Tensor]:
         """Touched vertices, and weights [point, vertex], of some points (None: of all)."""
-        return self.all if points is None else self._hats(self._unit[points])
+        return self.all if points is None else self._hats(self._positions[points])
 
-    def _hats(self, unit: Coordinates) -> tuple[Points, Tensor]:
-        hats = Hats.at(unit, self._scale)
+    def _hats(self, positions: Coordinates) -> tuple[Points, Tensor]:
+        hats = Hats.at(positions)
         return hats.vertices, torch.from_numpy(hats.matrix).to(self._device)
 
 
@@ -187,8 +186,8 @@ def _first_layer(parts: Sequence[Tensor], weights: Tensor, shape: tuple[int, int
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015) with a learning rate for each of some lists of parameters. torch.optim's imports a compiler
-    first, which takes longer than the training of a small network."""
+    """Adam (Kingma & Ba 2015) with a learning rate for each of some lists of parameters. torch.optim's imports a
+    compiler first, which takes longer than the training of a small network."""
 
     def __init__(self, groups: Sequence[Sequence[Tensor]], betas: tuple[float, float] = (0.9, 0.99)) -> None:
         self._groups, self._betas, self._step = groups, betas, 0
@@ -239,5 +238,7 @@ def bits_slope(values: Tensor, scale: Tensor) -> Tensor:
     return slope * torch.sign(values)
 
 
-def _to_integers(values: Tensor) -> NDArray[np.int32]:
-    return torch.round(values.detach()).to(torch.int32).cpu().numpy()
+def _to_integers(values: Tensor, dead: float = 0.0) -> NDArray[np.int32]:
+    values = values.detach()
+    smaller = torch.sign(values) * (values.abs() - dead).clamp(min=0)
+    return torch.round(smaller).to(torch.int32).cpu().numpy()

@@ -15,29 +15,36 @@ from math import prod
 
 import numpy as np
 
-from nnzip.network.grids import Coordinates, Floats, HashGrid, Hats, Level
+from nnzip.network.grids import Coordinates, Floats, HashGrid, Hats, Level, touched
 from nnzip.network.inputs import count, inputs
 
+_BELOW = 1 - 1e-7
 _BLOCK = 1 << 14  # points that are evaluated at once
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Where the record lies: `first` and `last` of (longitude, latitude, time), and the `extents` that this range has
-    in the unit cube of the grids. Degrees and seconds since 1970, or counts of points."""
+    """Where the record lies: `first` and `last` of (longitude, latitude, time), in degrees and seconds since 1970 or
+    counts of points; `extents`: the part of the grids' unit cube that this range has along each axis; `steps` between
+    the record's points: no level has more cells than these along an axis."""
 
     first: tuple[float, float, float]
     last: tuple[float, float, float]
     extents: tuple[float, float, float]
+    steps: tuple[int, int, int]
 
     def share(self, axis: int, values: Coordinates) -> Coordinates:
         """0 at the first, 1 at the last one; also beyond them."""
         span = self.last[axis] - self.first[axis]
         return np.clip((values - self.first[axis]) / span, 0, 1) if span else np.zeros(values.shape)
 
-    def unit(self, axis: int, values: Coordinates) -> Coordinates:
-        """Coordinates in the unit cube."""
-        return self.share(axis, values) * self.extents[axis]
+    def cells(self, axis: int, level: Level) -> float:
+        """Of a level, that the record has along an axis."""
+        return min(self.extents[axis] * level.scale, float(self.steps[axis]))
+
+    def positions(self, axis: int, values: Coordinates, level: Level) -> Coordinates:
+        """Between a level's vertices, from 1 on; the end stays below its vertex, whose upper neighbour is not there."""
+        return 1 + self.share(axis, values) * self.cells(axis, level) * _BELOW
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Architecture:
         """Shape of a level's features: entries, or touched vertices [.., axis 1, axis 0]."""
         if level.hashed:
             return (level.size,)
-        return tuple(level.touched(extent) for extent in reversed(self.domain.extents[: grid.axes]))
+        return tuple(touched(self.domain.cells(axis, level)) for axis in reversed(range(grid.axes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +110,7 @@ class Network:
     def points(self, time: Coordinates, latitude: Coordinates, longitude: Coordinates) -> Floats:
         """Values [output, point] at scattered points; one by one, for stations and tracks."""
         axes = zip(time, latitude, longitude, strict=True)
-        found = [self.values(*(np.array([number]) for number in point)).ravel() for point in axes]
+        found = [self.values(np.array([t]), np.array([y]), np.array([x])).ravel() for t, y, x in axes]
         return np.array(found, dtype=np.float32).reshape(-1, self.mean.size).T
 
 
@@ -113,8 +120,11 @@ class _Columns:
     def __init__(self, network: Network, latitude: Coordinates, longitude: Coordinates) -> None:
         self._network, self._latitude, self._longitude = network, latitude, longitude
         design = network.architecture
-        self._unit = design.domain.unit(0, longitude), design.domain.unit(1, latitude)
-        self._hats = [tuple(Hats.at(axis, level.scale) for axis in self._unit) for _, level in design.levels]
+        axes = list(enumerate((longitude, latitude)))
+        self._hats = [
+            tuple(Hats.at(design.domain.positions(axis, values, level)) for axis, values in axes)
+            for _, level in design.levels
+        ]
         maps = [
             interpolate(level.gather(features, [hats.vertices for hats in two]), two)
             for (grid, level), features, two in zip(design.levels, network.features, self._hats, strict=True)
@@ -125,11 +135,10 @@ class _Columns:
     def values(self, time: Coordinates) -> Floats:
         """Values [output, time, lat, lon]."""
         network, design = self._network, self._network.architecture
-        unit = design.domain.unit(2, time)
         moving = []
         for (grid, level), features, two in zip(design.levels, network.features, self._hats, strict=True):
             if grid.axes == 3:
-                hats = (*two, Hats.at(unit, level.scale))
+                hats = (*two, Hats.at(design.domain.positions(2, time, level)))
                 moving.append(interpolate(level.gather(features, [each.vertices for each in hats]), hats))
         parts = [*self._static, *moving]
         share = design.domain.share(2, time)

@@ -12,11 +12,12 @@ from nnzip.network.grids import Coordinates, HashGrid, longest_extent
 from nnzip.network.inputs import DAY, YEAR
 from nnzip.network.network import Architecture, Domain
 
-_BITS = 0.9  # of a feature, on average, where the rate is best spent
+_BITS = 0.7  # of a feature, on average, where the rate is best spent
 _LARGEST = 1 << 24  # features that a processor trains in reasonable time and memory
-_LARGEST_TABLE = 30  # log2, of tables in order
+_LARGEST_TABLE = 45  # log2, of tables in order: only the vertices that are touched are held
 _HASHED_TABLE = 22
-_COARSEST = 3  # vertices of the first level
+_BASES = range(5, 21)  # vertices of the first level
+_FINEST = 2.0**14  # cells along an axis
 
 Axes = tuple[Coordinates, Coordinates, Coordinates]
 
@@ -53,38 +54,50 @@ def _design(
     components: int,
     roughness: NDArray[np.float64],
 ) -> Architecture:
-    steps = np.array([axis.size - 1 for axis in reversed(axes)], dtype=np.float64)
-    cells = _cells(steps, roughness, 7 / 8 * count)
-    longest = max(float(cells.max()), 2.0)
-    levels = max(ceil(log2((longest + 1) / _COARSEST)), 0) + 1
-    base = max(ceil((longest + 1) / 2 ** (levels - 1)), _COARSEST)
-    furthest = longest_extent(base)
-    scale = base * 2 ** (levels - 1) - 1
-    extents = tuple(float(min(furthest, number / scale)) for number in cells)
-    vertices = (scale + 2) ** 3
-    log2_size = ceil(log2(vertices))
+    steps = np.array([axis.size - 1 for axis in reversed(axes)])
+    cells = _cells(steps, roughness, count)
+    longest = float(cells.max())
+    levels = 1
+    while _scale(_BASES[-1], levels) * longest_extent(_BASES[-1]) < longest:
+        levels += 1
+    base = next(base for base in _BASES if _scale(base, levels) * longest_extent(base) >= longest)
+    scale = _scale(base, levels)
+    extents = tuple(float(number / scale) for number in cells)
+    log2_size = ceil(log2(scale + 2) * 3)
     dynamic = HashGrid(3, levels, components, log2_size if log2_size <= _LARGEST_TABLE else _HASHED_TABLE, base)
-    finest = max(steps[0] / max(extents[0], 1e-9), steps[1] / max(extents[1], 1e-9))
-    static_levels = max(round(log2((finest + 1) / base)) + 1, 1)
-    static = HashGrid(2, static_levels, components, _LARGEST_TABLE, base)
     if axes[0].size == 1:
         dynamic = HashGrid(3, 0, components, _HASHED_TABLE, base)
+    finest = max(steps[axis] / extents[axis] for axis in (0, 1) if steps[axis])
+    static = HashGrid(2, max(ceil(log2((finest + 1) / base)), 0) + 1, components, _LARGEST_TABLE, base)
     corners = zip(*((float(axis[0]), float(axis[-1])) for axis in reversed(axes)), strict=True)
     first, last = corners
-    domain = Domain((first[0], first[1], first[2]), (last[0], last[1], last[2]), (extents[0], extents[1], extents[2]))
+    domain = Domain(
+        (first[0], first[1], first[2]),
+        (last[0], last[1], last[2]),
+        (extents[0], extents[1], extents[2]),
+        (int(steps[0]), int(steps[1]), int(steps[2])),
+    )
     return Architecture(domain, static, dynamic, _inputs(axes, geographic), widths, outputs)
 
 
-def _cells(steps: NDArray[np.float64], roughness: NDArray[np.float64], count: float) -> NDArray[np.float64]:
-    """Cells along each axis: as many as `count` together, in proportion to the roughness, none finer than the data."""
-    fine = np.where(steps > 0, np.maximum(roughness, 1e-9 * roughness.max() + 1e-30), 0)
-    wanted = steps * fine
-    low, high = -60.0, 60.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        cells = np.minimum(wanted * np.exp(middle), steps)
-        low, high = (middle, high) if float(np.prod(cells + 1)) < count else (low, middle)
-    found: NDArray[np.float64] = np.maximum(np.minimum(wanted * np.exp(low), steps), np.minimum(steps, 1.0))
+def _scale(base: int, levels: int) -> int:
+    """Of the finest level."""
+    return (base << (levels - 1)) - 1
+
+
+def _cells(steps: NDArray[np.int64], roughness: NDArray[np.float64], count: float) -> NDArray[np.float64]:
+    """Cells of the finest level along each axis: in proportion to the roughness of the whole axis, and so many that all
+    levels together have `count` vertices, where none has more cells than the data have steps."""
+    rough = np.maximum(roughness, 1e-6 * roughness.max() + 1e-30)
+    wanted = np.where(steps > 0, steps * rough, 0.0)
+    wanted /= wanted.max()
+    finest = max(float((steps / np.maximum(wanted, 1e-9)).max()), 2.0)
+    low, high = 1.0, min(finest, _FINEST)
+    for _ in range(40):
+        middle = (low * high) ** 0.5
+        vertices = sum(float(np.prod(np.minimum(wanted * middle / 2**k, steps) + 1)) for k in range(12))
+        low, high = (middle, high) if vertices < count else (low, middle)
+    found: NDArray[np.float64] = wanted * low
     return found
 
 

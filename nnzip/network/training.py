@@ -28,7 +28,8 @@ _ROUNDED = 0.75  # share of the training after which integers are used
 _WARM = 0.04  # share in which the learning rate rises
 _GENEROUS = 1.5  # times the bytes asked for that the first steps are made for
 _FIRST_PRICE = 4.0  # of a bit, in slopes
-_PULL, _AHEAD = 0.012, 60.0  # of the price towards the goal, and how many steps ahead it looks
+_PULL, _AHEAD = 14.0, 0.05  # of the price towards the goal in a whole training; how far ahead it looks
+_FITS = 9  # ways to round that are tried
 _LOOKS = 25  # estimates of the bytes in a training
 _SWEEPS = 3  # of the least squares start over each level
 _DIVERGED = 9.0  # times the first loss
@@ -98,7 +99,7 @@ class Training:
         model = Model(design, self.samples.axes, _basis(start, design), self.seed, self.device)
         _least_squares(model, start, self.device)
         self._first_steps(model, start)
-        price, budget = _Price(_FIRST_PRICE * model.slope, self.goal, self._fixed(model)), self.goal
+        price, budget = _Price(_FIRST_PRICE * model.slope, self.goal, self._fixed(model), self.steps), self.goal
         optimiser = Adam([list(model.features), list(model.weights)])
         error, seen, steps, first = 0.0, 0, self.steps, 0.0
         step = 0
@@ -108,7 +109,7 @@ class Training:
             times, rows, values, weights = self.samples.draw(dice)
             target, weight = (torch.from_numpy(array).to(model.device) for array in (values, weights))
             loss = ((model(times, rows, NOISE if share < _ROUNDED else ROUND) - target).square() * weight).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             if step % max(steps // (4 * _LOOKS), 1) == 0:
                 bits = model.bits()
                 now = float(loss.detach())
@@ -126,11 +127,26 @@ class Training:
             optimiser.step([_FEATURE_RATE * pace, _WEIGHT_RATE * pace])
             seen += values.size
             step += 1
-        quantised = model.quantised(self.mean, self.scale)
-        data = encode_network(quantised)
-        if self.goal.bytes is not None:
-            quantised, data = _fitted(quantised, data, self.goal.bytes)
+        quantised, data = self._fitted(model)
         return Trained(quantised, data, error, clock.perf_counter() - started, seen)
+
+    def _fitted(self, model: Model) -> tuple[Quantised, bytes]:
+        """The integers; where they take too many bytes, rounded down as little as makes them fit."""
+        room = float("inf") if self.goal.bytes is None else self.goal.bytes
+        low, high = 0.0, 2.0
+        best = model.quantised(self.mean, self.scale)
+        data = encode_network(best)
+        if len(data) <= room:
+            return best, data
+        for _ in range(_FITS):
+            middle = (low + high) / 2
+            trial = model.quantised(self.mean, self.scale, middle)
+            coded = encode_network(trial)
+            if len(coded) <= room:
+                best, data, high = trial, coded, middle
+            else:
+                low = middle
+        return best, data
 
     def _first_steps(self, model: Model, start: list[tuple[Points, Points | None, Values, Values]]) -> None:
         """The quantisation steps at which the first guess takes somewhat more than it may, or errs as it may."""
@@ -141,7 +157,7 @@ class Training:
             if self.goal.bytes is not None:
                 too_fine = model.bits() / 8 > _GENEROUS * self.goal.bytes
             else:
-                times, rows, values, weights = start[0]
+                times, rows, *_ = start[0]
                 with torch.no_grad():
                     exact, rounded = (model(times, rows, how) for how in (EXACT, ROUND))
                     too_fine = float((exact - rounded).square().mean()) < (self.goal.error or 0) / 3
@@ -151,13 +167,14 @@ class Training:
 
     def _fixed(self, model: Model) -> float:
         """Bytes of the member beside the features, about."""
-        return 150 + 0.75 * sum(layer.numel() for layer in model.weights)
+        return 150 + 0.75 * float(sum(layer.numel() for layer in model.weights))
 
 
 class _Price:
     """What a bit costs, in squared errors of all points together."""
 
-    def __init__(self, price: float, goal: Goal, fixed: float) -> None:
+    def __init__(self, price: float, goal: Goal, fixed: float, steps: int) -> None:
+        self._steps = steps
         self.price, self._goal, self._fixed, self._factor = price, goal, fixed, 1.0
         self._before: float | None = None
 
@@ -173,7 +190,7 @@ class _Price:
             away = log(max(self._goal.error or 0.0, 1e-30) / max(error, 1e-30))
         trend = 0.0 if self._before is None else (away - self._before) / steps
         self._before = away
-        self.price *= exp(min(max(_PULL * steps * (away + _AHEAD * trend), -0.5), 0.5))
+        self.price *= exp(min(max(_PULL * steps / self._steps * (away + _AHEAD * self._steps * trend), -0.5), 0.5))
 
 
 def _basis(start: list[tuple[Points, Points | None, Values, Values]], design: Architecture) -> Values:
@@ -220,27 +237,3 @@ def _least_squares(model: Model, start: list[tuple[Points, Points | None, Values
 def _summed(values: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """Summed over the times where a static level has one for all."""
     return values.sum(dim=1, keepdim=True) if shape[1] == 1 else values
-
-
-def _fitted(quantised: Quantised, data: bytes, room: float) -> tuple[Quantised, bytes]:
-    """A network that is too large by little, with its least features of the finest levels set to zero."""
-    from dataclasses import replace
-
-    dice = np.random.default_rng(0)
-    places = [dice.random(feature.shape) for feature in quantised.features]
-    low, high, best = 0.0, 1.0, None
-    if len(data) <= room:
-        return quantised, data
-    for _ in range(10):
-        middle = (low + high) / 2
-        dropped = tuple(
-            np.where((np.abs(f) == 1) & (place < middle), 0, f).astype(np.int32)
-            for f, place in zip(quantised.features, places, strict=True)
-        )
-        trial = replace(quantised, features=dropped)
-        coded = encode_network(trial)
-        if len(coded) <= room:
-            best, high = (trial, coded), middle
-        else:
-            low = middle
-    return best if best is not None else (quantised, data)

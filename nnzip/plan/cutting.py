@@ -78,6 +78,15 @@ def cut(shape: Shape, limits: Limits = (None, None, None, None)) -> Sizes:
     return tuple(_pieces(size, length, step) for size, length, step in zip(shape, lengths, multiples, strict=True))
 
 
+def continued(sizes: Sizes, times: int, limit: int | None = None) -> Sizes:
+    """How `times` more are cut that follow `sizes`: the other axes alike, pieces of time as long as those before, or
+    longer where a record that was short left room in its tiles. `limit`: largest length of a piece.
+    """
+    channels, before, rows, columns = sizes
+    room = TILE_VALUES // (max(channels) * max(rows) * max(columns))
+    return channels, _pieces(times, limit or max(*before, room), 1), rows, columns
+
+
 def axis_limits(
     tile: Mapping[str, int], channels: Mapping[str, int], time: str | None, latitude: str, longitude: str
 ) -> Limits:

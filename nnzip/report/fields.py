@@ -16,7 +16,7 @@ from nnzip.report import numbers
 from nnzip.report.raster import Extent, block_extreme, block_mean
 
 STEPS = 5  # times to choose from in a report
-_DOTS = 3_200_000  # of all images of a report: about 0.5 bytes each in the file, which should stay below 3 MB
+_DOTS = 3_600_000  # of all images of a report: half a byte each, of noise, in the file, which should stay below 3 MB
 _MOST, _FEWEST = 260_000, 30_000  # dots of one image
 
 

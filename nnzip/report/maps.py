@@ -194,8 +194,10 @@ def _coast(frame: Frame, area: Area) -> str:
     """Coastlines of a map as path data."""
     if not frame.geographic:
         return ""
-    extent = (-180.0, 180.0, *frame.extent[2:]) if frame.projection.name else frame.extent
-    return "".join(_line(line, frame.projection, area) for line in coasts.coastlines(extent))
+    south, north = frame.extent[2:]
+    extent = (-180.0, 180.0, south, north) if frame.projection.name else frame.extent
+    lines = (np.where(((line < south) | (line > north))[:, 1:], np.nan, line) for line in coasts.coastlines(extent))
+    return "".join(_line(line, frame.projection, area) for line in lines)
 
 
 @cache

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 DASH = "–"
 
@@ -128,6 +129,11 @@ def coordinate(name: str, value: str | float) -> str:
     if name.lower() in ("longitude", "lon"):
         return f"{text}°\u00a0{'E' if value >= 0 else 'W'}"
     return f"{name.replace('_', ' ')}\u00a0{minus(f'{value:.6g}')}"
+
+
+def visible(text: str) -> str:
+    """Control characters, which could steer a terminal, as \\x1b."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def superscript(text: str) -> str:

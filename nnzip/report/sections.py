@@ -135,7 +135,7 @@ def _variable_section(original: xr.DataArray, rows: tuple[Row, ...], plan: tuple
         maps=pairs,
         steps=[found.when for found in fields[0]],
         worst=place,
-        places=_place_maps(original, scores, frame),
+        places=_place_maps(original, scores, frame, plan[1]),
         histogram=Plot(figures.histogram_figure(scores, names), downloads.histogram_download(scores, names)),
         times=None
         if timeline is None
@@ -180,13 +180,20 @@ def _step_maps(
     return original, pairs
 
 
-def _place_maps(original: xr.DataArray, scores: Sequence[VariableScores], frame: Frame) -> list[tuple[str, str]]:
+def _place_maps(
+    original: xr.DataArray, scores: Sequence[VariableScores], frame: Frame, dots: int
+) -> list[tuple[str, str]]:
     """Maps of the RMSE and of the largest error over all times and levels in each dataset, on one scale each."""
+    from nnzip.evaluate.error_maps import block_size
     from nnzip.report.fields import coordinates, upright
     from nnzip.report.maps import Picture, draw_map, size_scale
+    from nnzip.report.raster import block_extreme, block_mean
 
     y, x = coordinates(require_grid(original))
-    rmse, largest = ([upright(getattr(s.maps, which), y, x) for s in scores] for which in ("rmse", "largest"))
+    rows, columns = scores[0].maps.rmse.shape
+    block = block_size(rows, columns, dots)
+    rmse = [block_mean(upright(found.maps.rmse, y, x), block) for found in scores]
+    largest = [block_extreme(upright(found.maps.largest, y, x), block) for found in scores]
     scales = size_scale(rmse, "RMSE", scores[0].units), size_scale(largest, "largest |error|", scores[0].units)
     return [
         (
@@ -210,7 +217,7 @@ def _times(original: xr.DataArray) -> NDArray[Any]:
 def _time_download(timeline: Timeline, name: str, names: Sequence[str]) -> Download:
     from nnzip.report.downloads import Column, table_download
 
-    columns: dict[str, Column] = {"time": [str(at) for at in timeline.at]}
+    columns: dict[str, Column] = {"time": [str(at)[:16] for at in timeline.at]}
     for label, rmse, largest in zip(names, timeline.rmse, timeline.largest, strict=True):
         columns |= {f"{label} RMSE": rmse, f"{label} largest": largest}
     return table_download(f"{name}_by_time", columns)

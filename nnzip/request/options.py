@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ from nnzip.request.bounds import Quantities
 from nnzip.request.promises import Promise, check_together, parse_promise
 from nnzip.request.target import Target
 
+MODES = ("tiles", "network")
+"""tiles: a transform, coded tile by tile. network: a coordinate network whose weights are the archive."""
+TILES, NETWORK = MODES
 EFFORTS = ("fast", "normal", "best")
 """How much is tried to make an archive smaller."""
 
@@ -21,16 +24,20 @@ EFFORTS = ("fast", "normal", "best")
 class Options:
     """What decides an archive of given data. Raises UsageError for what does not go together.
 
-    `variables`: those to compress (None: all); `promises`: what is kept better than the rest; `effort`: how large a
-    part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by "time", "latitude",
-    "longitude".
+    `variables`: those to compress, as a list or "t2m,msl" (None: all); `promises`: what is kept better than the rest;
+    `effort`: how large a part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by
+    "time", "latitude", "longitude"; `mode`: one of MODES; of a network `time_budget`, seconds for its training, and
+    `seed`.
     """
 
     target: Target = field(default_factory=lambda: Target(max_error={}))
-    variables: tuple[str, ...] | None = None
+    variables: Sequence[str] | None = None
     promises: tuple[Promise, ...] = ()
     effort: str = "normal"
     tile: Mapping[str, int] = field(default_factory=dict)
+    mode: str = TILES
+    time_budget: float | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.variables, str):
@@ -39,6 +46,15 @@ class Options:
             raise TypeError(f"the target is an nnzip.Target, not {self.target!r}: write nnzip.Target(ratio=300)")
         if self.effort not in EFFORTS:
             raise UsageError(f"there is no effort {self.effort!r}: choose {', '.join(EFFORTS)}")
+        if self.mode not in MODES:
+            raise UsageError(f"there is no mode {self.mode!r}: choose {', '.join(MODES)}")
+        if self.mode == NETWORK and self.target.limits_errors:
+            raise UsageError(
+                "--mode network keeps no error bound: ask for a --ratio, a --size, an --rmse or a --psnr, or leave out "
+                "--mode network"
+            )
+        if self.time_budget is not None and (self.mode != NETWORK or not self.time_budget > 0):
+            raise UsageError(f"--time-budget {self.time_budget:g}: seconds for the training of --mode network, above 0")
         for promise in self.promises:
             check_together(self.target, promise)
         for name, length in self.tile.items():
@@ -59,6 +75,9 @@ class Options:
             promises=[str(promise) for promise in self.promises],
             effort=self.effort,
             tile=dict(self.tile),
+            mode=self.mode,
+            time_budget=self.time_budget,
+            seed=self.seed,
         )
         return {key: value for key, value in msgspec.to_builtins(plain).items() if (key, value) != ("max_error", {})}
 
@@ -77,6 +96,9 @@ class Options:
             promises=tuple(map(parse_promise, plain.promises)),
             effort=plain.effort,
             tile=plain.tile,
+            mode=plain.mode,
+            time_budget=plain.time_budget,
+            seed=plain.seed,
         )
 
 
@@ -110,6 +132,9 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     promises: list[str] = []
     effort: str = "normal"
     tile: dict[str, int] = {}
+    mode: str = TILES
+    time_budget: float | None = None
+    seed: int = 0
 
 
 def _plain(wanted: Quantities | None) -> _PlainQuantities:

@@ -10,6 +10,9 @@ from typing import Any
 from nnzip.errors import UsageError
 from nnzip.request.bounds import Quantities, parse_bounds
 
+Wish = Quantities | Mapping[str, str | float] | Mapping[None, str | float] | str | float | None
+"""One quantity for all variables, text for several as on the command line, or one by variable (None: the rest)."""
+
 
 class _Wished:
     """A field that takes one quantity for all variables, text for several as on the command line, or a mapping, and
@@ -22,7 +25,7 @@ class _Wished:
         found: Quantities | None = None if target is None else target.__dict__[self._name]
         return found
 
-    def __set__(self, target: object, wished: Quantities | Mapping[str, str | float] | str | float | None) -> None:
+    def __set__(self, target: object, wished: Wish) -> None:
         target.__dict__[self._name] = _quantities(self._name, wished)
 
 

@@ -20,6 +20,7 @@ from nnzip.tile.decode import reconstruct
 from nnzip.tile.header import Shape, TileHeader, pack, row_weights
 from nnzip.tile.rest import Cycled, Transformed
 from nnzip.tile.samples import outer_limits, sample
+from nnzip.tile.volumes import TIME
 from nnzip.tile.ways import Way, ways
 from nnzip.transform.cycles import Cycle
 from nnzip.transform.fill import fill_missing
@@ -259,12 +260,12 @@ def _sampled(standard: _Standard, effort: str) -> _Standard:
 def _best_transformed(standard: _Standard, part: _Standard, step: float) -> Transformed:
     """The way that takes the fewest bytes at this step on a part, without and with the cycle; at equal steps errors are
     about equal."""
-    sizes = {}
+    sizes, share = {}, part.shape[TIME] / standard.shape[TIME]
     for way in ways(standard.shape):
         sizes[way, False] = part.transformed(way, with_cycle=False).quantised(step).bytes
     best, _ = min(sizes, key=lambda choice: sizes[choice])
     if standard.cycle is not None:
-        sizes[best, True] = part.transformed(best, with_cycle=True).quantised(step).bytes
+        sizes[best, True] = part.transformed(best, with_cycle=True).quantised(step).bytes_in(share)
     best, with_cycle = min(sizes, key=lambda choice: sizes[choice])
     return standard.transformed(best, with_cycle=with_cycle)
 

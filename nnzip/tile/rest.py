@@ -32,6 +32,11 @@ class Cycled:
         """Expected size of the streams."""
         return self.rest.bytes + (0.0 if self.maps is None else self.maps.bytes)
 
+    def bytes_in(self, share: float) -> float:
+        """Expected bytes that a sample adds to those of a tile, of whose times it has this share: maps cost the same
+        for any number of times."""
+        return self.rest.bytes + (0.0 if self.maps is None else share * self.maps.bytes)
+
     @property
     def silent(self) -> bool:
         """Whether all integers are zero."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nnzip.tile.header import Shape
 
-SAMPLES = {"fast": 1 << 16, "normal": 1 << 19, "best": 1 << 62}
+SAMPLES = {"fast": 1 << 16, "normal": 1 << 18, "best": 1 << 62}
 """Values of a tile that the choice of its coding is tried on, by effort; a tile of at most twice as many is its own
 sample."""
 

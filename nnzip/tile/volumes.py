@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
 from nnzip.coder.bands import band_edges, interpolation_bands, wavelet_bands
-from nnzip.coder.volumes import Layout, Plan, decode_volumes, plan_volume
+from nnzip.coder.volumes import Layout, Plan, decode_volumes, expected_bytes, plan_volume
 from nnzip.transform import interpolation, wavelet
 from nnzip.transform.quantise import Values, centroids, dequantise, quantise
 
@@ -96,7 +96,7 @@ class Quantised:
     @property
     def bytes(self) -> float:
         """Expected size of the streams."""
-        return sum(plan.bytes for plan in self.plans)
+        return expected_bytes(self.plans)
 
     @property
     def integers(self) -> list[NDArray[np.int32]]:

@@ -1,5 +1,6 @@
-"""Rate-distortion optimised quantisation of wavelet coefficients (`coder/rounding.py`), and its inverse. All values
-here are in units of the quantisation step.
+"""Rate-distortion optimised quantisation of wavelet coefficients (`coder/rounding.py`), and its inverse.
+
+All values here are in units of the quantisation step.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from nnzip.coder.volumes import Plan, plan_volume
 DEAD_ZONE = 0.54
 """Magnitudes below this many steps become zero before the optimisation; all others start from the nearest integer."""
 
-LAGRANGIAN = 0.13
-"""Squared steps per bit."""
+LAGRANGIAN = 0.115
+"""Squared steps per bit: what a finer step would gain for one, 2 ln 2 times the error 1/12 of a uniform quantiser."""
 
 LARGEST_MAGNITUDE = 1 << 30
 

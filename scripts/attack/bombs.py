@@ -53,7 +53,7 @@ def bomb(number: int, folder: Path) -> str:
 
 def _open(path: Path) -> bool:
     with contextlib.suppress(NnzipError), Archive(path) as archive:
-        describe(path, archive.manifest, archive.reader.sizes())
+        describe(str(path), archive.manifest, archive.reader.sizes(), archive.reader.file_bytes)
         archive.dataset()
         return True
     return False
@@ -62,11 +62,15 @@ def _open(path: Path) -> bool:
 def _fill(rng: np.random.Generator, manifest: dict[str, Any], count: int) -> None:
     """Add `count` entries of one kind."""
     names = [f"{rng.integers(9)}_{k}" for k in range(count)]
-    array = {"dtype": str(rng.choice(["f8", "i1", "U1", "U900", "U90000"])), "coding": "list", "values": [0]}
+    array: dict[str, Any] = {
+        "dtype": str(rng.choice(["f8", "i1", "U1", "U900", "U90000"])),
+        "coding": "list",
+        "values": [0],
+    }
     if array["dtype"].startswith("U"):
         array["values"] = ["a"]
-    becomes = rng.choice([None, "cftime", "datetime64[ns]", "object", "S1000", "S1000000", "StringDType", "bool"])
-    attrs = {"_nnzip_dtype": str(becomes), "units": "days since 2000-01-01"} if becomes else {}
+    becomes = str(rng.choice(["", "cftime", "datetime64[ns]", "object", "S1000", "S1000000", "StringDType", "bool"]))
+    attrs = {"_nnzip_dtype": becomes, "units": "days since 2000-01-01"} if becomes else {}
     attrs |= {"calendar": "noleap"} if becomes == "cftime" else {}
     raw = {"data": array, "attrs": attrs}
     kind = int(rng.integers(12))

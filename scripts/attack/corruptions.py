@@ -47,9 +47,9 @@ def damaged(number: int, folder: Path) -> str:
     rng = np.random.default_rng(number)
     name = str(rng.choice(list(archives())))
     path = folder / "damaged.nnz"
-    path.write_bytes(_damage(rng, archives()[name]))
+    path.write_bytes(damage(rng, archives()[name]))
     if rng.random() < 0.01:
-        found, expected = _whole(path), _whole_of(name)
+        found, expected = everything(path), everything_of(name)
     else:
         found, expected = _container(path), _container_of(name)
     if found != expected:
@@ -65,14 +65,14 @@ def forged_member(number: int, folder: Path) -> str:
     member = str(rng.choice(list(members)))
     if member == MANIFEST_MEMBER:
         text, arrays = _manifest(name)
-        members[member] = b"\3" + deflate(text, manifest_dictionary()) + _damage(rng, arrays or b"\0")
+        members[member] = b"\3" + deflate(text, manifest_dictionary()) + (damage(rng, arrays) if arrays else b"")
     else:
-        members[member] = _damage(rng, members[member])
+        members[member] = damage(rng, members[member])
         if rng.random() < 0.9:
             return _read_tile(name, member, members[member], int(rng.integers(0, 4)))
     path = folder / "forged.nnz"
     path.write_bytes(zipped(members))
-    _whole(path)
+    everything(path)
     return "read"
 
 
@@ -87,11 +87,11 @@ def forged_manifest(number: int, folder: Path) -> str:
     members = {**members_of(name), MANIFEST_MEMBER: b"\3" + deflate(_json(root), manifest_dictionary()) + arrays}
     path = folder / "forged.nnz"
     path.write_bytes(zipped(members))
-    _whole(path)
+    everything(path)
     return "read"
 
 
-def _damage(rng: np.random.Generator, data: bytes) -> bytes:
+def damage(rng: np.random.Generator, data: bytes) -> bytes:
     """One to three changes of bytes."""
     found = bytearray(data)
     for _ in range(int(rng.integers(1, 4))):
@@ -195,10 +195,11 @@ def _container_of(name: str) -> list[Any]:
     return _container(GOLDEN / f"{name}.nnz")
 
 
-def _whole(path: Path) -> list[Any]:
+def everything(path: Path | str, with_preview: bool = True) -> list[Any]:
     """What a user gets: info, the dataset, a preview."""
     with Archive(path) as archive:
-        describe(path, archive.manifest, archive.reader.sizes())
+        if isinstance(path, Path):
+            describe(str(path), archive.manifest, archive.reader.sizes(), archive.reader.file_bytes)
         dataset = archive.dataset()
         found: list[Any] = [dict(dataset.sizes), str(dataset.attrs)]
         for name, variable in dataset.variables.items():
@@ -207,17 +208,19 @@ def _whole(path: Path) -> list[Any]:
             values = np.asarray(variable.values)
             content = str(values.tolist()) if values.dtype.kind == "O" else values.tobytes()
             found += [name, variable.dims, str(variable.attrs), values.dtype, content]
+    if not with_preview:
+        return found
     with Archive(path, preview=list(PREVIEWS)[1]) as archive:
         preview = archive.dataset()
-        for variable in archive.manifest.variables:
-            if preview[variable].size <= 1 << 22:
-                preview[variable].values  # noqa: B018
+        for name in archive.manifest.variables:
+            if preview[name].size <= 1 << 22:
+                preview[name].load()
     return found
 
 
 @cache
-def _whole_of(name: str) -> list[Any]:
-    return _whole(GOLDEN / f"{name}.nnz")
+def everything_of(name: str) -> list[Any]:
+    return everything(GOLDEN / f"{name}.nnz")
 
 
 def _read_tile(name: str, member: str, data: bytes, halvings: int) -> str:
@@ -243,7 +246,7 @@ def forged_mask(number: int, folder: Path) -> str:
     name = str(rng.choice([name for name in archives() if _masks(name)]))
     mask = _masks(name)[int(rng.integers(len(_masks(name))))]
     shape = tuple(int(size) for size in rng.integers(1, 30, 4)) if rng.random() < 0.5 else (1, 3, 16, 32)
-    decode_mask(_damage(rng, mask), (shape[0], shape[1], shape[2], shape[3]))
+    decode_mask(damage(rng, mask), (shape[0], shape[1], shape[2], shape[3]))
     return "read"
 
 
@@ -251,11 +254,3 @@ def forged_mask(number: int, folder: Path) -> str:
 def _masks(name: str) -> list[bytes]:
     with ArchiveReader(GOLDEN / f"{name}.nnz") as reader:
         return [reader.arrays(mask.offset, mask.length) for mask in reader.manifest.masks]
-
-
-ATTACKS = {
-    "bytes": damaged,
-    "forged members": forged_member,
-    "forged masks": forged_mask,
-    "forged manifests": forged_manifest,
-}

@@ -224,7 +224,9 @@ def features(number: int, folder: Path) -> str:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with nnzip.open_dataset(source) as dataset:
-            bounds = {str(name): bound for name in dataset.data_vars if (bound := _bound(dataset[name])) is not None}
+            bounds: dict[str | None, str | float] = {
+                str(name): bound for name in dataset.data_vars if (bound := _bound(dataset[name])) is not None
+            }
             try:
                 nnzip.compress(dataset, folder / "a.nnz", nnzip.Options(nnzip.Target(max_error=bounds), effort="fast"))
             except InputError:
@@ -257,7 +259,7 @@ def _bound(variable: xr.DataArray) -> float | None:
 def _build(rng: np.random.Generator, path: Path) -> tuple[bool, str]:
     """A file with some features; whether it has groups, and what it has."""
     chosen = {name for name in FEATURES if rng.random() < 0.35}
-    kind = str(rng.choice(FORMATS))
+    kind: Any = rng.choice(FORMATS)
     modern = kind == "NETCDF4"
     calendar = str(rng.choice(CALENDARS))
     with netCDF4.Dataset(path, "w", format=kind) as file:
@@ -269,14 +271,17 @@ def _build(rng: np.random.Generator, path: Path) -> tuple[bool, str]:
         dims = tuple(sizes) if "5-D" in chosen else ("time", "lat", "lon")
         shape = tuple(sizes[dim] for dim in dims)
         values = 280 + np.cumsum(rng.normal(size=shape), axis=-1)
-        options = {"endian": "big"} if "endian" in chosen and kind.startswith("NETCDF4") else {}
-        fill = rng.choice([None, -999.0])
+        options: dict[str, Any] = {"endian": "big"} if "endian" in chosen and kind.startswith("NETCDF4") else {}
+        fill = -999.0 if rng.random() < 0.5 else None
         main = file.createVariable("t", rng.choice(["f4", "f8"]), dims, fill_value=fill, **options)
         main.units, main.long_name = "K", "Température"
         main[:] = values
         if "packed" in chosen:
             packed = file.createVariable("p", rng.choice(["i2", "i1", "i4"]), ("time", "lat", "lon"), fill_value=-127)
-            packed.scale_factor, packed.add_offset = rng.choice([np.float32, np.float64])(0.25), np.float64(3.0)
+            packed.scale_factor, packed.add_offset = (
+                (np.float32 if rng.random() < 0.5 else np.float64)(0.25),
+                np.float64(3.0),
+            )
             packed[:] = rng.normal(3, 2, (4, 6, 8))
         if "integers" in chosen:
             whole = file.createVariable("n", rng.choice(["i2", "i4", "i1"]), ("lat", "lon"), fill_value=-1)

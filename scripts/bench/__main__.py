@@ -5,6 +5,7 @@
     PYTHONPATH=scripts python -m bench tables ../shared/data results/unseen.json results/shipped.json
     PYTHONPATH=scripts python -m bench promises ../shared/data
     PYTHONPATH=scripts python -m bench scale large.nc
+    PYTHONPATH=scripts python -m bench network ../shared/data results/network.json
 
 A run can be stopped at any time and goes on where it was. Small cases come first.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench import network
 from bench.cases import CASES
 from bench.compare import tables
 from bench.peers import PeerCase, bound_labels, read_peers
@@ -39,6 +41,11 @@ def main() -> int:
     options, broken, made = _parse(), 0, list[Table]()
     if options.command == "run":
         return run(options, read_peers(options.data))
+    if options.command == "network":
+        if options.between:
+            print({name: network.between(options.data, name, 100.0, options.effort) for name in options.cases})
+            return 0
+        return network.measure(options.data, options.results, options.cases, options.effort)
     if options.command == "tables":
         found = [read_results(path) for path in options.results]
         made = tables(found[0], found[1:], read_peers(options.data))
@@ -119,6 +126,12 @@ def _parse() -> argparse.Namespace:
     costing.add_argument("data", type=Path, metavar="DATA_DIR")
     scaling = commands.add_parser("scale", help="a large file at tolerances, and its variables alone")
     scaling.add_argument("file", type=Path)
+    training = commands.add_parser("network", help="--mode network at ratios, beside the peers")
+    training.add_argument("data", type=Path, metavar="DATA_DIR")
+    training.add_argument("results", type=Path, help="JSON file that rows are added to")
+    training.add_argument("--cases", type=_names(network.STEPPED), default=list(network.STEPPED))
+    training.add_argument("--effort", default="normal")
+    training.add_argument("--between", action="store_true", help="instead: quality between the points of a grid")
     for command in (printing, costing, scaling):
         command.add_argument("--markdown", type=Path, help="write the tables here, between their marks")
     return parser.parse_args()

@@ -20,7 +20,7 @@ from nnzip.errors import NnzipError
 from nnzip.promises.resolve import label_of
 from nnzip.request.bounds import resolve_bounds
 from nnzip.sample.sample import make_sample
-from nnzip.tile.bounded import MULTIPLES
+from nnzip.tile.trials import MULTIPLES
 from nnzip.tile.volumes import TIME, interpolation_layout, plan_interpolation, quantise_tile
 from nnzip.tile.ways import leaders, ways
 from nnzip.transform import interpolation

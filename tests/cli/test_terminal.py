@@ -151,7 +151,7 @@ def test_progress_on_a_terminal_has_stage_speed_ratio_and_time_left() -> None:
                 seen += piece
     os.close(master)
     assert process.returncode == 0
-    text = seen.decode()
+    text = seen.decode().replace("\u00a0", " ")
     for part in ("coding", "MB/s, 10.0 times smaller, 1:15 left"):
         assert part in text
     assert "\x1b[3" not in text  # a colour

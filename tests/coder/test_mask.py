@@ -136,6 +136,11 @@ def test_absurd_shapes_do_not_allocate() -> None:
         decode_mask(several, (1 << 20, 1 << 20, 40, 60))
 
 
+def test_a_mask_of_no_points_is_refused() -> None:
+    with pytest.raises(CorruptArchiveError, match="cannot hold the declared 0 positions"):
+        decode_mask(encode_mask(np.ones((1, 1, 3, 4), np.bool_)), (1, 1, 0, 4))
+
+
 def test_empty_masks_are_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         encode_mask(np.zeros((0, 1, 2, 3), np.bool_))

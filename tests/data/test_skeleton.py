@@ -86,6 +86,20 @@ def test_units_that_cannot_hold_the_times_are_replaced() -> None:
     assert_same(round_trip(dataset), dataset)
 
 
+@pytest.mark.parametrize("unit", ["ns", "us", "s"])
+def test_times_too_far_apart_for_any_unit_since_the_first(unit: str) -> None:
+    """Nanoseconds reach from 1677 to 2262, and no farther than half of that from the first date."""
+    times = np.array(["1677-09-22", "1850-01-01T00:00:01", "2262-04-10"], f"M8[{unit}]")
+    dataset = xr.Dataset(coords={"time": times})
+    raw = to_raw(dataset, ["time"])["time"]
+    np.testing.assert_array_equal(decode("time", raw).values, times)
+    missing = xr.Dataset(
+        coords={"time": ("x", np.array(["1677-09-22T00:00:00.000000001", "NaT", "2262-04-10"], "M8[ns]"))}
+    )
+    with pytest.raises(InputError, match="too far apart"):
+        to_raw(missing, ["time"])
+
+
 @pytest.mark.parametrize("calendar", ["360_day", "noleap", "standard"])
 def test_cftime_calendars(calendar: str) -> None:
     dates = [cftime.datetime(2001, 2, 28, 6, calendar=calendar), cftime.datetime(2001, 3, 1, calendar=calendar)]
@@ -233,6 +247,9 @@ def test_unstorable_attributes(value: object) -> None:
         {"dtype": "<i4", "value": ["a"]},
         {"dtype": "float", "value": "1"},
         {"dtype": "json", "value": "{"},
+        {"dtype": "json", "value": "[" * 100_000},
+        {"dtype": "f4,f4", "value": [1, 2]},
+        {"dtype": "<a4", "value": "text"},
         {"dtype": "bytes", "value": 1},
         {"dtype": "V99999999", "value": "a"},
         {"dtype": "<U999999999", "value": "a"},

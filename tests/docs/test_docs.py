@@ -16,7 +16,7 @@ from tests.conftest import Nnzip
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-RUN = ("start", "cookbook", "keeping_extremes")
+RUN = ("start", "cookbook", "keeping_extremes", "xarray")
 """Pages whose blocks are run in their order, on a small sample; scripts/demo runs docs/commands.md. Other pages need
 networks, clusters or devices."""
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```", re.M | re.S)

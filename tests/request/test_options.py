@@ -50,7 +50,8 @@ def test_round_trip_through_json(data: st.DataObject) -> None:
 def test_what_is_written_is_short() -> None:
     assert Options().to_dict() == {}
     assert Options(Target(max_error={None: "1%"}), effort="best").to_dict() == {"max_error": "1%", "effort": "best"}
-    mixed = Options(Target(max_error={"t2m": "0.1K", None: 0.5}), promises=(parse_promise("extremes p99"),))
+    bounds: dict[str | None, str | float] = {"t2m": "0.1K", None: 0.5}
+    mixed = Options(Target(max_error=bounds), promises=(parse_promise("extremes p99"),))
     assert mixed.to_dict() == {"max_error": {"t2m": "0.1K", "": 0.5}, "promises": ["extremes p1,p99:0.2"]}
     assert Options(Target(lossless=True), tile={"time": 4}).to_dict() == {"lossless": True, "tile": {"time": 4}}
 

@@ -23,6 +23,7 @@ from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
 from nnzip.tile.decode import decode_preview, decode_tile, preview_size
 from nnzip.tile.encode import Goal, Rmse, Size, encode_tile
+from nnzip.tile.exact import encode_exact
 from nnzip.tile.header import Shape, pack, unpack
 from tests.support.tile_examples import KINDS, MISSING, SHAPES, Values, bounded, scaling, values_of, with_missing
 
@@ -275,6 +276,22 @@ def test_another_shape_is_an_error(examples: dict[str, tuple[Values, bytes]]) ->
     for _, data in examples.values():
         with pytest.raises(CorruptArchiveError, match="shape"):
             decode_tile(data, (3, 2, 33, 50))
+
+
+def test_signalling_nan_is_an_error_and_no_warning(examples: dict[str, tuple[Values, bytes]]) -> None:
+    header, signal = unpack(examples["constant"][1]).header, bytes.fromhex("0000a07f")
+    for changes in ({"means": 3 * signal}, {"scales": 3 * signal}, {"limits": 2 * signal}, {"rows": 2 * signal}):
+        channels = header.shape[0]
+        fitting = {key: value if key in ("limits", "rows") else signal * channels for key, value in changes.items()}
+        with pytest.raises(CorruptArchiveError, match="finite"):
+            decode_tile(pack(msgspec.structs.replace(header, **fitting), (), b""), header.shape)
+
+
+def test_the_largest_numbers_are_exact_beside_missing_points() -> None:
+    values = np.full((1, 1, 5, 7), 3.4e38, np.float32)
+    values[0, 0, 1:3, 2:5] = np.nan
+    data = encode_exact(values, "float32")
+    np.testing.assert_array_equal(decode_tile(data, (1, 1, 5, 7))[~np.isnan(values)], values[~np.isnan(values)])
 
 
 def test_streams_and_limits_are_those_of_the_coding(examples: dict[str, tuple[Values, bytes]]) -> None:

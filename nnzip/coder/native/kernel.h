@@ -91,11 +91,13 @@ NNZ_API void nnz_volume_free(Volume *volume);
  *
  * Adds up how often each magnitude (capped at 1023) is coded under each table, int64 [72, 1024], under each silent
  * table of each subband, int64 [count, 2, 1024] (first phase, later ones), and each sign by class, int64 [25];
- * `others` [5]: bits by which capped magnitudes are longer; with `scaled`, of magnitude 1 and of larger ones, by how much
- * more they were before (2^-16) and how many there are. */
+ * `large` [73]: capped magnitudes by table (silent ones: 71), and the bits below the leading ones of their excesses;
+ * `away` [4], with `scaled`: of magnitude 1 and of larger ones, by how much more they were before (2^-16) and how many
+ * there are. */
 NNZ_API int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, const float *lengths,
                      const float *signs, float lagrangian, int32_t *values, int16_t *offsets, uint8_t *tables,
-                     uint8_t *classes, int64_t *heard, int64_t *silent, int64_t *signed_counts, int64_t *others);
+                     uint8_t *classes, int64_t *heard, int64_t *silent, int64_t *signed_counts, int64_t *large,
+                     int64_t *away);
 
 /* The eight phases of a subband. `corrections` [72] and `silent` [2]: tables used for those planned. */
 NNZ_API int nnz_push_band(Encoder *encoder, Volume *volume, int32_t band, const int32_t *values,

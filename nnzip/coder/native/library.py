@@ -44,7 +44,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "nnz_decoder_finished": (_INT, (_POINTER,)),
     "nnz_volume_new": (_POINTER, (_POINTER, _POINTER, _POINTER, _INT32, _INT)),
     "nnz_volume_free": (None, (_POINTER,)),
-    "nnz_plan": (_INT, (*5 * (_POINTER,), ctypes.c_float, *8 * (_POINTER,))),
+    "nnz_plan": (_INT, (*5 * (_POINTER,), ctypes.c_float, *9 * (_POINTER,))),
     "nnz_push_band": (_INT, (_POINTER, _POINTER, _INT32, *6 * (_POINTER,))),
     "nnz_round": (None, (_POINTER, _INT64, ctypes.c_float, ctypes.c_float, _POINTER)),
     "nnz_wavelet": (_INT, (*5 * (_POINTER,), _INT)),

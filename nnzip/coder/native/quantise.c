@@ -45,5 +45,5 @@ void shrink_row(const Rounding *rounding, const Found *found, uint8_t quiet, int
 int64_t distance_to(float scaled, int64_t value)
 {
     const float size = scaled < 0 ? -scaled : scaled, whole = (float)(value < 0 ? -value : value), away = size - whole;
-    return (int64_t)((away < -2 ? -2 : away > 2 ? 2 : away) * AWAY_UNITS);
+    return (int64_t)((away > -2 ? away < 2 ? away : 2 : -2) * AWAY_UNITS);
 }

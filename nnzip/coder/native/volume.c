@@ -497,14 +497,17 @@ static int plan_band(Volume *volume, int32_t number, const int32_t *reference, c
 static int bit_length(int64_t value) { return value > 0 ? 64 - __builtin_clzll((unsigned long long)value) : 0; }
 
 /* A row of a subband; `odd`: whether it lies outside of the first phase. */
-static void count_row(const Found *found, const float *scaled, int64_t at, int32_t size, int odd, const int32_t *values,
-                      const Counts *counts)
+static void count_row(const Model *model, const Found *found, const float *scaled, int64_t at, int32_t size, int odd,
+                      const int32_t *values, const Counts *counts)
 {
     for (int32_t x = 0; x < size; x++, at++) {
         const int64_t value = values[at], rest = value - found->offsets[at];
         int64_t magnitude = rest < 0 ? -rest : rest;
         if (magnitude > LARGEST) {
-            *counts->large += bit_length(magnitude - LARGEST);
+            const int table = found->tables[at] ? found->tables[at] : TABLES - 1;
+            const int64_t excess = magnitude - model->table[table].limit - 1;
+            counts->large[table]++;
+            counts->large[TABLES] += bit_length(excess >> 1);
             magnitude = LARGEST;
         }
         if (found->tables[at]) {
@@ -524,7 +527,7 @@ static void count_row(const Found *found, const float *scaled, int64_t at, int32
 
 int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, const float *lengths, const float *signs,
              float lagrangian, int32_t *values, int16_t *offsets, uint8_t *tables, uint8_t *classes, int64_t *heard,
-             int64_t *silent, int64_t *signed_counts, int64_t *others)
+             int64_t *silent, int64_t *signed_counts, int64_t *large, int64_t *away)
 {
     uint8_t used[TABLES];
     const Found found = {offsets, tables, classes, as_asked(used)};
@@ -538,11 +541,12 @@ int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, cons
             return wrong;
         if (!volume->entered[number])
             continue;
-        const Counts counts = {heard, silent + (int64_t)number * 2 * (LARGEST + 1), signed_counts, others, others + 1};
+        const Counts counts = {heard, silent + (int64_t)number * 2 * (LARGEST + 1), signed_counts, large, away};
         for (int32_t t = 0; t < band->size[0]; t++)
             for (int32_t y = 0; y < band->size[1]; y++)
-                count_row(&found, scaled, start_of(volume, band) + t * plane_of(volume) + y * row_of(volume),
-                          band->size[2], (t | y) & 1, values, &counts);
+                count_row(volume->model, &found, scaled,
+                          start_of(volume, band) + t * plane_of(volume) + y * row_of(volume), band->size[2],
+                          (t | y) & 1, values, &counts);
     }
     return NNZ_OK;
 }

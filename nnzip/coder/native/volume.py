@@ -50,14 +50,15 @@ class Volume:
         heard: NDArray[np.int64],
         silent: NDArray[np.int64],
         signs: NDArray[np.int64],
-        others: NDArray[np.int64],
+        large: NDArray[np.int64],
+        away: NDArray[np.int64],
         rounding: Rounding | None = None,
     ) -> None:
         """Set offsets, tables and classes of all subbands from the values, round these in place, and add to counts
         (`contexts.Counts`)."""
         values, *found = self._planned(planned)
-        kinds = heard, silent, signs, others
-        for kind, shape in zip(kinds, ((72, 1024), (self._count, 2, 1024), (25,), (5,)), strict=True):
+        kinds = heard, silent, signs, large, away
+        for kind, shape in zip(kinds, ((72, 1024), (self._count, 2, 1024), (25,), (73,), (2, 2)), strict=True):
             require(kind, np.int64, shape)
         counts = [kind.ctypes.data for kind in kinds]
         lengths, bits = rest_lengths()

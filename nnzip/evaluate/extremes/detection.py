@@ -12,8 +12,8 @@ import xarray as xr
 
 from nnzip.data.grids import require_grid
 from nnzip.errors import UnavailableError
-from nnzip.evaluate.errors import Dims, both_finite, paired, reduced_dims
-from nnzip.evaluate.extremes.tails import beyond, percentile
+from nnzip.evaluate.errors import Dims, reduced_dims
+from nnzip.evaluate.extremes.tails import exceedances
 
 WINDOW = 5  # cells along either side of the neighbourhood of the fractions skill score
 
@@ -119,16 +119,3 @@ def neighbourhood_score(
     options = {"window_size": (size, size), "spatial_dims": plane, "reduce_dims": reduced_dims(first, dims)}
     score: xr.DataArray = fss_2d_binary(second, first, **options)
     return score.where((first | second).any(reduced_dims(first, dims)))
-
-
-def exceedances(
-    original: xr.DataArray, decoded: xr.DataArray, quantile: float, dims: Dims, threshold: xr.DataArray | None = None
-) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    """Where original and decoded are beyond the threshold (None: the original's percentile over `dims`), and where both
-    are finite: three boolean arrays.
-    """
-    original, decoded = paired(original, decoded)
-    if threshold is None:
-        threshold = percentile(original, quantile, dims=dims)
-    first, second = (beyond(array, threshold, quantile) for array in (original, decoded))
-    return first, second, both_finite(original, decoded)

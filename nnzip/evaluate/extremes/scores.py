@@ -11,9 +11,9 @@ import xarray as xr
 
 from nnzip.data.grids import Grid, require_grid, with_dates
 from nnzip.evaluate.errors import bias, both_finite, max_error, number, rmse
-from nnzip.evaluate.extremes.detection import contingency, exceedances, neighbourhood_score
+from nnzip.evaluate.extremes.detection import contingency, neighbourhood_score
 from nnzip.evaluate.extremes.maps import MapScores, heat_waves, index_scores, return_level_scores
-from nnzip.evaluate.extremes.tails import QUANTILE, TailCurves, percentiles, tail_curves
+from nnzip.evaluate.extremes.tails import QUANTILE, TailCurves, exceedances, percentiles, tail_curves
 from nnzip.evaluate.scores import VariableScores, to_plain
 
 TAIL_QUANTILES = (0.95, 0.99, 0.999, 0.05, 0.01, 0.001)

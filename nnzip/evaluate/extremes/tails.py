@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nnzip.evaluate.errors import Dims, Floats, error_of, reduced_dims, weighted_mean
+from nnzip.evaluate.errors import Dims, Floats, both_finite, error_of, paired, reduced_dims, weighted_mean
 
 QUANTILE = "quantile"
 
@@ -34,10 +34,22 @@ def tail_rmse(
     threshold: xr.DataArray | None = None,
 ) -> xr.DataArray:
     """sqrt(mean(w e^2)) over the values of the tail, in the variable's units; NaN where the tail is empty."""
+    tail = exceedances(original, decoded, quantile, dims, threshold)[0]
+    error = error_of(original, decoded).where(tail)
+    return np.sqrt(weighted_mean(error**2, dims, weights))  # type: ignore[return-value]
+
+
+def exceedances(
+    original: xr.DataArray, decoded: xr.DataArray, quantile: float, dims: Dims, threshold: xr.DataArray | None = None
+) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """Where original and decoded are beyond the threshold (None: the original's percentile over `dims`), and where both
+    are finite: three boolean arrays.
+    """
+    original, decoded = paired(original, decoded)
     if threshold is None:
         threshold = percentile(original, quantile, dims=dims)
-    error = error_of(original, decoded).where(beyond(original, threshold, quantile))
-    return np.sqrt(weighted_mean(error**2, dims, weights))  # type: ignore[return-value]
+    first, second = (beyond(array, threshold, quantile) for array in (original, decoded))
+    return first, second, both_finite(original, decoded)
 
 
 def beyond(array: xr.DataArray, threshold: xr.DataArray, quantile: float) -> xr.DataArray:

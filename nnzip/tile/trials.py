@@ -1,0 +1,215 @@
+"""How a tile under an error bound is coded, tried on the tile or on a sample of it without coding anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnzip.coder.arrays import Device
+from nnzip.coder.volumes import expected_bytes
+from nnzip.promises.goals import BoxPromised
+from nnzip.tile.corrections import UNIT
+from nnzip.tile.corrector import correct
+from nnzip.tile.fixes import MOST_UNITS
+from nnzip.tile.header import Shape
+from nnzip.tile.rest import Transformed
+from nnzip.tile.samples import sample
+from nnzip.tile.volumes import TIME, plan_interpolation
+from nnzip.tile.ways import Way, leaders, ways
+from nnzip.transform import interpolation
+from nnzip.transform.cycles import Cycle
+
+MULTIPLES = (1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0, 10.0)
+"""Quantisation steps of the wavelet that are tried, in bounds."""
+FINER = (1.2, 0.85, 0.6, 0.4)
+"""Tried too where promises ask for less than the bound at many points."""
+
+_LARGEST_INTEGER = 2.0**30
+_TELLING = 1024  # bytes of a sample from which on it stands for the tile
+
+_BLOCK = 30  # bytes of the header of corrections
+_SHARES = 0.6, 1.3  # what corrections take of what points anywhere would: further off are chances of few points
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a tile is coded: by the wavelet in a `way` with a step of `multiple` bounds, after taking off the `cycle`; or
+    (None) by integer interpolation along the axis `leading`, latitude and longitude."""
+
+    way: Way | None
+    multiple: float = MULTIPLES[1]
+    leading: int = TIME
+    cycle: bool = False
+
+
+@dataclass(frozen=True)
+class BoundedTile:
+    """A tile to be coded: `original` [channel, time, lat, lon] (NaN: missing), `filled` without missing points,
+    limits [2]. With a lattice, `promised` is about values before they are moved to it."""
+
+    original: NDArray[np.floating]
+    filled: NDArray[np.floating]
+    promised: BoxPromised
+    limits: NDArray[np.float64]
+    periodic: bool
+    device: Device
+    cycle: Cycle | None = None
+    lattice: bytes = b""
+
+    @property
+    def shape(self) -> Shape:
+        channels, times, rows, columns = self.original.shape
+        return channels, times, rows, columns
+
+    @property
+    def means(self) -> NDArray[np.float32]:
+        """Of the channels [channel]."""
+        return np.array([channel.mean(dtype=np.float64) for channel in self.filled]).astype(np.float32)
+
+    def sample(self, effort: str) -> BoundedTile:
+        """A part that stands for all of it where coding is tried."""
+        where = sample(self.shape, effort)
+        if where is None:
+            return self
+        within = self.original[where], self.filled[where]
+        plain = replace(self.promised, constraints={})
+        cycle = None if self.cycle is None else self.cycle.shifted(where[1].start, where[3].start)
+        return BoundedTile(*within, plain, self.limits, periodic=False, device=self.device, cycle=cycle)
+
+    def transformed(self, way: Way, step: float, *, with_cycle: bool) -> Transformed:
+        """Wavelet coefficients, in units of `step`."""
+        units = np.empty(self.shape, dtype=np.float32)
+        for channel, (values, mean) in enumerate(zip(self.filled, self.means.astype(np.float64), strict=True)):
+            units[channel] = (values - mean) / step
+        arrangement = way.arrangement(self.shape, periodic=self.periodic)
+        return Transformed(units, arrangement, self.cycle if with_cycle else None, self.device)
+
+    @property
+    def integer_step(self) -> float | None:
+        """Of the interpolation; None where no step keeps the bound (values too large for their integers)."""
+        largest = float(np.abs(self.limits).max())
+        spacing = float(np.spacing(np.array(largest + self.promised.bound, dtype=self.promised.dtype)))
+        step = float(2 * (self.promised.bound - spacing / 2))
+        return step if step > 0 and largest / step < _LARGEST_INTEGER else None
+
+    def integers(self, leading: int, step: float) -> tuple[NDArray[np.int64], tuple[int, int, int]]:
+        """Values in multiples of a step, and the order of the interpolation's axes for them."""
+        found = np.rint(self.filled / np.float64(step)).astype(np.int64)
+        return found, interpolation.best_order(found[0] if leading == TIME else found[:, 0])
+
+
+def choose(tile: BoundedTile, effort: str) -> Choice:
+    """The best choice for a sample; for the whole tile where the bound leaves next to nothing of the sample."""
+    part = tile.sample(effort)
+    choice, size = _best(part, part.shape[TIME] / tile.shape[TIME])
+    return choice if size >= _TELLING or part is tile else _best(tile, 1.0)[0]
+
+
+def _best(tile: BoundedTile, share: float) -> tuple[Choice, float]:
+    """The choice that should take the fewest bytes, and these, for a sample with this share of the times."""
+    trials = _Trials(tile, share)
+    best = min((Choice(way) for way in ways(tile.shape)), key=trials.bytes)
+    best = _best_multiple(trials, best)
+    if tile.cycle is not None:
+        best = min(best, replace(best, cycle=True), key=trials.bytes)
+    size = trials.bytes(best)
+    for leading in leaders(tile.shape):
+        other = _interpolated_bytes(tile, leading)
+        if other < size:
+            best, size = Choice(None, leading=leading), other
+    return best, size
+
+
+def _best_multiple(trials: _Trials, first: Choice) -> Choice:
+    """The step that makes detail plus corrections smallest: from the first two on, while it gets better."""
+    best = min((replace(first, multiple=multiple) for multiple in MULTIPLES[1:3]), key=trials.bytes)
+    others: tuple[float, ...] = MULTIPLES[3:]
+    if best.multiple == MULTIPLES[1]:
+        others = MULTIPLES[:1] + (FINER if trials.tile.promised.constraints else ())
+    for multiple in others:
+        following = replace(best, multiple=multiple)
+        if trials.bytes(following) >= trials.bytes(best):
+            break
+        best = following
+    return best
+
+
+class _Trials:
+    """What wavelet choices should take; nothing is tried twice."""
+
+    def __init__(self, tile: BoundedTile, share: float) -> None:
+        self.tile, self._times = tile, share
+        self._transformed: tuple[tuple[Way, bool], Transformed] | None = None
+        self._bytes: dict[Choice, float] = {}
+        self._share: float | None = None
+        self._means = tile.means.astype(np.float64)
+        self._known = ((tile.original - self._means[:, None, None, None]) / tile.promised.bound).astype(np.float32)
+
+    def bytes(self, choice: Choice) -> float:
+        """Expected bytes of the streams and the corrections."""
+        if choice not in self._bytes:
+            found = self._of(choice).quantised(choice.multiple)
+            values = found.inverse()
+            values *= np.float32(choice.multiple)
+            means = 4 * len(values)  # bytes in the header
+            self._bytes[choice] = found.bytes_in(self._times) + means + self._corrections(values)
+        return self._bytes[choice]
+
+    def _of(self, choice: Choice) -> Transformed:
+        """In units of the bound; only the last one is kept."""
+        assert choice.way is not None
+        key = choice.way, choice.cycle
+        if self._transformed is None or self._transformed[0] != key:
+            made = self.tile.transformed(choice.way, self.tile.promised.bound, with_cycle=choice.cycle)
+            self._transformed = key, made
+        return self._transformed[1]
+
+    def _corrections(self, units: NDArray[np.float32]) -> float:
+        """Expected bytes of the corrections where `units`, in bounds and without the means, are decoded; in place.
+
+        Coded once; from then on a share of what points anywhere would take, as those of a tile lie together.
+        """
+        tile, bound = self.tile, self.tile.promised.bound
+        coded = 0
+        if self._share is None or tile.promised.constraints:
+            decoded = units * np.float64(bound) + self._means[:, None, None, None]
+            guards = np.array(tile.promised.guards)
+            coded = len(correct(tile.original, decoded, tile.limits, tile.promised, guards, tile.device).data)
+            if tile.promised.constraints:
+                return coded
+        counts = np.zeros(MOST_UNITS + 1, dtype=np.int64)  # of points by the units that correct them
+        for values, known, mean, guard in zip(units, self._known, self._means, tile.promised.guards, strict=True):
+            low, high = ((tile.limits - mean) / bound).astype(np.float32)
+            np.clip(values, low, high, out=values)
+            values -= known
+            errors = np.abs(values, out=values)[values > np.float32(1 - guard / bound)]
+            counts += np.bincount(_units(errors), minlength=counts.size)
+        anywhere = _bits_of_points(counts, units.size) / 8
+        if not anywhere:
+            return 0.0
+        if self._share is None:
+            self._share = min(max((coded - _BLOCK) / anywhere, _SHARES[0]), _SHARES[1])
+        return _BLOCK + self._share * anywhere
+
+
+def _units(errors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """How many units correct these errors, in bounds."""
+    return np.clip(np.ceil((errors - 1) / np.float32(UNIT)), 1, MOST_UNITS).astype(np.int64)
+
+
+def _bits_of_points(counts: NDArray[np.int64], size: int) -> float:
+    """Bits of points anywhere among `size`, so many with each number of units, and of their signs."""
+    wrong = int(counts.sum())
+    shares = np.append(counts[counts > 0], max(size - wrong, 1)) / size
+    return wrong - size * float((shares * np.log2(shares)).sum())
+
+
+def _interpolated_bytes(tile: BoundedTile, leading: int) -> float:
+    step = tile.integer_step
+    if step is None:
+        return inf
+    integers, order = tile.integers(leading, step)
+    return expected_bytes(plan_interpolation(integers, order, leading, tile.device))
