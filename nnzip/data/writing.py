@@ -169,7 +169,7 @@ def _write_netcdf(dataset: xr.Dataset, path: Path, storage: Storage) -> None:
         dataset.to_netcdf(path, mode="w", format="NETCDF4", engine="netcdf4")
         return
     # to_netcdf asks for dask's scheduler even here, and so imports dask.distributed: half of a small file's time
-    store = NetCDF4DataStore.open(str(path), mode="w", format="NETCDF4", lock=NETCDF4_PYTHON_LOCK)
+    store = NetCDF4DataStore.open(str(path), mode="w", format="NETCDF4", lock=NETCDF4_PYTHON_LOCK)  # type: ignore[no-untyped-call]
     try:
         dataset.dump_to_store(store, unlimited_dims=dataset.encoding.get("unlimited_dims"))
     finally:
