@@ -31,7 +31,7 @@ from nnzip.plan.cutting import axis_limits, continued, tile_count
 from nnzip.progress import Pace, ProgressCallback
 from nnzip.promises.resolve import check, resolve
 from nnzip.read import Archive
-from nnzip.request.options import Options
+from nnzip.request.options import NETWORK, Options
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
 from nnzip.survey import Part, source_bytes, survey
@@ -139,6 +139,8 @@ def _options(archive: Archive, names: Sequence[str]) -> Options:
     manifest = archive.manifest
     asked = Options.from_dict(manifest.configuration)
     target = asked.target
+    if asked.mode == NETWORK:
+        raise UsageError(f"{archive.reader.path} is one network for its whole record: compress everything again")
     if target.size_bytes is not None:
         raise UsageError(
             f"{archive.reader.path} was made to have {target.size_bytes} B, which more data would not keep: compress "
