@@ -85,6 +85,14 @@ def test_a_narrower_file_claims_the_error_that_it_has(tmp_path: Path) -> None:
         assert error <= found.attrs["nnzip_max_error"] <= 1.2 * error
 
 
+def test_the_largest_numbers_stay_double(tmp_path: Path) -> None:
+    data = weather("float64")
+    data["t2m"][0, 0, 0] = 3.4e38
+    found = decompressed(data, nnzip.Target(lossless=True), tmp_path)
+    assert found.encoding["dtype"] == np.float64
+    np.testing.assert_array_equal(found, data["t2m"])
+
+
 def _new(path: Path) -> Path:
     path.mkdir()
     return path
