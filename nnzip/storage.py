@@ -51,8 +51,10 @@ def packings(archive: Archive, dataset: xr.Dataset, *, packed: bool) -> tuple[En
                 warnings.warn(
                     _refusal(name, (high - low) / (4 * _LARGEST), entry.bound, errors), NnzipWarning, stacklevel=2
                 )
-            rounding = float(np.spacing(single.type(max(-low, high, 0)))) / 2
-            if np.dtype(entry.dtype) != single and rounding <= slack:
+            largest = max(-low, high, 0)
+            fits = largest < np.finfo(single).max / 2  # the largest numbers have no next one
+            rounding = float(np.spacing(single.type(largest))) / 2 if fits else np.inf
+            if np.dtype(entry.dtype) != single and fits and rounding <= slack:
                 found[name], added[name] = {"dtype": single}, rounding
     return found, added
 

@@ -74,3 +74,25 @@ def test_double_numbers_are_written_as_single_ones_only_within_the_bound(tmp_pat
     exact = decompressed(far, nnzip.Target(max_error=0.03), tmp_path / "far")
     assert exact.encoding["dtype"] == np.float64
     assert abs(exact - far["t2m"]).max() <= 0.03
+
+
+def test_a_narrower_file_claims_the_error_that_it_has(tmp_path: Path) -> None:
+    data = weather("float64")
+    for packed in (False, True):
+        found = decompressed(data, nnzip.Target(ratio=5), _new(tmp_path / f"{packed}"), packed=packed)
+        error = float(abs(found - data["t2m"]).max())
+        assert found.encoding["dtype"] == (np.int16 if packed else np.float32)
+        assert error <= found.attrs["nnzip_max_error"] <= 1.2 * error
+
+
+def test_the_largest_numbers_stay_double(tmp_path: Path) -> None:
+    data = weather("float64")
+    data["t2m"][0, 0, 0] = 3.4e38
+    found = decompressed(data, nnzip.Target(lossless=True), tmp_path)
+    assert found.encoding["dtype"] == np.float64
+    np.testing.assert_array_equal(found, data["t2m"])
+
+
+def _new(path: Path) -> Path:
+    path.mkdir()
+    return path
