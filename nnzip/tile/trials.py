@@ -27,6 +27,7 @@ MULTIPLES = (1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0, 10.0)
 FINER = (1.2, 0.85, 0.6, 0.4)
 """Tried too where promises ask for less than the bound at many points."""
 
+_LARGEST = float(np.finfo(np.float32).max)
 _LARGEST_INTEGER = 2.0**30
 _TELLING = 1024  # bytes of a sample from which on it stands for the tile
 
@@ -182,7 +183,7 @@ class _Trials:
                 return coded
         counts = np.zeros(MOST_UNITS + 1, dtype=np.int64)  # of points by the units that correct them
         for values, known, mean, guard in zip(units, self._known, self._means, tile.promised.guards, strict=True):
-            low, high = ((tile.limits - mean) / bound).astype(np.float32)
+            low, high = np.clip((tile.limits - mean) / bound, -_LARGEST, _LARGEST).astype(np.float32)
             np.clip(values, low, high, out=values)
             values -= known
             errors = np.abs(values, out=values)[values > np.float32(1 - guard / bound)]
