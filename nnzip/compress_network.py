@@ -30,7 +30,7 @@ from nnzip.findings import Findings
 from nnzip.jobs import Done
 from nnzip.learning import Record
 from nnzip.network.coding import decode_network
-from nnzip.network.sizing import designs
+from nnzip.network.sizing import design
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.promises.goals import Goals
@@ -140,11 +140,8 @@ class _Subject:
         goal = Goal(bytes=room) if room is not None else Goal(error=0.95)
         grid = self.parts[0].grid
         geographic = grid.time.geographic, grid.latitude.geographic, grid.longitude.geographic
-        design = next(
-            designs(
-                record.axes, geographic, scale.size, room or _likely_room(self.values, importance), record.roughness
-            )
-        )
+        likely = room or _likely_room(self.values, importance)
+        architecture = design(record.axes, geographic, scale.size, likely, record.roughness)
         training = Training(
             record,
             record.mean,
@@ -157,7 +154,7 @@ class _Subject:
             tell=partial(_tell, report, self.parts, record),
         )
         for _ in range(_TRIES):
-            found = training.run(design)
+            found = training.run(architecture)
             errors = self._errors(found.data, scale.size, report)
             excess = self._excess(errors)
             if excess <= 1:

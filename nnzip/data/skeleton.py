@@ -310,15 +310,6 @@ def _as_it_was(decoded: xr.Variable, dtype: str) -> xr.Variable:
     return xr.Variable(decoded.dims, values, decoded.attrs, encoding)
 
 
-def _decoded_times(name: str, variable: xr.Variable, dtype: str) -> xr.Variable:
-    if dtype.startswith("timedelta64"):
-        variable.attrs["dtype"] = dtype
-        return decode_cf_variable(name, variable, decode_times=False, decode_timedelta=CFTimedeltaCoder())
-    unit: Any = "ns" if dtype == "cftime" else np.datetime_data(dtype)[0]
-    coder = CFDatetimeCoder(use_cftime=dtype == "cftime", time_unit=unit)
-    return decode_cf_variable(name, variable, decode_times=coder, decode_timedelta=False)
-
-
 def _attribute_to_json(key: str, value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return _numpy_to_json(key, value)

@@ -23,7 +23,6 @@ from nnzip.download.suggestions import suggestion
 from nnzip.errors import UsageError
 
 Source = Literal["cds", "arco", "wb2", "ncar", "ecmwf"]
-SOURCES: tuple[Source, ...] = ("cds", "arco", "wb2", "ncar", "ecmwf")
 OPEN: tuple[Source, ...] = ("arco", "wb2", "ncar")
 """Sources that need no key."""
 LEVELS = (

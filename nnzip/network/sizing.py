@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import ceil, log2
 
 import numpy as np
@@ -22,14 +21,14 @@ _FINEST = 2.0**14  # cells along an axis
 Axes = tuple[Coordinates, Coordinates, Coordinates]
 
 
-def designs(
+def design(
     axes: Axes,
     geographic: tuple[bool, bool, bool],
     outputs: int,
     room: float,
     roughness: NDArray[np.float64],
-) -> Iterator[Architecture]:
-    """Networks for a record that may take `room` bytes, the likeliest first.
+) -> Architecture:
+    """The network for a record that may take `room` bytes.
 
     `axes`: (time, latitude, longitude); `roughness` along (longitude, latitude, time): root mean square difference of
     neighbours.
@@ -40,9 +39,8 @@ def designs(
     components = 1 << min(max(ceil(log2(outputs)), 0), 3)
     while 2 * components > min(widths):
         components //= 2
-    for bits in (_BITS, 2 * _BITS):
-        count = min(max(8 * room / bits, 64), _LARGEST)
-        yield _design(axes, geographic, outputs, count / components, widths, components, roughness)
+    count = min(max(8 * room / _BITS, 64), _LARGEST)
+    return _design(axes, geographic, outputs, count / components, widths, components, roughness)
 
 
 def _design(
