@@ -106,7 +106,14 @@ def _bar(console: Console) -> Iterator[ProgressCallback]:
     columns = (Stage(), BarColumn(bar_width=20), Details())
     with ProgressBar(*columns, console=console, transient=True, refresh_per_second=4) as bar:
         bar.add_task("", total=1.0)
-        yield watch.see
+
+        def see(moment: Progress) -> None:
+            is_news = moment.stage != watch.stage or moment.fraction == 1
+            watch.see(moment)
+            if is_news:  # not at the next tick of the bar, when it may be over
+                bar.refresh()
+
+        yield see
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 from typing import Any
 
 from nnzip.errors import UsageError
@@ -36,7 +37,7 @@ def _quantities(name: str, wished: object) -> Quantities | None:
         return parse_bounds(wished, name)
     wanted: dict[Any, Any] = dict(wished) if isinstance(wished, Mapping) else {None: wished}
     for variable, quantity in wanted.items():
-        plain = isinstance(quantity, str | int | float) and not isinstance(quantity, bool)
+        plain = isinstance(quantity, str | Real) and not isinstance(quantity, bool)
         if not plain or not isinstance(variable, str | None):
             raise TypeError(
                 f"{name}={wished!r}: give a number in the variable's units, text as '0.1K', '0.1%' or "

@@ -116,6 +116,8 @@ def apply_corrections(data: bytes, values: Values, device: Device = None) -> Non
 
     Raises CorruptArchiveError when `data` do not fit.
     """
+    if not values.flags.c_contiguous:
+        raise ValueError("corrections of values in another order would be lost")
     flat = values.reshape(-1)
     channels, times, rows, columns = values.shape
     corrected = []

@@ -32,7 +32,7 @@ def decode_tile(data: bytes, shape: Shape, device: Device = None) -> NDArray[np.
     tile = _tile(data, shape)
     if tile.header.coding == kinds.EXACT:
         return decode_exact(tile.corrections, tile.header)
-    values = detail(tile, device)
+    values = np.ascontiguousarray(detail(tile, device))  # interpolation leaves its own order of the axes
     low, high = tile.header.smallest_largest
     np.clip(values, low, high, out=values)
     apply_corrections(tile.corrections, values, device)

@@ -133,9 +133,11 @@ def test_no_progress_where_nobody_watches() -> None:
 
 
 WATCHED = """
+import time
 from nnzip.cli.terminal import session
 from nnzip.progress import Progress
 with session() as terminal, terminal.progress() as progress:
+    time.sleep(0.05)
     progress(Progress("coding", 0.42, 75.0, 10_000_000, 1_000_000))
 """
 

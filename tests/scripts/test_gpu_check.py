@@ -28,8 +28,9 @@ def test_everything_runs_on_a_processor(
 ) -> None:
     assert run(monkeypatch, tmp_path / "gpu.json") == 0
     found = json.loads((tmp_path / "gpu.json").read_text())
-    assert [check["passed"] for check in found["checks"]] == [True] * 7
-    assert {speed["device"] for speed in found["speeds"]} == {"cpu"}
+    assert len(found["checks"]) >= 7
+    assert all(check["passed"] for check in found["checks"])
+    assert {"cpu", "numpy"} <= {speed["device"] for speed in found["speeds"]}
     assert all(speed["rate"] > 0 for speed in found["speeds"])
     assert "decompress cpu.nnz" in capsys.readouterr().out
 
