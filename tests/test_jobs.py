@@ -132,7 +132,7 @@ def test_jobs_are_counted(command: str, jobs: str, weather: Path, archive: Path,
 def test_nothing_is_left_of_several_jobs(
     whom: str, how: signal.Signals, status: int, message: str, tmp_path: Path, nnzip: Nnzip
 ) -> None:
-    nnzip("sample", tmp_path / "in.nc", "--resolution", 1.5, "--hours", 96, "--variables", "t2m,msl")
+    nnzip("sample", tmp_path / "in.nc", "--resolution", 1.5, "--hours", 288, "--variables", "t2m,msl")
     arguments = ["compress", "in.nc", "-o", "out.nnz", "--jobs", "2", "--tile", "valid_time=8", "--ratio", "50"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     with subprocess.Popen(
