@@ -114,7 +114,7 @@ def _value_bytes(variable: RawVariable) -> int:
     """What a value counts in memory: text and dates of other calendars become Python objects."""
     dtype, becomes = np.dtype(variable.data.dtype), str(variable.attrs.get("_nnzip_dtype", ""))
     octets = int(becomes[1:]) if re.fullmatch(r"S[0-9]{1,7}", becomes) else 0
-    return dtype.itemsize + octets + (_OBJECT_BYTES if dtype.kind == "U" or becomes == "cftime" else 0)
+    return dtype.itemsize + octets + (_OBJECT_BYTES if dtype.kind == "U" or becomes in ("cftime", "StringDType") else 0)
 
 
 def _typed_bytes(attrs: Attributes) -> int:

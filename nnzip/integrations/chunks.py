@@ -110,6 +110,8 @@ class Chunk:
                     np.negative(values, out=values, where=decode_mask(self.negative, shape))
             values = values.astype(self.native, copy=False)
         fill_value = np.frombuffer(self.filled[:8] or bytes(8), dtype="<f8")[0]
+        if np.isfinite(fill_value) and abs(fill_value) > np.finfo(self.native).max:
+            raise CorruptArchiveError(f"a chunk is damaged: its fill value {fill_value} is no {self.native}")
         for mask, value in ((self.zero, 0.0), (self.missing, np.nan), (self.filled[8:], fill_value)):
             if mask:
                 values[decode_mask(mask, shape)] = value

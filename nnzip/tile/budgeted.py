@@ -179,8 +179,8 @@ class _Bracket:
             self._beyond = min(self._beyond, step)
         self._tried.append((log(step), log(max(rmse, 1e-300))))
         wanted = log(max(self._target, 1e-300) * (1 + _CLOSE) / 2) - self._tried[-1][1]
-        change = min(max(exp(wanted / self._exponent()), 1 / _LARGEST_CHANGE), _LARGEST_CHANGE)
-        following = step * change
+        limit = log(_LARGEST_CHANGE)
+        following = step * exp(min(max(wanted / self._exponent(), -limit), limit))
         if self._feasible < following < self._beyond:
             return following
         return (self._feasible * self._beyond) ** 0.5 if self._feasible else step / 2

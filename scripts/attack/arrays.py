@@ -18,6 +18,7 @@ from nnzip.errors import InputError, NnzipError
 
 Values = NDArray[np.float64]
 TINY, LARGE = 5e-324, 1e300
+SMALLEST = 1e-44  # of float32, in which errors may be stated
 _DIMS = ("member", "level", "time", "latitude", "longitude")
 
 
@@ -208,7 +209,11 @@ def _compare(
         if bound is None or bound > asked * (1 + 1e-12):
             raise FindingError("violation", f"{what}: the bound {bound} is not the {asked} asked for")
     said = float(attributes["nnzip_max_error"])
-    if not largest * (1 - 1e-9) <= said <= max(largest * looseness, bound or 0.0 if looseness > 1.01 else 0.0) + TINY:
+    if (
+        not largest * (1 - 1e-9)
+        <= said
+        <= max(largest * looseness, bound or 0.0 if looseness > 1.01 else 0.0) + SMALLEST
+    ):
         raise FindingError("violation", f"{what}: it says the error {said}, and {largest} is true")
     if kind == "rmse" and result.errors["x"].rmse > float((options.target.rmse or {})[None]) * (1 + 1e-9):
         raise FindingError("violation", f"{what}: the RMSE is {result.errors['x'].rmse}")

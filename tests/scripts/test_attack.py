@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def test_nothing_is_found_in_a_minute(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     done = subprocess.run(
-        [sys.executable, "-m", "attack", "--minutes", "0.75", "--seed", "0", "--json", figures],
+        [sys.executable, "-m", "attack", "--minutes", "0.4", "--seed", "0", "--json", figures],
         capture_output=True,
         text=True,
         check=False,
