@@ -54,7 +54,8 @@ def decode_preview(data: bytes, shape: Shape, halvings: int, device: Device = No
     if head.coding == kinds.WAVELET:
         streams = tile.streams[: _coarse_streams(head, halvings)]
         units = decode_coarse(head, streams, _arrangement(head), halvings, device)
-        values = reconstruct(head, units, 1 << halvings)
+        with np.errstate(over="ignore", invalid="ignore"):  # of damaged steps; clipped below
+            values = reconstruct(head, units, 1 << halvings)
     else:
         finer = Tile(head, tile.streams[: PARTS - halvings], b"")
         values = detail(finer, device)[:, :, :: 1 << halvings, :: 1 << halvings]
