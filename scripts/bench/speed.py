@@ -32,7 +32,7 @@ STAGES = {
     "survey": ("nnzip.compress", "survey"),
     "choosing way and step on samples": ("nnzip.tile.bounded", "choose"),
     "coding": ("nnzip.tile.bounded", "_encode"),
-    "decoding and comparing (a thread)": ("nnzip.jobs", "_checked"),
+    "decoding and comparing (a thread)": ("nnzip.compress", "check_piece"),
     "reading: coefficients": ("nnzip.tile.rest", "decode_volumes"),
     "reading: inverse wavelet": ("nnzip.tile.rest", "inverse"),
     "reading: scaling": ("nnzip.tile.decode", "reconstruct"),
