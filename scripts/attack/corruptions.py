@@ -10,6 +10,7 @@ import io
 import json
 import math
 import zlib
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ _KEYS = (
 def _alter(rng: np.random.Generator, root: dict[str, Any]) -> None:
     places = _places(root)
     node, key = places[int(rng.integers(len(places)))]
-    value = _VALUES[int(rng.integers(len(_VALUES)))]
+    value = deepcopy(_VALUES[int(rng.integers(len(_VALUES)))])
     kind = int(rng.integers(5))
     if kind == 0:
         del node[key]
