@@ -211,7 +211,9 @@ def _compare(
     said, most = float(attributes["nnzip_max_error"]), largest * looseness + SMALLEST
     if looseness > 1.01:  # a file that may be narrower than the archive claims what its rounding may add
         most = max(
-            most, bound or 0.0, largest + 2 * float(np.spacing(np.float32(np.abs(truth[known]).max(initial=0.0))))
+            most,
+            bound or 0.0,
+            largest + 2 * float(np.spacing(np.float32(min(np.abs(truth[known]).max(initial=0.0), 3e38)))),
         )
     if not largest * (1 - 1e-9) <= said <= most:
         raise FindingError("violation", f"{what}: it says the error {said}, and {largest} is true")
