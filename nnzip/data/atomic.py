@@ -18,11 +18,11 @@ import secrets
 import shutil
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from nnzip.data.bytefile import PathText, explained, is_url
 from nnzip.errors import ResourceError, UsageError
@@ -37,28 +37,43 @@ def output_at(path: PathText, overwrite: bool = False) -> Output:
     return UrlOutput(str(path), overwrite) if is_url(path) else AtomicOutput(path, overwrite)
 
 
-class Output(Protocol):
-    """What `AtomicOutput` says, wherever the output is."""
+class Output(ABC):
+    """An output that is in its place after `commit`, and leaves no trace without it; a context manager."""
 
     temporary: Path
+    """What to write."""
 
+    @abstractmethod
     def commit(self) -> None:
         """Put it in place."""
 
+    @abstractmethod
     def abort(self) -> None:
-        """Remove everything temporary."""
+        """Remove everything temporary; does nothing once committed."""
 
-    def explained(self) -> AbstractContextManager[None]:
-        """Turns an OSError into a ResourceError."""
+    @abstractmethod
+    def _written(self) -> Path:
+        """What a message about a failure names; its folder is where there was no room."""
 
-    def __enter__(self) -> Self: ...
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn an OSError into a ResourceError that names the output and the remedy."""
+        try:
+            yield
+        except OSError as error:
+            path = self._written()
+            raise ResourceError(f"cannot write {path}: {_explain(error, path.parent)}") from error
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.abort()
 
 
-class UrlOutput:
+class UrlOutput(Output):
     """As `AtomicOutput`, for a file at a URL that fsspec knows: it is written here, and sent on `commit`.
 
     Raises UsageError when it exists and `overwrite` is false, and what `bytefile.explained` raises.
@@ -84,24 +99,11 @@ class UrlOutput:
     def abort(self) -> None:
         self._folder.cleanup()
 
-    @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
-        """Turn an OSError of the temporary file into a ResourceError."""
-        try:
-            yield
-        except OSError as error:
-            raise ResourceError(f"cannot write {self.temporary}: {_explain(error, self.temporary.parent)}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
+    def _written(self) -> Path:
+        return self.temporary
 
 
-class AtomicOutput:
+class AtomicOutput(Output):
     """An output that replaces `path` on `commit`, and leaves no trace without it; use as a context manager.
 
     Write a file or a directory named `temporary`; its folder is private, so it may hold other temporary files too.
@@ -111,8 +113,6 @@ class AtomicOutput:
     says no (`kind` names in a message what it accepts), or when it is a link to nothing; ResourceError when its
     directory cannot be written.
     """
-
-    temporary: Path
 
     def __init__(
         self,
@@ -147,27 +147,13 @@ class AtomicOutput:
         self.abort()
 
     def abort(self) -> None:
-        """Remove everything temporary; does nothing once committed."""
         _remove(self._folder)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
-        """Turn an OSError into a ResourceError that names the output and the remedy."""
-        try:
-            yield
-        except OSError as error:
-            raise ResourceError(f"cannot write {self.path}: {_explain(error, self.path.parent)}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
+    def _written(self) -> Path:
+        return self.path
 
     def _require_replaceable(self) -> None:
         with self.explained():
