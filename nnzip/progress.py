@@ -83,7 +83,8 @@ class Pace:
             self._report("coding", sum(self._estimate.coding.values()))
 
     def _report(self, stage: str, left: float) -> None:
-        assert self._progress is not None
+        if self._progress is None:
+            return
         passed = clock.monotonic() - self._started
         self._fraction = max(self._fraction, passed / max(passed + left, 1e-9))  # several tiles may come at once
         self._progress(Progress(stage, self._fraction, left, self._source_bytes, self._file_bytes))

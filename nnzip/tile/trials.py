@@ -161,7 +161,8 @@ class _Trials:
 
     def _of(self, choice: Choice) -> Transformed:
         """In units of the bound; only the last one is kept."""
-        assert choice.way is not None
+        if choice.way is None:
+            raise ValueError("an interpolation has no wavelet coefficients")
         key = choice.way, choice.cycle
         if self._transformed is None or self._transformed[0] != key:
             made = self.tile.transformed(choice.way, self.tile.promised.bound, with_cycle=choice.cycle)
