@@ -26,6 +26,7 @@ from nnzip.estimate import estimate
 from nnzip.executor import workers
 from nnzip.goals import TileGoals
 from nnzip.joined import joined
+from nnzip.parts import Part, source_bytes
 from nnzip.plan.budget import require_size
 from nnzip.plan.cutting import axis_limits, continued, tile_count
 from nnzip.progress import Pace, ProgressCallback
@@ -34,7 +35,7 @@ from nnzip.read import Archive
 from nnzip.request.options import NETWORK, Options
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
-from nnzip.survey import Part, source_bytes, survey
+from nnzip.survey import survey
 
 if TYPE_CHECKING:
     from distributed import Client

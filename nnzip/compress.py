@@ -18,7 +18,7 @@ from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.data.atomic import require_distinct
 from nnzip.data.bytefile import PathText, place
-from nnzip.data.grouping import lossless_reason, plan_groups
+from nnzip.data.grouping import why_lossless
 from nnzip.data.opening import Data, opened, resolve_paths, sources_of
 from nnzip.data.opening import stored_bytes as size_of
 from nnzip.describe import Description
@@ -27,14 +27,15 @@ from nnzip.executor import Workers, overlapped, workers
 from nnzip.findings import Findings
 from nnzip.goals import TileGoals
 from nnzip.jobs import Job, check_piece, code, encode_piece, pieces
+from nnzip.parts import Part, plan_parts, source_bytes
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.progress import Pace, ProgressCallback
 from nnzip.promises.goals import Goals
-from nnzip.promises.resolve import check, resolve
+from nnzip.promises.resolve import resolve
 from nnzip.request.options import NETWORK, Options, options_of
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
-from nnzip.survey import Part, source_bytes, survey
+from nnzip.survey import survey
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -91,9 +92,7 @@ def _compress(
 ) -> CompressionResult:
     started = clock.monotonic()
     with ArchiveWriter(path, overwrite) as writer:
-        groups, lossless = plan_groups(dataset, options.variables)
-        check(dataset, groups, options)
-        parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
+        groups, lossless, parts = plan_parts(dataset, options)
         pace = Pace(progress, partial(estimate, dataset, options, jobs=team.count, quick=True))
         surveys = [survey(part, team, with_rates=options.target.limits_size, read=pace.read) for part in parts]
         names = [part.layout.name for part in parts]
@@ -147,7 +146,7 @@ def coded(
 
 def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) -> Iterator[str]:
     for name in lossless:
-        yield f"{name} is kept losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}"
+        yield f"{name} is kept losslessly: {why_lossless(dataset, name)}"
     if size < limit * (1 - RATIO_TOLERANCE):
         yield f"the data need only {size} B of the {limit} B asked for"
     without_kernel = compiler_problem()

@@ -20,7 +20,7 @@ from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.container.zip import MEMBER_BYTES
 from nnzip.data.bytefile import PathText, place
-from nnzip.data.grouping import lossless_reason, plan_groups
+from nnzip.data.grouping import why_lossless
 from nnzip.describe import Description
 from nnzip.errors import UnavailableError, UsageError
 from nnzip.evaluate.errors import ErrorStatistics
@@ -31,13 +31,14 @@ from nnzip.jobs import Done
 from nnzip.learning import Record
 from nnzip.network.coding import decode_network
 from nnzip.network.sizing import design
+from nnzip.parts import Part, plan_parts, source_bytes
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.progress import ProgressCallback, report_to
 from nnzip.promises.goals import Goals
-from nnzip.promises.resolve import check, resolve
+from nnzip.promises.resolve import resolve
 from nnzip.request.options import Options
 from nnzip.result import CompressionResult, result_of
-from nnzip.survey import Part, Survey, source_bytes, survey
+from nnzip.survey import Survey, survey
 from nnzip.tile.scaling import scaling_of
 
 STEPS = {"fast": 400, "normal": 1200, "best": 4000}
@@ -64,9 +65,7 @@ def compress_network(
     started, report = clock.monotonic(), report_to(progress)
     _require_torch()
     with ArchiveWriter(path, overwrite) as writer:
-        groups, lossless = plan_groups(dataset, options.variables)
-        check(dataset, groups, options)
-        parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
+        groups, lossless, parts = plan_parts(dataset, options)
         surveys = []
         for number, part in enumerate(parts):
             report("reading", 0.05 * number / len(parts))
@@ -93,10 +92,7 @@ def compress_network(
         size = writer.finish(manifest, description.arrays)
     ArchiveReader(path).close()
     limit = options.target.file_bytes(source_bytes(parts))
-    notes = [
-        f"{name} is kept losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}"
-        for name in lossless
-    ]
+    notes = [f"{name} is kept losslessly: {why_lossless(dataset, name)}" for name in lossless]
     if size < limit * (1 - RATIO_TOLERANCE):
         notes.append(f"the network took {size} B of the {limit} B asked for")
     sizes = source_bytes(parts), stored_bytes, size

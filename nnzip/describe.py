@@ -21,10 +21,11 @@ from nnzip.container.manifest import (
 from nnzip.data.conventions import OWN_ATTRIBUTES
 from nnzip.data.skeleton import RawArray, compressed_attributes, dataset_attributes, to_raw
 from nnzip.findings import Findings
+from nnzip.parts import Part, source_bytes
 from nnzip.plan.cutting import brief
 from nnzip.promises.goals import Goals, Promised
 from nnzip.request.options import NETWORK, Options
-from nnzip.survey import Part, Survey, source_bytes
+from nnzip.survey import Survey
 from nnzip.version import __version__
 
 _DIGEST_BYTES = 8

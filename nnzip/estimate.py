@@ -16,12 +16,13 @@ from nnzip.data.opening import Data, opened
 from nnzip.executor import ALONE
 from nnzip.goals import TileGoals
 from nnzip.jobs import Job, code
+from nnzip.parts import Part, plan_parts, source_bytes
 from nnzip.plan.cutting import SLAB_VALUES
-from nnzip.promises.resolve import check, resolve
+from nnzip.promises.resolve import resolve
 from nnzip.request.options import Options, options_of
 from nnzip.request.promises import RegionTolerance
 from nnzip.request.target import Target
-from nnzip.survey import Part, Survey, source_bytes, survey
+from nnzip.survey import Survey, survey
 from nnzip.tile.samples import SAMPLES
 
 _MOST, _SHARE = 1 << 17, 16  # values of a sample per variable: one in 16, but no fewer than of a small tile
@@ -72,9 +73,7 @@ def estimate(data: Data, options: Options | Target | None = None, *, jobs: int =
 
 
 def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> Estimate:
-    groups, _ = plan_groups(dataset, options.variables)
-    check(dataset, groups, options)
-    parts = [Part.of(dataset, group, layout, options.tile) for group in groups for layout in group.variables]
+    _, _, parts = plan_parts(dataset, options)
     most = source_bytes(parts) // 4 // _PER_SAMPLE if quick else len(_PLACES) * len(parts)
     chosen = parts[:: -(-len(parts) // most)] if most else []
     costs = _coded(dataset, chosen, options, _PLACES[: max(most // len(parts), 1)]) if chosen else {}

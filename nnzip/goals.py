@@ -11,10 +11,11 @@ from nnzip.container.manifest import tile_member
 from nnzip.container.zip import MEMBER_BYTES
 from nnzip.evaluate.weights import latitude_weights
 from nnzip.jobs import Job
+from nnzip.parts import Part
 from nnzip.plan.budget import Rate, allot
 from nnzip.plan.cutting import Box
 from nnzip.promises.goals import BoxPromised, Goals
-from nnzip.survey import Part, Survey, TileSurvey
+from nnzip.survey import Survey, TileSurvey
 from nnzip.tile.budgeted import Scaling
 from nnzip.tile.encode import Goal, Rmse, Size
 from nnzip.tile.scaling import scaling_of

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from nnzip.coder.devices import resolve_device
 from nnzip.evaluate.errors import ErrorStatistics
+from nnzip.parts import Run
 from nnzip.plan.cutting import Box
 from nnzip.promises.goals import BoxPromised
 from nnzip.promises.kept import Kept
-from nnzip.survey import Run
 from nnzip.tile.bounded import Coded
 from nnzip.tile.decode import decode_tile
 from nnzip.tile.encode import Goal, encode_tile

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.evaluate.weights import latitude_weights
+from nnzip.parts import Part
 from nnzip.request.promises import TailTolerance
-from nnzip.survey import Part, Survey
+from nnzip.survey import Survey
 
 _POOL = 1 << 25  # values that are held at once
 _RUNS = 16  # pieces of time that the pool is made of

@@ -282,7 +282,7 @@ def parse_promises(texts: Mapping[str, Sequence[str] | None]) -> tuple[Promise, 
 def describe_plan(dataset: xr.Dataset, asked: Options) -> list[str]:
     """What is about to happen, one line each: variables with their shapes, what is kept losslessly and why, the target,
     promises."""
-    from nnzip.data.grouping import lossless_reason, plan_groups
+    from nnzip.data.grouping import plan_groups, why_lossless
     from nnzip.promises.resolve import label_of
 
     groups, lossless = plan_groups(dataset, asked.variables)
@@ -292,7 +292,7 @@ def describe_plan(dataset: xr.Dataset, asked: Options) -> list[str]:
         members = ", ".join(_member(dataset, layout) for layout in group.variables)
         lines.append(f"compressing {members} on {numbers.shape({dim: dataset.sizes[dim] for dim in dims})}")
     for name in lossless:
-        lines.append(f"keeping {name} losslessly: {lossless_reason(dataset, name) or 'other variables refer to it'}")
+        lines.append(f"keeping {name} losslessly: {why_lossless(dataset, name)}")
     labels = [label_of(dataset[layout.name]) for group in groups for layout in group.variables]
     return [*lines, target_text(asked.target, labels), *(f"promise: {promise}" for promise in asked.promises)]
 

@@ -134,6 +134,11 @@ def check_names(dataset: xr.Dataset, variables: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(variables))
 
 
+def why_lossless(dataset: xr.Dataset, name: str) -> str:
+    """The reason for which a variable that was not compressed is kept losslessly."""
+    return lossless_reason(dataset, name) or "other variables refer to it"
+
+
 def lossless_reason(dataset: xr.Dataset, name: str, roles: Mapping[str, Role] | None = None) -> str | None:
     """Why the data variable `name` is kept losslessly instead of being compressed, or None when it is compressible."""
     variable = dataset[name].variable
