@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.coder.devices import resolve_device
-from nnzip.evaluate.errors import ErrorStatistics
+from nnzip.evaluate.pieces import block_slices
+from nnzip.evaluate.sums import ErrorSums
 from nnzip.parts import Run
 from nnzip.plan.cutting import Box
 from nnzip.promises.goals import BoxPromised
@@ -20,6 +21,9 @@ from nnzip.tile.bounded import Coded
 from nnzip.tile.decode import decode_tile
 from nnzip.tile.encode import Goal, encode_tile
 from nnzip.transform.cycles import Cycle
+
+_BLOCK = 1 << 16
+"""Values that are compared together: a processor's cache holds them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Done:
     variable: int
     tile: int
     data: bytes
-    errors: ErrorStatistics
+    errors: ErrorSums
     kept: tuple[Kept, ...]
     promised: int
 
@@ -97,15 +101,17 @@ def encode_piece(piece: Piece) -> Coded:
 
 def check_piece(piece: Piece, coded: Coded) -> Done:
     """Decode a tile as a reader does, and compare."""
-    job, box = piece.job, piece.box
-    decoded = decode_tile(coded.data, box.shape, resolve_device(job.device)).astype(np.float64)
-    original = piece.values.astype(np.float64)
-    decoded[np.isnan(original)] = np.nan
-    errors, weights = ErrorStatistics(), job.weights[box.slices[2]]
-    channel, *start = (axis.start for axis in box)
-    for number in range(len(original)):
-        here = slice(number, number + 1)
-        errors.add(original[here], decoded[here], weights[:, None], (channel + number, *start))
+    job, box, original = piece.job, piece.box, piece.values
+    decoded = decode_tile(coded.data, box.shape, resolve_device(job.device))
+    missing = np.isnan(original)
+    if missing.any():
+        decoded = np.where(missing, decoded.dtype.type(np.nan), decoded)
+    errors, weights = ErrorSums(), job.weights[box.slices[2], None]
+    for block in block_slices(box.shape, _BLOCK):
+        start = tuple(axis.start + part.start for axis, part in zip(box, block, strict=True))
+        errors.add(original[block], decoded[block], weights[block[2]], start)
     goal = job.goals[piece.tile]
-    kept = goal.check(original, decoded) if isinstance(goal, BoxPromised) else []
+    kept = []
+    if isinstance(goal, BoxPromised) and goal.constraints:
+        kept = goal.check(original.astype(np.float64), decoded.astype(np.float64))
     return Done(job.variable, piece.tile, coded.data, errors, tuple(kept), coded.promised)
