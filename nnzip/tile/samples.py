@@ -31,11 +31,11 @@ def sample(shape: Shape, effort: str = "normal") -> tuple[slice, ...] | None:
 def outer_limits(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Smallest and largest known value [2], rounded outwards to float32, within its range; zeros where nothing is
     known."""
-    known = values[np.isfinite(values)]
-    if not known.size:
+    found = np.array([np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)], dtype=np.float64)
+    if np.isnan(found).any():
         return np.zeros(2)
     largest = float(np.finfo(np.float32).max)
-    exact = np.clip(np.array([known.min(), known.max()], dtype=np.float64), -largest, largest)
+    exact = np.clip(found, -largest, largest)
     rounded = exact.astype(np.float32)
     with np.errstate(over="ignore"):  # of the largest number, which is not taken
         outwards = np.nextafter(rounded, np.array([-np.inf, np.inf], dtype=np.float32))

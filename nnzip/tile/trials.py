@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import inf
 
 import numpy as np
@@ -65,7 +66,7 @@ class BoundedTile:
         channels, times, rows, columns = self.original.shape
         return channels, times, rows, columns
 
-    @property
+    @cached_property
     def means(self) -> NDArray[np.float32]:
         """Of the channels [channel]."""
         return np.array([channel.mean(dtype=np.float64) for channel in self.filled]).astype(np.float32)
@@ -82,9 +83,7 @@ class BoundedTile:
 
     def transformed(self, way: Way, step: float, *, with_cycle: bool) -> Transformed:
         """Wavelet coefficients, in units of `step`."""
-        units = np.empty(self.shape, dtype=np.float32)
-        for channel, (values, mean) in enumerate(zip(self.filled, self.means.astype(np.float64), strict=True)):
-            units[channel] = (values - mean) / step
+        units = in_units(self.filled, self.means, step)
         arrangement = way.arrangement(self.shape, periodic=self.periodic)
         return Transformed(units, arrangement, self.cycle if with_cycle else None, self.device)
 
@@ -147,7 +146,7 @@ class _Trials:
         self._bytes: dict[Choice, float] = {}
         self._share: float | None = None
         self._means = tile.means.astype(np.float64)
-        self._known = ((tile.original - self._means[:, None, None, None]) / tile.promised.bound).astype(np.float32)
+        self._known = in_units(tile.original, tile.means, tile.promised.bound)
 
     def bytes(self, choice: Choice) -> float:
         """Expected bytes of the streams and the corrections."""
@@ -195,6 +194,16 @@ class _Trials:
         if self._share is None:
             self._share = min(max((coded - _BLOCK) / anywhere, _SHARES[0]), _SHARES[1])
         return _BLOCK + self._share * anywhere
+
+
+def in_units(values: NDArray[np.floating], means: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
+    """Differences of [channel, time, lat, lon] from the means [channel], in multiples of a unit; computed in float64,
+    map by map, as a processor's cache holds a map."""
+    found = np.empty(values.shape, dtype=np.float32)
+    for channel, mean in enumerate(means.astype(np.float64)):
+        for before, after in zip(values[channel], found[channel], strict=True):
+            np.divide(np.subtract(before, mean, dtype=np.float64), unit, out=after, casting="same_kind")
+    return found
 
 
 def _units(errors: NDArray[np.float32]) -> NDArray[np.int64]:
