@@ -4,15 +4,19 @@ picklable: a process, a thread or a cluster may do it."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.coder.devices import resolve_device
+from nnzip.coder.native.kernel import shipped_kernel
 from nnzip.evaluate.pieces import block_slices
 from nnzip.evaluate.sums import ErrorSums
+from nnzip.executor import Workers, workers
 from nnzip.parts import Run
 from nnzip.plan.cutting import Box
 from nnzip.promises.goals import BoxPromised
@@ -24,6 +28,10 @@ from nnzip.transform.cycles import Cycle
 
 _BLOCK = 1 << 16
 """Values that are compared together: a processor's cache holds them."""
+
+
+_MOST_THREADS = 8
+"""That the native kernel keeps busy, which works without Python's lock."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +80,20 @@ class Piece:
     values: NDArray[np.floating]
 
 
+def coders(jobs: int, executor: Any = None) -> AbstractContextManager[Workers]:
+    """Who does `jobs` at once: see `executor.workers`; threads where they would not wait for Python's lock."""
+    return workers(jobs, executor, threads=jobs <= _MOST_THREADS and shipped_kernel() is not None)
+
+
 def code(job: Job) -> Iterator[Done]:
     """Read tiles, code each and compare. Memory: the run, and about 15 times the values of a tile as float32."""
     for piece in pieces([job]):
-        yield check_piece(piece, encode_piece(piece))
+        yield from code_piece(piece)
+
+
+def code_piece(piece: Piece) -> Iterator[Done]:
+    """Code a tile and compare."""
+    yield check_piece(piece, encode_piece(piece))
 
 
 def pieces(jobs: Iterable[Job]) -> Iterator[Piece]:

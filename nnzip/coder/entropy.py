@@ -77,7 +77,8 @@ def coded_bits(counts: NDArray[np.integer]) -> NDArray[np.float64]:
     """Bits [n, table] that every table takes for symbols of which `counts` [n, magnitude] are given."""
     used = np.flatnonzero(counts.any(axis=0))
     # not @: for a product as small as this one BLAS keeps threads awake that only wait
-    return np.einsum("nm,tm->nt", counts[:, used].astype(np.float64), code_lengths()[:, used])
+    bits: NDArray[np.float64] = np.einsum("nm,tm->nt", counts[:, used].astype(np.float64), code_lengths()[:, used])
+    return bits
 
 
 @lru_cache(maxsize=1)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -335,12 +336,20 @@ def _fit_silent(counts: NDArray[np.int64], entered: list[int]) -> tuple[Tables, 
     silent = np.zeros(counts.shape[:2], dtype=np.uint8)
     before, total = np.full(2, FIRST_SILENT_TABLE), 0.1 * len(counts)
     bits = entropy.coded_bits(counts.reshape(-1, counts.shape[2])).reshape(*counts.shape[:2], entropy.TABLES)
-    side, differences = entropy.code_lengths()[_SILENT_TABLE], np.arange(entropy.TABLES)
+    side = _side_bits()
     for number in entered:
-        here = bits[number] + side[np.abs(differences - before[:, None])]
+        here = bits[number] + side[before]
         silent[number] = before = np.argmin(here[:, 1:], axis=1) + 1
-        total += float(here[[0, 1], before].sum())
+        total += float(here[0, before[0]] + here[1, before[1]])
     return silent, total
+
+
+@lru_cache(maxsize=1)
+def _side_bits() -> NDArray[np.float64]:
+    """Bits of a silent table after another [before, table]."""
+    tables = np.arange(entropy.TABLES)
+    found: NDArray[np.float64] = entropy.code_lengths()[_SILENT_TABLE][np.abs(tables - tables[:, None])]
+    return found
 
 
 def _side(values: object, table: int) -> tuple[NDArray[np.int32], Tables]:

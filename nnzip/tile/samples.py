@@ -11,20 +11,24 @@ SAMPLES = {"fast": 1 << 16, "normal": 1 << 18, "best": 1 << 62}
 """Values of a tile that the choice of its coding is tried on, by effort; a tile of at most twice as many is its own
 sample."""
 
+_TALL = 2.0  # times as tall as a square: fields differ more from south to north than from west to east
 _SHORTEST = 32  # rows and columns of a sample
 
 
-def sample(shape: Shape, effort: str = "normal") -> tuple[slice, ...] | None:
-    """A box in the middle of a tile, cut in space and then in time; None: the whole tile."""
-    enough, (channels, times, rows, columns) = SAMPLES[effort], shape
-    if channels * times * rows * columns <= 2 * enough:
+def sample(shape: Shape, effort: str = "normal", times_as_many: float = 1.0) -> tuple[slice, ...] | None:
+    """A box in the middle of a tile, cut in space and then in time, of `times_as_many` values as SAMPLES says; None:
+    the whole tile."""
+    channels, times, rows, columns = shape
+    count, enough = channels * times * rows * columns, int(SAMPLES[effort] * times_as_many)
+    if count <= 2 * max(enough, SAMPLES[effort]):
         return None
-    share = (enough / (channels * times * rows * columns)) ** 0.5
-    sizes = [max(min(size, _SHORTEST), round(size * share)) for size in (rows, columns)]
-    together = max(enough // (channels * sizes[0] * sizes[1]), min(times, 8))
+    area = enough / (channels * times)
+    tall = min(max(round(_TALL * area**0.5), _SHORTEST), rows)
+    wide = min(max(round(area / tall), _SHORTEST), columns)
+    together = max(enough // (channels * tall * wide), min(times, 8))
     return (
         slice(None),
-        *(_middle(size, part) for size, part in zip((times, rows, columns), (together, *sizes), strict=True)),
+        *(_middle(size, part) for size, part in zip(shape[1:], (together, tall, wide), strict=True)),
     )
 
 
