@@ -26,7 +26,7 @@ from nnzip.coder.bands import PARTS, Bands, Corners, corners
 from nnzip.coder.context_model import ChannelContexts
 from nnzip.coder.contexts import Coefficients, Contexts, Tables, filled, find_contexts
 from nnzip.coder.native.kernel import Encoder, Kernel, shipped_kernel
-from nnzip.coder.native.volume import Planned, Volume
+from nnzip.coder.native.volume import Planned, Volumes
 from nnzip.coder.phases import LARGEST, PHASES, phase_slices
 from nnzip.coder.precision import exact_float32
 from nnzip.coder.rounding import Rounding
@@ -203,7 +203,7 @@ class _NativeWriter:
 
     def __init__(self, kernel: Kernel, plans: Sequence[Plan], layout: Layout, corrections: Tables) -> None:
         self._kernel, self._plans, self._corrections = kernel, plans, corrections
-        self._volume = Volume(kernel, layout.shape, layout.bands, None)
+        self._volume = Volumes(kernel, layout.shape, layout.bands)
 
     def __call__(self, chunks: Sequence[entropy.Chunk | _Phases]) -> bytes:
         encoder = Encoder(self._kernel)
@@ -217,13 +217,13 @@ class _NativeWriter:
         return encoder.to_bytes()
 
 
-def decode_volumes(streams: Sequence[bytes], layout: Layout, device: Device = None) -> list[Coefficients]:
-    """Inverse of `encode_volumes`. Of fewer streams than there are parts, the subbands of the parts they hold; the
-    others are zero. Raises CorruptArchiveError when the streams do not fit."""
+def decode_volumes(streams: Sequence[bytes], layout: Layout, device: Device = None) -> Coefficients:
+    """Inverse of `encode_volumes`: int32 [volume, axis, lat, lon]. Of fewer streams than there are parts, the subbands
+    of the parts they hold; the others are zero. Raises CorruptArchiveError when the streams do not fit."""
     decoder = _VolumesDecoder(layout, device)
     for part, stream in enumerate(streams):
         decoder.read(part, stream)
-    return decoder.volumes
+    return to_numpy(decoder.volumes)
 
 
 class _VolumesDecoder:
@@ -231,26 +231,15 @@ class _VolumesDecoder:
 
     def __init__(self, layout: Layout, device: Device) -> None:
         self._layout, self._device = layout, device
-        self._arrays = [place(np.zeros(layout.shape, dtype=np.int32), device) for _ in layout.references]
+        self.volumes = place(np.zeros((len(layout.references), *layout.shape), dtype=np.int32), device)
         self._contexts = [
-            ChannelContexts(layout.shape, layout.bands, None if reference is None else self._arrays[reference])
+            ChannelContexts(layout.shape, layout.bands, None if reference is None else self.volumes[reference])
             for reference in layout.references
         ]
         kernel = shipped_kernel() if device is None else None
-        self._natives = (
-            []
-            if kernel is None
-            else [
-                Volume(kernel, layout.shape, layout.bands, None if reference is None else self._arrays[reference])
-                for reference in layout.references
-            ]
-        )
+        self._native = None if kernel is None else Volumes(kernel, layout.shape, layout.bands, len(layout.references))
         self._sides = [_Sides(layout.bands) for _ in layout.references]
         self._corrections = _NONE
-
-    @property
-    def volumes(self) -> list[Coefficients]:
-        return [to_numpy(array) for array in self._arrays]
 
     def read(self, part: int, stream: bytes) -> None:
         """The subbands of the next part."""
@@ -258,7 +247,7 @@ class _VolumesDecoder:
         if part == 0 and decoder.decode_few(_CORRECTED_TABLE, 1)[0]:
             self._corrections = _read_tables(decoder, _NONE, CORRECTION_TABLE)
         with exact_float32(self._device):
-            for number in range(len(self._arrays)):
+            for number in range(len(self._layout.references)):
                 for index in _of_part(self._layout.bands, part):
                     self._read_subband(decoder, number, index)
         decoder.finish()
@@ -270,9 +259,10 @@ class _VolumesDecoder:
         expected = sides.expected(index, None if reference is None else self._sides[reference])
         silent = _read_tables(decoder, expected, _SILENT_TABLE)
         sides.enter(index, silent)
-        values, band = self._arrays[number], self._layout.bands[index]
-        if decoder.native is not None and self._natives:
-            self._natives[number].pop(decoder.native, index, values, self._corrections, silent)
+        values, band = self.volumes[number], self._layout.bands[index]
+        if decoder.native is not None and self._native is not None:
+            beside = None if reference is None else self.volumes[reference]
+            self._native.pop(decoder.native, number, index, values, beside, self._corrections, silent)
             return
         contexts = self._contexts[number].enter(index, values)
         for phase in range(len(PHASES)):

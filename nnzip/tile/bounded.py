@@ -17,7 +17,7 @@ from nnzip.coder.volumes import encode_volumes
 from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
 from nnzip.tile.corrector import Corrected, correct
-from nnzip.tile.decode import decode_tile, reconstruct, whole_multiples
+from nnzip.tile.decode import Reconstruction, decode_tile, whole_multiples
 from nnzip.tile.header import TileHeader, pack
 from nnzip.tile.samples import outer_limits
 from nnzip.tile.trials import BoundedTile, Choice, choose
@@ -96,7 +96,7 @@ def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     quantised = tile.transformed(way, step, with_cycle=choice.cycle).quantised(1.0)
     head = _head(tile, kinds.WAVELET, step=step, means=tile.means.astype("<f4").tobytes(), **quantised.header())
     streams = quantised.streams()
-    decoded = reconstruct(head, quantised.inverse())
+    decoded = Reconstruction(head).values(quantised.inverse())
     corrected = correct(tile.original, decoded, tile.limits, tile.promised, np.array(tile.promised.guards), tile.device)
     return _packed(head, streams, corrected)
 

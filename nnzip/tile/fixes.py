@@ -130,9 +130,8 @@ def _encode_volumes(
 
 
 def _decode_volumes(coding: FixesCoding, fixes: int, data: bytes, shape: Shape, device: Device) -> Points:
-    volumes = decode_volumes([data[: coding.volume_bytes]], _layout(shape), device)
-    units = np.concatenate([volume.ravel() for volume in volumes])
-    positions = np.flatnonzero(units)
+    units = decode_volumes([data[: coding.volume_bytes]], _layout(shape), device).ravel()
+    positions = np.flatnonzero(units != 0)  # quicker than of integers
     multiples = units[positions].astype(np.int64)
     if positions.size != fixes or np.abs(multiples).max(initial=0) > coding.cap:
         raise CorruptArchiveError(f"the corrections hold {positions.size} fixes of {fixes}: the tile is damaged")

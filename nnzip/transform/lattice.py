@@ -44,6 +44,12 @@ class Lattice:
             values *= steps
             values += origins
 
+    def part(self, channels: slice, times: slice) -> Lattice:
+        """The lattice of some channels and times."""
+        if self.steps.size == 1:
+            return self
+        return Lattice(self.steps[channels, times], self.origins[channels, times])
+
     def allowed(self, bound: float, precision: float) -> Numbers:
         """Largest error of every map before `snap` that keeps `bound` after it; `precision` of the values."""
         whole = np.floor((bound - precision - self.steps / _PHASES) / self.steps)
