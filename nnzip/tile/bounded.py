@@ -16,7 +16,7 @@ from nnzip.coder.arrays import Device
 from nnzip.coder.volumes import encode_volumes
 from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
-from nnzip.tile.corrector import Corrected, correct
+from nnzip.tile.corrector import Corrected
 from nnzip.tile.decode import Reconstruction, decode_tile, whole_multiples
 from nnzip.tile.header import TileHeader, pack
 from nnzip.tile.samples import outer_limits
@@ -51,16 +51,16 @@ def encode_bounded(
     three times that of coding the tile once.
     """
     filled = fill_missing(values, np.isnan(values))
-    tile = BoundedTile(values, filled, promised, outer_limits(values), periodic, device, cycle)
+    tile = BoundedTile(values, filled, promised, outer_limits(values), periodic, device, cycle, effort=effort)
     constant = _constant(tile)
     if constant is not None:
         return constant
     snapped = _on_lattice(tile)
     if snapped is not None:
-        coded = _encode(snapped, choose(snapped, effort))
+        coded = _encode(snapped, choose(snapped))
         if _holds(coded.data, tile):
             return coded
-    return _encode(tile, choose(tile, effort))
+    return _encode(tile, choose(tile))
 
 
 def _on_lattice(tile: BoundedTile) -> BoundedTile | None:
@@ -97,8 +97,7 @@ def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     head = _head(tile, kinds.WAVELET, step=step, means=tile.means.astype("<f4").tobytes(), **quantised.header())
     streams = quantised.streams()
     decoded = Reconstruction(head).values(quantised.inverse())
-    corrected = correct(tile.original, decoded, tile.limits, tile.promised, np.array(tile.promised.guards), tile.device)
-    return _packed(head, streams, corrected)
+    return _packed(head, streams, tile.corrected(decoded, np.array(tile.promised.guards)))
 
 
 def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
@@ -110,9 +109,7 @@ def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
     head = _head(tile, kinds.INTERPOLATION, step=step, axes=order, leading=leading)
     plans = plan_interpolation(integers, order, leading, tile.device)
     streams = encode_volumes(plans, interpolation_layout(tile.shape, order, leading))
-    exact = np.zeros(tile.shape[0])
-    corrected = correct(tile.original, whole_multiples(head, integers), tile.limits, tile.promised, exact, tile.device)
-    return _packed(head, streams, corrected)
+    return _packed(head, streams, tile.corrected(whole_multiples(head, integers), np.zeros(tile.shape[0])))
 
 
 def _constant(tile: BoundedTile) -> Coded | None:
