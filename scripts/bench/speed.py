@@ -155,8 +155,8 @@ def _stages(dataset: xr.Dataset, goal: Any, path: Path) -> Table:
 @contextmanager
 def _watched(seconds: dict[str, float]) -> Iterator[None]:
     """Inside, the functions of STAGES add their thread's processor time."""
-    places = {stage: (importlib.import_module(module), name) for stage, (module, name) in STAGES.items()}
-    before = {stage: getattr(module, name) for stage, (module, name) in places.items()}
+    places = {stage: _place(module, name) for stage, (module, name) in STAGES.items()}
+    before = {stage: getattr(owner, name) for stage, (owner, name) in places.items()}
 
     def measured(stage: str) -> Callable[..., Any]:
         def work(*arguments: Any, **options: Any) -> Any:
@@ -168,13 +168,22 @@ def _watched(seconds: dict[str, float]) -> Iterator[None]:
 
         return work
 
-    for stage, (module, name) in places.items():
-        setattr(module, name, measured(stage))
+    for stage, (owner, name) in places.items():
+        setattr(owner, name, measured(stage))
     try:
         yield
     finally:
-        for stage, (module, name) in places.items():
-            setattr(module, name, before[stage])
+        for stage, (owner, name) in places.items():
+            setattr(owner, name, before[stage])
+
+
+def _place(module: str, name: str) -> tuple[object, str]:
+    """The module, or the class in it, that holds a function, and its name there."""
+    *owners, last = name.split(".")
+    found: object = importlib.import_module(module)
+    for owner in owners:
+        found = getattr(found, owner)
+    return found, last
 
 
 def _growth(path: Path) -> Table:
