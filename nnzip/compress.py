@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from nnzip.base import find_base
 from nnzip.coder.native.library import compiler_problem
 from nnzip.compress_network import compress_network
-from nnzip.container.manifest import tile_member
+from nnzip.container.manifest import base_member, tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.data.atomic import require_distinct
@@ -99,11 +100,16 @@ def _compress(
         goals = resolve(dataset, groups, dict(zip(names, (found.range for found in surveys), strict=True)), options)
         stored_bytes = stored_bytes if len(parts) + len(lossless) == len(dataset.data_vars) else 0
         parts = [part.as_read() if goals.exact(name) else part for part, name in zip(parts, names, strict=True)]
-        description = Description(dataset, parts, surveys, lossless, goals, options, stored_bytes)
+        bases = [find_base(part, goals, options, team) for part in parts]
+        description = Description(dataset, parts, surveys, lossless, goals, options, stored_bytes, bases)
         limit = options.target.file_bytes(source_bytes(parts))
         room = limit - writer.size_with(description.manifest(), description.arrays)
         tile_goals = TileGoals(parts, surveys, goals, room)
-        findings = coded(writer, parts, tile_goals.jobs(options.effort, device, team.count), goals, team, pace)
+        for variable, base in enumerate(bases):
+            for number, data in enumerate(() if base is None else base.places):
+                writer.add(base_member(variable, number), data)
+        tile_jobs = tile_goals.jobs(options.effort, device, team.count, bases)
+        findings = coded(writer, parts, tile_jobs, goals, team, pace)
         manifest = description.manifest(findings)
         require_size(options.target, source_bytes(parts), writer.size_with(manifest, description.arrays))
         size = writer.finish(manifest, description.arrays)

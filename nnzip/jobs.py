@@ -13,18 +13,33 @@ from numpy.typing import NDArray
 from nnzip.coder.devices import resolve_device
 from nnzip.evaluate.errors import ErrorStatistics
 from nnzip.parts import Run
-from nnzip.plan.cutting import Box
+from nnzip.plan.cutting import Box, Shape
 from nnzip.promises.goals import BoxPromised
 from nnzip.promises.kept import Kept
+from nnzip.tile.base import Base
 from nnzip.tile.bounded import Coded
-from nnzip.tile.decode import decode_tile
+from nnzip.tile.decode import decode_maps, decode_tile
 from nnzip.tile.encode import Goal, encode_tile
 from nnzip.transform.cycles import Cycle
 
 
 @dataclass(frozen=True)
+class CodedBase:
+    """The base of a tile: coded `maps`, so many as `count`, and how the tile combines them."""
+
+    maps: bytes
+    count: int
+    cycle: Cycle
+    weights: tuple[float, ...]
+
+    def decoded(self, shape: Shape) -> Base:
+        """For a tile of this shape."""
+        return Base(self.cycle, self.weights, decode_maps(self.maps, self.count, shape))
+
+
+@dataclass(frozen=True)
 class Job:
-    """Tiles to be coded: a run of them, and by number their goals and the cycles of those that have one.
+    """Tiles to be coded: a run of them, and by number their goals and the cycles and bases of those that have one.
 
     `weights` [lat]: of all rows of the variable in means over the area.
     """
@@ -33,6 +48,7 @@ class Job:
     run: Run
     goals: dict[int, Goal]
     cycles: dict[int, Cycle | None]
+    bases: dict[int, CodedBase | None]
     dtype: str
     periodic: bool
     weights: NDArray[np.float64]
@@ -84,12 +100,14 @@ def pieces(jobs: Iterable[Job]) -> Iterator[Piece]:
 def encode_piece(piece: Piece) -> Coded:
     """Code a tile."""
     job = piece.job
+    base = job.bases[piece.tile]
     return encode_tile(
         piece.values,
         job.goals[piece.tile],
         job.dtype,
         periodic=job.periodic,
         cycle=job.cycles[piece.tile],
+        base=None if base is None else base.decoded(piece.box.shape),
         effort=job.effort,
         device=resolve_device(job.device),
     )
@@ -98,7 +116,9 @@ def encode_piece(piece: Piece) -> Coded:
 def check_piece(piece: Piece, coded: Coded) -> Done:
     """Decode a tile as a reader does, and compare."""
     job, box = piece.job, piece.box
-    decoded = decode_tile(coded.data, box.shape, resolve_device(job.device)).astype(np.float64)
+    base = job.bases[piece.tile]
+    maps = None if base is None else base.decoded(box.shape).maps
+    decoded = decode_tile(coded.data, box.shape, resolve_device(job.device), maps).astype(np.float64)
     original = piece.values.astype(np.float64)
     decoded[np.isnan(original)] = np.nan
     errors, weights = ErrorStatistics(), job.weights[box.slices[2]]

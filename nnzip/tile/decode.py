@@ -12,6 +12,7 @@ from nnzip.coder.bands import PARTS
 from nnzip.coder.volumes import decode_volumes
 from nnzip.errors import CorruptArchiveError
 from nnzip.tile import header as kinds
+from nnzip.tile.base import read_base
 from nnzip.tile.corrections import apply_corrections
 from nnzip.tile.exact import decode_exact
 from nnzip.tile.header import Shape, Tile, TileHeader, row_weights, unpack
@@ -21,18 +22,21 @@ from nnzip.transform.lattice import read_lattice
 from nnzip.transform.stretch import read_stretches
 
 Values = NDArray[np.float64]
+Maps = NDArray[np.float32]
 
 
-def decode_tile(data: bytes, shape: Shape, device: Device = None) -> NDArray[np.floating]:
+def decode_tile(data: bytes, shape: Shape, device: Device = None, maps: Maps | None = None) -> NDArray[np.floating]:
     """Values [channel, time, lat, lon] of a tile in its output type; missing points hold anything.
 
-    `shape`: what the archive says. Raises CorruptArchiveError when the data do not fit. Memory: about 6 times the
-    values as float64.
+    `shape`: what the archive says; `maps`: of its place, where the variable has a base. Raises CorruptArchiveError when
+    the data do not fit. Memory: about 6 times the values as float64.
     """
     tile = _tile(data, shape)
     if tile.header.coding == kinds.EXACT:
         return decode_exact(tile.corrections, tile.header)
     values = np.ascontiguousarray(detail(tile, device))  # interpolation leaves its own order of the axes
+    if tile.header.base:
+        read_base(tile.header.base, maps).add(values, shape[3])
     low, high = tile.header.smallest_largest
     np.clip(values, low, high, out=values)
     apply_corrections(tile.corrections, values, device)
@@ -42,8 +46,19 @@ def decode_tile(data: bytes, shape: Shape, device: Device = None) -> NDArray[np.
     return np.clip(values, low, high, out=values).astype(tile.header.dtype)
 
 
-def decode_preview(data: bytes, shape: Shape, halvings: int, device: Device = None) -> NDArray[np.floating]:
-    """Every 2^halvings-th row and column of a tile (1 to 3), smoothed, without corrections: no bound holds.
+def decode_maps(data: bytes, count: int, shape: Shape, device: Device = None, halvings: int = 0) -> Maps:
+    """The maps [function, channel, lat, lon] float32, so many, of the base of tiles of this shape, or with `halvings` a
+    preview of them. Raises CorruptArchiveError."""
+    whole = count, shape[0], shape[2], shape[3]
+    found = decode_preview(data, whole, halvings, device) if halvings else decode_tile(data, whole, device)
+    return found.astype(np.float32, copy=False)
+
+
+def decode_preview(
+    data: bytes, shape: Shape, halvings: int, device: Device = None, maps: Maps | None = None
+) -> NDArray[np.floating]:
+    """Every 2^halvings-th row and column of a tile (1 to 3), smoothed, without corrections: no bound holds;
+    `maps`: a preview too.
 
     Needs the header and the first `preview_parts(halvings)` streams of `data` only; the rest may be cut off.
     """
@@ -56,6 +71,8 @@ def decode_preview(data: bytes, shape: Shape, halvings: int, device: Device = No
         units = decode_coarse(head, streams, _arrangement(head), halvings, device)
         with np.errstate(over="ignore", invalid="ignore"):  # of damaged steps; clipped below
             values = reconstruct(head, units, 1 << halvings)
+            if head.base:
+                read_base(head.base, maps).add(values, shape[3], stride=1 << halvings)
     else:
         finer = Tile(head, tile.streams[: PARTS - halvings], b"")
         values = detail(finer, device)[:, :, :: 1 << halvings, :: 1 << halvings]

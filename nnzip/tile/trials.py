@@ -8,15 +8,16 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from nnzip.coder import volumes
 from nnzip.coder.arrays import Device
-from nnzip.coder.volumes import expected_bytes
 from nnzip.promises.goals import BoxPromised
+from nnzip.tile.base import Base
 from nnzip.tile.corrections import UNIT
 from nnzip.tile.corrector import correct
 from nnzip.tile.fixes import MOST_UNITS
 from nnzip.tile.header import Shape
 from nnzip.tile.rest import Transformed
-from nnzip.tile.samples import sample
+from nnzip.tile.samples import outer_limits, sample
 from nnzip.tile.volumes import TIME, plan_interpolation
 from nnzip.tile.ways import Way, leaders, ways
 from nnzip.transform import interpolation
@@ -37,13 +38,14 @@ _SHARES = 0.6, 1.3  # what corrections take of what points anywhere would: furth
 
 @dataclass(frozen=True)
 class Choice:
-    """How a tile is coded: by the wavelet in a `way` with a step of `multiple` bounds, after taking off the `cycle`; or
-    (None) by integer interpolation along the axis `leading`, latitude and longitude."""
+    """How a tile is coded: by the wavelet in a `way` with a step of `multiple` bounds, above the `base` and without the
+    `cycle`; or (None) by integer interpolation along the axis `leading`, latitude and longitude."""
 
     way: Way | None
     multiple: float = MULTIPLES[1]
     leading: int = TIME
     cycle: bool = False
+    base: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class BoundedTile:
     device: Device
     cycle: Cycle | None = None
     lattice: bytes = b""
+    base: Base | None = None
 
     @property
     def shape(self) -> Shape:
@@ -78,7 +81,17 @@ class BoundedTile:
         within = self.original[where], self.filled[where]
         plain = replace(self.promised, constraints={})
         cycle = None if self.cycle is None else self.cycle.shifted(where[1].start, where[3].start)
-        return BoundedTile(*within, plain, self.limits, periodic=False, device=self.device, cycle=cycle)
+        base = None if self.base is None else self.base.within(where)
+        return BoundedTile(*within, plain, self.limits, False, self.device, cycle, base=base)
+
+    def above_base(self, base: Base) -> BoundedTile:
+        """What is left above the base, promises beyond the bound left out."""
+        above = self.filled.astype(np.float64)
+        base.add(above, self.shape[3], sign=-1)
+        filled = above.astype(np.float32)
+        original = np.where(np.isnan(self.original), np.nan, filled)
+        plain = replace(self.promised, constraints={})
+        return BoundedTile(original, filled, plain, outer_limits(original), self.periodic, self.device, self.cycle)
 
     def transformed(self, way: Way, step: float, *, with_cycle: bool) -> Transformed:
         """Wavelet coefficients, in units of `step`."""
@@ -109,14 +122,27 @@ def choose(tile: BoundedTile, effort: str) -> Choice:
     return choice if size >= _TELLING or part is tile else _best(tile, 1.0)[0]
 
 
+def expected_bytes(tile: BoundedTile, effort: str) -> float:
+    """Of a tile, from the best choice for a sample."""
+    part = tile.sample(effort)
+    return _best(part, part.shape[TIME] / tile.shape[TIME])[1] * tile.original.size / part.original.size
+
+
 def _best(tile: BoundedTile, share: float) -> tuple[Choice, float]:
     """The choice that should take the fewest bytes, and these, for a sample with this share of the times."""
-    trials = _Trials(tile, share)
+    base = None if tile.promised.constraints else tile.base  # which trials above a base leave out
+    trials = _Trials(tile if base is None else tile.above_base(base), share)
     best = min((Choice(way) for way in ways(tile.shape)), key=trials.bytes)
     best = _best_multiple(trials, best)
     if tile.cycle is not None:
         best = min(best, replace(best, cycle=True), key=trials.bytes)
     size = trials.bytes(best)
+    if base is not None:
+        without = _Trials(tile, share)
+        alone = min((replace(best, cycle=cycle) for cycle in {tile.cycle is not None, False}), key=without.bytes)
+        best, size = replace(best, base=True), size + len(base.pack())
+        if without.bytes(alone) < size:
+            best, size = alone, without.bytes(alone)
     for leading in leaders(tile.shape):
         other = _interpolated_bytes(tile, leading)
         if other < size:
@@ -215,4 +241,4 @@ def _interpolated_bytes(tile: BoundedTile, leading: int) -> float:
     if step is None:
         return inf
     integers, order = tile.integers(leading, step)
-    return expected_bytes(plan_interpolation(integers, order, leading, tile.device))
+    return volumes.expected_bytes(plan_interpolation(integers, order, leading, tile.device))
