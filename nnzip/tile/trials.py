@@ -130,7 +130,9 @@ def expected_bytes(tile: BoundedTile, effort: str) -> float:
 
 def _best(tile: BoundedTile, share: float) -> tuple[Choice, float]:
     """The choice that should take the fewest bytes, and these, for a sample with this share of the times."""
-    base = None if tile.promised.constraints else tile.base  # which trials above a base leave out
+    base = tile.base
+    if base is not None:  # trials above it know no promises beyond the bound
+        tile = replace(tile, promised=replace(tile.promised, constraints={}))
     trials = _Trials(tile if base is None else tile.above_base(base), share)
     best = min((Choice(way) for way in ways(tile.shape)), key=trials.bytes)
     best = _best_multiple(trials, best)
