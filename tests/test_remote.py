@@ -85,9 +85,23 @@ def test_everything_is_read_once(server: RangeServer, whole: xr.Dataset, path: P
     assert server.sent() < 1.5 * path.stat().st_size
 
 
-def test_a_preview_reads_less(server: RangeServer, path: Path) -> None:
-    with nnzip.open_archive(f"{server.url}/a.nnz", preview=8) as archive:
+def test_a_preview_reads_less(server: RangeServer, source: xr.Dataset) -> None:
+    nnzip.compress(source, server.folder / "b.nnz", nnzip.Target(max_error=0.1))
+    size = (server.folder / "b.nnz").stat().st_size
+    assert size > 300_000
+    with nnzip.open_archive(f"{server.url}/b.nnz", preview=8) as archive:
+        opening = server.sent()
         assert archive.dataset()["a"].load().shape == (TIMES, ROWS // 8, COLUMNS // 8)
+        assert len(server.requests) == 2
+        assert server.sent() - opening < 0.15 * size, "a part of one of two tiles"
+
+
+def test_verifying_and_decompressing_read_tiles_once(server: RangeServer, path: Path, tmp_path: Path) -> None:
+    for work in (nnzip.verify, lambda url: nnzip.decompress(url, tmp_path / "a.nc")):
+        server.requests.clear()
+        work(f"{server.url}/a.nnz")
+        assert server.sent() < 1.2 * path.stat().st_size
+        assert len(server.requests) < 18, "the headers of 12 tiles are read first to decompress"
 
 
 def _maximum(dataset: xr.Dataset) -> float:
