@@ -27,7 +27,7 @@ from nnzip.estimate import estimate
 from nnzip.executor import Workers, overlapped, workers
 from nnzip.findings import Findings
 from nnzip.goals import TileGoals
-from nnzip.jobs import Job, check_piece, code, encode_piece, pieces
+from nnzip.jobs import Job, Piece, check_piece, code, encode_piece, pieces
 from nnzip.parts import Part, plan_parts, source_bytes
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.progress import Pace, ProgressCallback
@@ -37,9 +37,12 @@ from nnzip.request.options import NETWORK, Options, options_of
 from nnzip.request.target import Target
 from nnzip.result import CompressionResult, result_of
 from nnzip.survey import survey
+from nnzip.tile.bounded import Coded
 
 if TYPE_CHECKING:
     from distributed import Client
+
+_CHECK = 0.2  # of the time of a tile
 
 
 def compress(
@@ -136,15 +139,23 @@ def coded(
     """
     names = [part.layout.name for part in parts]
     findings = {name: Findings(tuple(getattr(goals.promised.get(name), "constraints", ()))) for name in names}
+
+    def tell(variable: int, tile: int, data: bytes, share: float) -> None:
+        part = parts[variable]
+        values = share * prod(part.box(tile).shape)
+        pace.coded(names[variable], values / prod(part.shape), round(4 * values), round(share * len(data)))
+
+    def encode(piece: Piece) -> Coded:
+        found = encode_piece(piece)
+        tell(piece.job.variable, piece.tile, found.data, 1 - _CHECK)
+        return found
+
     pace.begin_coding()
     alone = team.executor is None  # then a thread checks a tile while the next one is coded
-    results = overlapped(encode_piece, check_piece, pieces(jobs)) if alone else team.results(code, jobs)
-    for result in results:
+    for result in overlapped(encode, check_piece, pieces(jobs)) if alone else team.results(code, jobs):
         writer.add(member(result.variable, result.tile), result.data)
-        name, part = names[result.variable], parts[result.variable]
-        findings[name].add(result)
-        values = prod(part.box(result.tile).shape)
-        pace.coded(name, values / prod(part.shape), 4 * values, len(result.data))
+        findings[names[result.variable]].add(result)
+        tell(result.variable, result.tile, result.data, _CHECK if alone else 1)
     for name, found in findings.items():
         goals.require(name, found.errors, found.kept)
     return findings

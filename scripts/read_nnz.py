@@ -36,7 +36,7 @@ with np.load(PACKAGE / "coder" / "context_network.npz", allow_pickle=False) as s
 
 
 def read(path: str | Path) -> dict[str, Array]:
-    """All arrays by name: variables (NaN where missing), raw ones as stored. Raises ValueError for what is damaged."""
+    """All arrays by name: variables (NaN where missing), raw ones as stored. Raises ValueError for damage, networks."""
     found: dict[str, Array] = {}
     with zipfile.ZipFile(path) as file:
         data = file.read("nnzip")  # zipfile checks the CRC-32
@@ -45,6 +45,8 @@ def read(path: str | Path) -> dict[str, Array]:
         inflate = zlib.decompressobj(-15, zdict=(PACKAGE / "container" / "dictionary.txt").read_bytes())
         manifest, arrays = json.loads(inflate.decompress(data[1:])), inflate.unused_data
         for number, (name, variable) in enumerate(manifest.get("variables", {}).items()):
+            if variable.get("network"):
+                raise ValueError(f"{name} is a network (nnzip compress --mode network): this reads tiles, nnzip both")
             found[name] = read_variable(manifest, variable, lambda m, n=number: file.read(f"{n}.{m}"), arrays)
     for name, raw in {**manifest.get("coordinates", {}), **manifest.get("lossless", {})}.items():
         dims = raw.get("dims", [name] if name in manifest["dims"] else [])
@@ -184,9 +186,8 @@ def in_steps(head: Json, streams: list[bytes], size: list[int], depths: list[int
     """Inverse wavelet of a tile's coefficients or maps [channel, time, latitude, longitude], float32 in steps."""
     shape, first = (size[v], *size[2:]), {start for start, _ in band_edges(size[1 - v], depths[1 - v])}
     references = [None if i in first else i - 1 for i in range(size[1 - v])]
-    subbands = wavelet_subbands(shape, (depths[v], *depths[2:]))
-    whole = read_volumes(streams, shape, subbands, references).swapaxes(0, 1 - v)
-    moved = np.array([0, *shifts], np.float32) * np.float32(1 / 250)
+    whole = read_volumes(streams, shape, wavelet_subbands(shape, (depths[v], *depths[2:])), references)
+    whole, moved = whole.swapaxes(0, 1 - v), np.array([0, *shifts], np.float32) * np.float32(1 / 250)
     values = (np.sign(whole) * (np.abs(whole) + moved[np.minimum(np.abs(whole), 2)])).astype(np.float32)
     for axis in (3, 2, 1, 0):
         bands, lines = band_edges(size[axis], depths[axis]), np.moveaxis(values, axis, 0)
@@ -268,8 +269,7 @@ def interpolation_values(head: Json, streams: list[bytes]) -> Array:
     steps, bands = splits(shape, head["a"])
     volumes = read_volumes(streams, shape, bands, [None, *range(count - 1)])
     for volume, (axis, sizes) in product(volumes, steps):
-        part = np.moveaxis(volume[tuple(map(slice, sizes))], axis, 0)
-        m = -(-sizes[axis] // 2)
+        m, part = -(-sizes[axis] // 2), np.moveaxis(volume[tuple(map(slice, sizes))], axis, 0)
         even, odd = part[:m].copy(), part[m:].copy()
         right = np.concatenate([even[1:], even[-1:]])[: len(odd)]
         predicted = (even[: len(odd)] + right + 1) >> 1
@@ -289,8 +289,7 @@ def correct(data: bytes, values: Array) -> bytes:
         whole: list[Subband] = [(0, tuple((0, n) for n in shape), [])]
         volumes = read_volumes([body[:volume_bytes]], tuple(shape), whole, [None, *range(number - 1)])
         points, stream = np.flatnonzero(volumes), Stream(body[volume_bytes:fix_bytes])
-        multiples = volumes.ravel()[points]
-        reached = np.abs(multiples) == cap
+        multiples, reached = volumes.ravel()[points], np.abs(volumes.ravel()[points]) == cap
         multiples[reached] += np.sign(multiples[reached]) * unfolded(stream.numbers([table] * int(reached.sum())))
     else:
         low, rest = packed_numbers(body[:fix_bytes], count, low_bits)
@@ -370,13 +369,12 @@ def cumulative(t: int, signed: bool) -> tuple[int, list[int]]:
     """K of a table, and the sums of the frequencies before -K .. K or 0 .. K and the escape."""
     odds = ODDS[t % 4] << t // 4
     root = (odds << 62) // (2**40 + odds)
-    ratio = root * root >> 62
-    k, ratios = 15, [ratio] * 1023
+    k, ratios = 15, [root * root >> 62] * 1023
     tails = list(accumulate([root, *ratios], lambda tail, ratio: tail * ratio >> 62))
     while k < 1023 and tails[k] >> 49:
         k = 2 * k + 1
     escape = 256 + (tails[k] * TOTAL >> 62)
-    ones = accumulate([root * (2**62 - ratio) >> 63, *ratios[1:k]], lambda one, ratio: one * ratio >> 62)
+    ones = accumulate([root * (2**62 - ratios[0]) >> 63, *ratios[1:k]], lambda one, ratio: one * ratio >> 62)
     sides = [1 + (one * (TOTAL - escape - (2 * k + 1)) >> 62) for one in ones]
     zero = TOTAL - escape - 2 * sum(sides)
     return k, list(accumulate([0, *reversed(sides), zero, *sides] if signed else [0, zero, *(2 * f for f in sides)]))
@@ -419,16 +417,15 @@ def read_plane(stream: Stream, states: Array, periodic: bool, counts: Any, bits:
     phases = product((64, 32, 16, 8, 4, 2, 1), ((0, 1, 1), (1, 0, 1), (2, 1, 0)))
     for h, (phase, row, column) in [(64, (3, 0, 0)), *phases]:
         rows, columns = np.arange(row * h, height, 2 * h), np.arange(column * h, width, 2 * h)
-        images, wraps = np.zeros((8, rows.size, columns.size), np.int64), periodic and width % (2 * h) == 0
+        images, wraps = np.zeros((4, rows.size, columns.size), np.int64), periodic and width % (2 * h) == 0
         for image, (south, east) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1))):
             for down, right in OFFSETS[phase]:
                 across = columns + east * right * h
                 across = across % width if wraps else folded(across, width, 2 * h)
                 there = np.ix_(folded(rows + south * down * h, height, 2 * h), across)
                 images[image] = 2 * images[image] + plane[there]
-        images[4:] = 4095 - images[:4]
-        far = images.min(axis=0)
-        flip, state = (images[:4] > far).all(axis=0), states[np.ix_(rows, columns)]
+        far = np.minimum(images, 4095 - images).min(axis=0)
+        flip, state = (images > far).all(axis=0), states[np.ix_(rows, columns)]
         state = np.where(flip & (state > 0), 5 - state, state)
         for part in np.array_split(np.arange(rows.size), max(min(32, rows.size), 1)):
             learnt = []
@@ -594,7 +591,10 @@ def solve(prior: Array) -> tuple[Array, int]:
 
 
 if __name__ == "__main__":
-    ARRAYS = read(sys.argv[1])
+    try:
+        ARRAYS = read(sys.argv[1])
+    except ValueError as error:
+        sys.exit(f"{sys.argv[1]}: {error}")
     print(*(f"{name:20} {values.dtype!s:8} {values.shape}" for name, values in ARRAYS.items()), sep="\n")
     if len(sys.argv) > 2:
         np.savez_compressed(sys.argv[2], allow_pickle=False, **ARRAYS)

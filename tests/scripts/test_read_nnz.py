@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,35 @@ def test_the_script_writes_arrays_and_imports_nothing_of_nnzip(tmp_path: Path) -
         np.testing.assert_array_equal(written["t"], dataset["t"])
     code = "import sys, read_nnz; assert not {'nnzip', 'msgspec', 'constriction', 'numcodecs'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=script.parent)
+
+
+def test_an_appended_archive_is_read(tmp_path: Path) -> None:
+    dataset, options = CASES["gaps"]
+    dim = str(next(iter(dataset.data_vars.values())).dims[0])
+    half = dataset.sizes[dim] // 2
+    nnzip.compress(dataset.isel({dim: slice(half)}), tmp_path / "a.nnz", options)
+    nnzip.append(tmp_path / "a.nnz", dataset.isel({dim: slice(half, None)}))
+    found = read_nnz.read(tmp_path / "a.nnz")
+    with nnzip.open_archive(tmp_path / "a.nnz") as archive:
+        assert len(archive.tiles.sizes[0][1]) == 2
+        for name, values in archive.dataset().load().data_vars.items():
+            assert values.sizes[dim] == dataset.sizes[dim]
+            drift = 0.01 * archive.manifest.variables[str(name)].guard
+            np.testing.assert_allclose(found[str(name)], values.to_numpy(), rtol=0, atol=drift)
+
+
+def test_a_network_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with zipfile.ZipFile(ROOT / "tests" / "golden" / "format3-constant.nnz") as golden:
+        inflate = zlib.decompressobj(-15, zdict=manifest_dictionary())
+        manifest = json.loads(inflate.decompress(golden.read("nnzip")[1:]))
+    manifest["variables"]["t"]["network"] = True
+    deflate = zlib.compressobj(wbits=-15, zdict=manifest_dictionary())
+    with zipfile.ZipFile(tmp_path / "a.nnz", "w") as made:
+        made.writestr("nnzip", b"\3" + deflate.compress(json.dumps(manifest).encode()) + deflate.flush())
+    command = [sys.executable, str(ROOT / "scripts" / "read_nnz.py"), "a.nnz"]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert said.returncode == 1
+    assert said.stderr == "a.nnz: t is a network (nnzip compress --mode network): this reads tiles, nnzip both\n"
 
 
 @given(st.sampled_from(KINDS), SHAPES, st.sampled_from(("float32", "float64")), st.integers(0, 9), st.data())
