@@ -24,8 +24,8 @@ from nnzip.data.opening import Data, opened
 from nnzip.describe import Description
 from nnzip.errors import InputError, UsageError
 from nnzip.estimate import estimate
-from nnzip.executor import workers
 from nnzip.goals import TileGoals
+from nnzip.jobs import coders
 from nnzip.joined import joined
 from nnzip.parts import Part, source_bytes
 from nnzip.plan.budget import require_size
@@ -61,7 +61,7 @@ def append(
     not continue the archive, UsageError for one without time or of a fixed size, and what `compress` raises.
     """
     started = clock.monotonic()
-    with opened(data) as dataset, Archive(path, device) as archive, workers(jobs, executor) as team:
+    with opened(data) as dataset, Archive(path, device) as archive, coders(jobs, executor) as team:
         manifest = archive.manifest
         more = _continuation(archive, dataset)
         fields = more[[name for name in more.data_vars if name in manifest.variables]]

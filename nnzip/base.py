@@ -158,7 +158,7 @@ def _judged(part: Part, base: VariableBase, promised: Promised, effort: str) -> 
         without, above, tried = without + sizes[0], above + sizes[1], tried + values.size
         squares += float(np.nansum((values - np.nanmean(values)).astype(np.float64) ** 2))
         rest = values.astype(np.float64)
-        decoded.add(rest, rest.shape[3], sign=-1)
+        decoded.add(rest, decoded.functions(box.shape), sign=-1)
         left += float(np.nansum(rest**2))
     if not tried:
         return None

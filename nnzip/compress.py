@@ -24,10 +24,10 @@ from nnzip.data.opening import Data, opened, resolve_paths, sources_of
 from nnzip.data.opening import stored_bytes as size_of
 from nnzip.describe import Description
 from nnzip.estimate import estimate
-from nnzip.executor import Workers, overlapped, workers
+from nnzip.executor import Workers, overlapped
 from nnzip.findings import Findings
 from nnzip.goals import TileGoals
-from nnzip.jobs import Job, Piece, check_piece, code, encode_piece, pieces
+from nnzip.jobs import Done, Job, Piece, check_piece, code, code_piece, coders, encode_piece, pieces
 from nnzip.parts import Part, plan_parts, source_bytes
 from nnzip.plan.budget import RATIO_TOLERANCE, require_size
 from nnzip.progress import Pace, ProgressCallback
@@ -61,7 +61,8 @@ def compress(
     the target of that is the community's tolerances.
 
     `data`: a dataset, a named array, or a path, a pattern or several of them as for `open_dataset`.
-    `jobs`: processes that read and code tiles; more than one needs `if __name__ == "__main__":` around a script's work.
+    `jobs`: threads that code tiles; more than 8, and any without the native kernel, are processes, which need
+    `if __name__ == "__main__":` around a script's work.
     `executor`: does the work instead, a `dask.distributed.Client` or any `concurrent.futures.Executor`. The archive is
     the same whoever works.
     `stored_bytes`: size of the files that the whole dataset came from, for the ratio to them (that of paths is known);
@@ -74,7 +75,7 @@ def compress(
     Reads the data twice. Memory: a slab (plan/cutting.py), shared by the jobs, and for each job about 15 tiles.
     """
     options = options_of(options)
-    with opened(data) as dataset, workers(jobs, executor) as team:
+    with opened(data) as dataset, coders(jobs, executor) as team:
         require_distinct(sources_of(dataset), path)
         if not isinstance(data, xr.Dataset | xr.DataArray):
             require_distinct(resolve_paths(data), path)
@@ -151,14 +152,23 @@ def coded(
         return found
 
     pace.begin_coding()
-    alone = team.executor is None  # then a thread checks a tile while the next one is coded
-    for result in overlapped(encode, check_piece, pieces(jobs)) if alone else team.results(code, jobs):
+    alone = team.executor is None
+    for result in _coded(jobs, team, encode):
         writer.add(member(result.variable, result.tile), result.data)
         findings[names[result.variable]].add(result)
         tell(result.variable, result.tile, result.data, _CHECK if alone else 1)
     for name, found in findings.items():
         goals.require(name, found.errors, found.kept)
     return findings
+
+
+def _coded(jobs: Iterable[Job], team: Workers, encode: Callable[[Piece], Coded]) -> Iterator[Done]:
+    """Tiles coded and compared, in their order; where nobody else works by `encode`."""
+    if team.executor is None:  # a thread checks a tile while the next one is coded
+        return overlapped(encode, check_piece, pieces(jobs))
+    if team.share_memory:  # tiles are read here, one after another, as the libraries of files want it
+        return team.results(code_piece, pieces(jobs))
+    return team.results(code, jobs)
 
 
 def _notes(dataset: xr.Dataset, lossless: Sequence[str], size: int, limit: int) -> Iterator[str]:

@@ -9,11 +9,13 @@ and sine of the season. The maps are coded as a tile [function, channel, lat, lo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnzip.errors import CorruptArchiveError
+from nnzip.tile.header import Shape
 from nnzip.transform.cycles import CYCLE_BYTES, Cycle, add_cycle, read_cycle
 
 MOST_FUNCTIONS = 15
@@ -32,15 +34,29 @@ class Base:
         """For the tile's header: the cycle, then little-endian float32 weights."""
         return self.cycle.pack() + np.array(self.weights, dtype="<f4").tobytes()
 
-    def add(self, values: NDArray[np.floating], columns: int, sign: int = 1, stride: int = 1) -> None:
-        """Add to `values` [channel, time, lat, lon], or subtract (`sign` -1), in place, in one order: encoder and
-        decoder round alike. `values` and maps hold every stride-th row and column of the tile."""
+    @cached_property
+    def _weighted(self) -> NDArray[np.float32]:
+        """Maps [channel, function, lat, lon] of the tile's times."""
         shares = self.maps.reshape(len(self.weights), self.cycle.count, *self.maps.shape[1:])
         maps = np.zeros(shares.shape[1:], dtype=np.float32)
         for weight, share in zip(self.weights, shares, strict=True):
             maps += np.float32(weight) * share
-        functions = np.ascontiguousarray(self.cycle.functions(values.shape[1], columns)[:, :, ::stride])
-        add_cycle(values, maps.swapaxes(0, 1), functions, sign)
+        return maps.swapaxes(0, 1)
+
+    def functions(self, shape: Shape, stride: int = 1) -> NDArray[np.float32]:
+        """Of a tile of this shape [function, time, lon], at every stride-th column."""
+        return np.ascontiguousarray(self.cycle.functions(shape[1], shape[3])[:, :, ::stride])
+
+    def add(
+        self,
+        values: NDArray[np.floating],
+        functions: NDArray[np.float32],
+        channels: slice = slice(None),
+        sign: int = 1,
+    ) -> None:
+        """Add to `values` [channel, time, lat, lon] of some channels, or subtract (`sign` -1), in place; `functions` of
+        their times. In one order: encoder and decoder round alike."""
+        add_cycle(values, self._weighted[channels], functions, sign)
 
     def within(self, where: tuple[slice, ...]) -> Base:
         """The base of a part [channel, time, lat, lon] of the tile."""

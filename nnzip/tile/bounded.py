@@ -18,10 +18,10 @@ from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
 from nnzip.tile.base import Base
 from nnzip.tile.corrector import Corrected, correct
-from nnzip.tile.decode import decode_tile, reconstruct, whole_multiples
+from nnzip.tile.decode import Reconstruction, decode_tile, whole_multiples
 from nnzip.tile.header import TileHeader, pack
 from nnzip.tile.samples import outer_limits
-from nnzip.tile.trials import BoundedTile, Choice, choose, expected_bytes
+from nnzip.tile.trials import BoundedTile, Choice, choose
 from nnzip.tile.volumes import interpolation_layout, plan_interpolation
 from nnzip.tile.ways import ways
 from nnzip.transform.cycles import Cycle
@@ -60,10 +60,10 @@ def encode_bounded(
         return constant
     snapped = _on_lattice(tile)
     if snapped is not None:
-        coded = _encode(snapped, choose(snapped, effort))
+        coded = _encode(snapped, choose(snapped, effort)[0])
         if _holds(coded.data, tile):
             return coded
-    return _encode(tile, choose(tile, effort))
+    return _encode(tile, choose(tile, effort)[0])
 
 
 def expected_sizes(
@@ -78,7 +78,7 @@ def expected_sizes(
     """Bytes that a tile should take without and with its base, from a sample of it."""
     filled = fill_missing(values, np.isnan(values))
     tile = BoundedTile(values, filled, promised, outer_limits(values), periodic, None, cycle, base=base)
-    return expected_bytes(replace(tile, base=None), effort), expected_bytes(tile, effort)
+    return choose(replace(tile, base=None), effort)[1], choose(tile, effort)[1]
 
 
 def _on_lattice(tile: BoundedTile) -> BoundedTile | None:
@@ -118,9 +118,9 @@ def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     fields = {"step": step, "means": coded.means.astype("<f4").tobytes(), "base": b"" if base is None else base.pack()}
     head = _head(tile, kinds.WAVELET, **fields, **quantised.header())
     streams = quantised.streams()
-    decoded = reconstruct(head, quantised.inverse())
+    decoded = Reconstruction(head).values(quantised.inverse())
     if base is not None:
-        base.add(decoded, tile.shape[3])
+        base.add(decoded, base.functions(tile.shape))
     corrected = correct(tile.original, decoded, tile.limits, tile.promised, np.array(tile.promised.guards), tile.device)
     return _packed(head, streams, corrected)
 
