@@ -97,7 +97,8 @@ def workers(jobs: int, executor: Any = None, *, threads: bool = False) -> Iterat
         import dask.config
 
         with dask.config.set(_LARGE):
-            yield Workers(executor.get_executor(), max(sum(executor.nthreads().values()), 1))
+            # pure jobs are named by their values, which dask would read here
+            yield Workers(executor.get_executor(pure=False), max(sum(executor.nthreads().values()), 1))
     elif executor is not None:
         yield Workers(executor, jobs)
     elif jobs == 1:

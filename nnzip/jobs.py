@@ -18,11 +18,12 @@ from nnzip.evaluate.pieces import block_slices
 from nnzip.evaluate.sums import ErrorSums
 from nnzip.executor import Workers, workers
 from nnzip.parts import Run
-from nnzip.plan.cutting import Box
+from nnzip.plan.cutting import Box, Shape
 from nnzip.promises.goals import BoxPromised
 from nnzip.promises.kept import Kept
+from nnzip.tile.base import Base
 from nnzip.tile.bounded import Coded
-from nnzip.tile.decode import decode_tile
+from nnzip.tile.decode import decode_maps, decode_tile
 from nnzip.tile.encode import Goal, encode_tile
 from nnzip.transform.cycles import Cycle
 
@@ -35,8 +36,22 @@ _MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
+class CodedBase:
+    """The base of a tile: coded `maps`, so many as `count`, and how the tile combines them."""
+
+    maps: bytes
+    count: int
+    cycle: Cycle
+    weights: tuple[float, ...]
+
+    def decoded(self, shape: Shape) -> Base:
+        """For a tile of this shape."""
+        return Base(self.cycle, self.weights, decode_maps(self.maps, self.count, shape))
+
+
+@dataclass(frozen=True)
 class Job:
-    """Tiles to be coded: a run of them, and by number their goals and the cycles of those that have one.
+    """Tiles to be coded: a run of them, and by number their goals and the cycles and bases of those that have one.
 
     `weights` [lat]: of all rows of the variable in means over the area.
     """
@@ -45,6 +60,7 @@ class Job:
     run: Run
     goals: dict[int, Goal]
     cycles: dict[int, Cycle | None]
+    bases: dict[int, CodedBase | None]
     dtype: str
     periodic: bool
     weights: NDArray[np.float64]
@@ -106,12 +122,14 @@ def pieces(jobs: Iterable[Job]) -> Iterator[Piece]:
 def encode_piece(piece: Piece) -> Coded:
     """Code a tile."""
     job = piece.job
+    base = job.bases[piece.tile]
     return encode_tile(
         piece.values,
         job.goals[piece.tile],
         job.dtype,
         periodic=job.periodic,
         cycle=job.cycles[piece.tile],
+        base=None if base is None else base.decoded(piece.box.shape),
         effort=job.effort,
         device=resolve_device(job.device),
     )
@@ -120,7 +138,9 @@ def encode_piece(piece: Piece) -> Coded:
 def check_piece(piece: Piece, coded: Coded) -> Done:
     """Decode a tile as a reader does, and compare."""
     job, box, original = piece.job, piece.box, piece.values
-    decoded = decode_tile(coded.data, box.shape, resolve_device(job.device))
+    base = job.bases[piece.tile]
+    maps = None if base is None else base.decoded(box.shape).maps
+    decoded = decode_tile(coded.data, box.shape, resolve_device(job.device), maps)
     missing = np.isnan(original)
     if missing.any():
         decoded = np.where(missing, decoded.dtype.type(np.nan), decoded)

@@ -10,15 +10,16 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from nnzip.coder import volumes
 from nnzip.coder.arrays import Device
-from nnzip.coder.volumes import expected_bytes
 from nnzip.promises.goals import BoxPromised
+from nnzip.tile.base import Base
 from nnzip.tile.corrections import UNIT
 from nnzip.tile.corrector import Corrected, correct
 from nnzip.tile.fixes import MOST_UNITS
 from nnzip.tile.header import Shape
 from nnzip.tile.rest import Transformed
-from nnzip.tile.samples import sample
+from nnzip.tile.samples import outer_limits, sample
 from nnzip.tile.volumes import TIME, plan_interpolation
 from nnzip.tile.ways import Way, leaders, ways
 from nnzip.transform import interpolation
@@ -41,13 +42,14 @@ _SHARES = 0.6, 1.3  # what corrections take of what points anywhere would: furth
 
 @dataclass(frozen=True)
 class Choice:
-    """How a tile is coded: by the wavelet in a `way` with a step of `multiple` bounds, after taking off the `cycle`; or
-    (None) by integer interpolation along the axis `leading`, latitude and longitude."""
+    """How a tile is coded: by the wavelet in a `way` with a step of `multiple` bounds, above the `base` and without the
+    `cycle`; or (None) by integer interpolation along the axis `leading`, latitude and longitude."""
 
     way: Way | None
     multiple: float = MULTIPLES[1]
     leading: int = TIME
     cycle: bool = False
+    base: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class BoundedTile:
     cycle: Cycle | None = None
     lattice: bytes = b""
     effort: str = "normal"
+    base: Base | None = None
 
     @property
     def shape(self) -> Shape:
@@ -82,13 +85,24 @@ class BoundedTile:
             return self
         plain = replace(self.promised, constraints={})
         cycle = None if self.cycle is None else self.cycle.shifted(where[1].start, where[3].start)
+        base = None if self.base is None else self.base.within(where)
         within = replace(self, original=self.original[where], filled=self.filled[where], lattice=b"")
-        return replace(within, promised=plain, periodic=False, cycle=cycle)
+        return replace(within, promised=plain, periodic=False, cycle=cycle, base=base)
 
     def corrected(self, decoded: NDArray[np.float64], guards: NDArray[np.float64]) -> Corrected:
         """Corrections of decoded values: see `corrector.correct`."""
         quick = self.effort == "fast"
         return correct(self.original, decoded, self.limits, self.promised, guards, self.device, quick=quick)
+
+    def above_base(self, base: Base) -> BoundedTile:
+        """What is left above the base, promises beyond the bound left out."""
+        above = self.filled.astype(np.float64)
+        base.add(above, base.functions(self.shape), sign=-1)
+        filled = above.astype(np.float32)
+        original = np.where(np.isnan(self.original), np.nan, filled)
+        plain, limits = replace(self.promised, constraints={}), outer_limits(original)
+        tile = replace(self, original=original, filled=filled, promised=plain, limits=limits)
+        return replace(tile, lattice=b"", base=None)
 
     def transformed(self, way: Way, step: float, *, with_cycle: bool) -> Transformed:
         """Wavelet coefficients, in units of `step`."""
@@ -110,19 +124,23 @@ class BoundedTile:
         return found, interpolation.best_order(found[0] if leading == TIME else found[:, 0])
 
 
-def choose(tile: BoundedTile) -> Choice:
-    """The best choice for a sample, which grows until the bound leaves enough of it to tell."""
+def choose(tile: BoundedTile) -> tuple[Choice, float]:
+    """The best choice and the bytes that it should take, from a sample, which grows until the bound leaves enough of it
+    to tell."""
     for growth in count():
         part = tile.sample(4.0**growth / 2)
         choice, size = _best(part, part.shape[TIME] / tile.shape[TIME])
         if size >= _TELLING or part is tile:
             break
-    return choice
+    return choice, size * tile.original.size / part.original.size
 
 
 def _best(tile: BoundedTile, share: float) -> tuple[Choice, float]:
     """The choice that should take the fewest bytes, and these, for a sample with this share of the times."""
-    trials = _Trials(tile, share)
+    base = tile.base
+    if base is not None:  # trials above it know no promises beyond the bound
+        tile = replace(tile, promised=replace(tile.promised, constraints={}))
+    trials = _Trials(tile if base is None else tile.above_base(base), share)
     best = min((Choice(way) for way in ways(tile.shape)), key=trials.bytes)
     best = _best_multiple(trials, best)
     if best.multiple >= _COARSE:  # where it is worth asking again, and cheap
@@ -130,6 +148,12 @@ def _best(tile: BoundedTile, share: float) -> tuple[Choice, float]:
     if tile.cycle is not None:
         best = min(best, replace(best, cycle=True), key=trials.bytes)
     size = trials.bytes(best)
+    if base is not None:
+        without = _Trials(tile, share)
+        alone = min((replace(best, cycle=cycle) for cycle in {tile.cycle is not None, False}), key=without.bytes)
+        best, size = replace(best, base=True), size + len(base.pack())
+        if without.bytes(alone) < size:
+            best, size = alone, without.bytes(alone)
     for leading in leaders(tile.shape):
         other = _interpolated_bytes(tile, leading)
         if other < size:
@@ -246,4 +270,4 @@ def _interpolated_bytes(tile: BoundedTile, leading: int) -> float:
     if step is None:
         return inf
     integers, order = tile.integers(leading, step)
-    return expected_bytes(plan_interpolation(integers, order, leading, tile.device))
+    return volumes.expected_bytes(plan_interpolation(integers, order, leading, tile.device))
