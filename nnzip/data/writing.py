@@ -264,8 +264,8 @@ def _encoding(variable: xr.Variable, is_coordinate: bool, is_index: bool) -> dic
 
 
 def _streamed(source: xr.Dataset, storage: Storage, jobs: int) -> tuple[xr.Dataset, bool]:
-    """As it is stored, with large variables that are not dask arrays in pieces, and with several `jobs` all lazy ones as
-    dask arrays; and whether there are any."""
+    """As it is stored, with large variables that are not dask arrays in pieces, and with several `jobs` all lazy ones
+    as dask arrays; and whether there are any."""
     dataset, streamed = _encoded(source, storage), False
     for name, variable in dataset.variables.items():
         if variable.chunks is not None or variable.dtype.kind not in "fiu":
