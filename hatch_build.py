@@ -28,7 +28,7 @@ LIBRARY = {"darwin": "libnnzkernel.dylib", "windows": "nnzkernel.dll"}
 FLAGS = ("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Wall", "-Wextra")
 """No contraction: the wavelet's floats are the same with and without fused multiply-add."""
 
-PER_PATH = ("path.c", "wavelet.c")
+PER_PATH = ("path.c", "quantise.c", "wavelet.c")
 """Sources that are compiled once for every path."""
 
 AVX2 = ("-mavx2", "-mbmi", "-mbmi2", "-mpopcnt", "-mlzcnt")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,10 +117,10 @@ def expected_bytes(plans: Sequence[Plan]) -> float:
 def fit_corrections(plans: Sequence[Plan]) -> tuple[Tables, float]:
     """For every table that the network can ask for, the table that codes its symbols best, where that pays; and the
     expected bits of all coefficients that are not silent."""
-    counts = np.zeros((entropy.TABLES, LARGEST + 1))
+    counts = np.zeros((entropy.TABLES, LARGEST + 1), dtype=np.int64)
     for plan in plans:
         counts += plan.counts
-    bits = counts @ entropy.code_lengths().T
+    bits = entropy.coded_bits(counts)
     chosen = np.where(counts.sum(axis=1) >= _FEWEST_TO_CORRECT, np.maximum(np.argmin(bits, axis=1), 1), _NONE)
     gain = float((bits[_NONE, _NONE] - bits[_NONE, chosen]).sum())
     cost = entropy.estimate_bits(chosen - _NONE.astype(np.int64), np.full(entropy.TABLES, CORRECTION_TABLE, np.uint8))
@@ -324,14 +325,21 @@ def _fit_silent(counts: NDArray[np.int64], entered: list[int]) -> tuple[Tables, 
     magnitude]."""
     silent = np.zeros(counts.shape[:2], dtype=np.uint8)
     before, total = np.full(2, FIRST_SILENT_TABLE), 0.1 * len(counts)
-    used = np.flatnonzero(counts.any(axis=(0, 1)))
-    bits = counts[:, :, used].astype(np.float64) @ entropy.code_lengths()[:, used].T
-    side, differences = entropy.code_lengths()[_SILENT_TABLE], np.arange(entropy.TABLES)
+    bits = entropy.coded_bits(counts.reshape(-1, counts.shape[2])).reshape(*counts.shape[:2], entropy.TABLES)
+    side = _side_bits()
     for number in entered:
-        here = bits[number] + side[np.abs(differences - before[:, None])]
+        here = bits[number] + side[before]
         silent[number] = before = np.argmin(here[:, 1:], axis=1) + 1
-        total += float(here[[0, 1], before].sum())
+        total += float(here[0, before[0]] + here[1, before[1]])
     return silent, total
+
+
+@lru_cache(maxsize=1)
+def _side_bits() -> NDArray[np.float64]:
+    """Bits of a silent table after another [before, table]."""
+    tables = np.arange(entropy.TABLES)
+    found: NDArray[np.float64] = entropy.code_lengths()[_SILENT_TABLE][np.abs(tables - tables[:, None])]
+    return found
 
 
 def _side(values: object, table: int) -> tuple[NDArray[np.int32], Tables]:

@@ -180,7 +180,7 @@ def _read_block(data: bytes, shape: Shape, device: Device) -> tuple[Corrections,
     for found in (fixed, exact):
         if found.size and not 0 <= found.min() <= found.max() < size:
             raise CorruptArchiveError(f"a correction at point {found.max()} of {size}: the tile is damaged")
-    added = np.multiply(multiples, header.unit, dtype=np.float64)
+    added: Values = multiples.astype(np.float64) * header.unit
     return Corrections(fixed, added, exact, literals), body[end:]
 
 

@@ -13,6 +13,7 @@ from nnzip.coder.bands import PARTS
 from nnzip.coder.volumes import decode_volumes
 from nnzip.errors import CorruptArchiveError
 from nnzip.tile import header as kinds
+from nnzip.tile.base import read_base
 from nnzip.tile.corrections import read_corrections
 from nnzip.tile.exact import decode_exact
 from nnzip.tile.header import Shape, Tile, TileHeader, row_weights, unpack
@@ -22,13 +23,13 @@ from nnzip.transform.lattice import read_lattice
 from nnzip.transform.stretch import read_stretches
 
 Values = NDArray[np.float64]
+Maps = NDArray[np.float32]
 
 _TOGETHER = 1 << 16  # values that are finished together, while they are in the cache
 
 
-def decode_tile(data: bytes, shape: Shape, device: Device = None) -> NDArray[np.floating]:
+def decode_tile(data: bytes, shape: Shape, device: Device = None, maps: Maps | None = None) -> NDArray[np.floating]:
     """Values [channel, time, lat, lon] of a tile in its output type; missing points hold anything.
-
 
     `shape`: what the archive says. Raises CorruptArchiveError when the data do not fit. Memory: about 3 times the
     values as float64.
@@ -37,7 +38,7 @@ def decode_tile(data: bytes, shape: Shape, device: Device = None) -> NDArray[np.
     head = tile.header
     if head.coding == kinds.EXACT:
         return decode_exact(tile.corrections, head)
-    detail = _detail(tile, device)
+    detail = _detail(tile, device, maps)
     corrections = read_corrections(tile.corrections, shape, device)
     lattice = read_lattice(head.lattice, shape[0], shape[1])
     low, high = head.smallest_largest
@@ -56,8 +57,19 @@ def decode_tile(data: bytes, shape: Shape, device: Device = None) -> NDArray[np.
     return found
 
 
-def decode_preview(data: bytes, shape: Shape, halvings: int, device: Device = None) -> NDArray[np.floating]:
-    """Every 2^halvings-th row and column of a tile (1 to 3), smoothed, without corrections: no bound holds.
+def decode_maps(data: bytes, count: int, shape: Shape, device: Device = None, halvings: int = 0) -> Maps:
+    """The maps [function, channel, lat, lon] float32, so many, of the base of tiles of this shape, or with `halvings` a
+    preview of them. Raises CorruptArchiveError."""
+    whole = count, shape[0], shape[2], shape[3]
+    found = decode_preview(data, whole, halvings, device) if halvings else decode_tile(data, whole, device)
+    return found.astype(np.float32, copy=False)
+
+
+def decode_preview(
+    data: bytes, shape: Shape, halvings: int, device: Device = None, maps: Maps | None = None
+) -> NDArray[np.floating]:
+    """Every 2^halvings-th row and column of a tile (1 to 3), smoothed, without corrections: no bound holds;
+    `maps`: a preview too.
 
     Needs the header and the first `preview_parts(halvings)` streams of `data` only; the rest may be cut off.
     """
@@ -70,6 +82,9 @@ def decode_preview(data: bytes, shape: Shape, halvings: int, device: Device = No
         units = decode_coarse(head, streams, _arrangement(head), halvings, device)
         with np.errstate(over="ignore", invalid="ignore"):  # of damaged steps; clipped below
             values = Reconstruction(head, 1 << halvings).values(units)
+            if head.base:
+                base = read_base(head.base, maps)
+                base.add(values, base.functions(shape, 1 << halvings))
     else:
         finer = Tile(head, tile.streams[: PARTS - halvings], b"")
         values = _detail(finer, device)(slice(0, None), slice(None))[:, :, :: 1 << halvings, :: 1 << halvings]
@@ -89,7 +104,7 @@ def _coarse_streams(head: TileHeader, halvings: int) -> int:
     return (PARTS - halvings) * (2 if head.cycle else 1)
 
 
-def _detail(tile: Tile, device: Device = None) -> Callable[[slice, slice], Values]:
+def _detail(tile: Tile, device: Device = None, maps: Maps | None = None) -> Callable[[slice, slice], Values]:
     """Values [channel, time, lat, lon] of some channels and times, without limits and corrections; subbands of missing
     streams count as zero."""
     head = tile.header
@@ -98,7 +113,17 @@ def _detail(tile: Tile, device: Device = None) -> Callable[[slice, slice], Value
         return lambda channels, times: everywhere[channels, times].copy()
     if head.coding == kinds.WAVELET:
         units, reconstruction = decode(head, tile.streams, _arrangement(head), device), Reconstruction(head)
-        return lambda channels, times: reconstruction.values(units[channels, times], channels.start)
+        if not head.base:
+            return lambda channels, times: reconstruction.values(units[channels, times], channels.start)
+        base = read_base(head.base, maps)
+        functions = base.functions(head.shape)
+
+        def above_base(channels: slice, times: slice) -> Values:
+            values = reconstruction.values(units[channels, times], channels.start)
+            base.add(values, functions[:, times], channels)
+            return values
+
+        return above_base
     order = head.axes[0], head.axes[1], head.axes[2]
     layout = interpolation_layout(head.shape, order, head.leading)
     integers = interpolated(decode_volumes(tile.streams, layout, device), order, head.leading)

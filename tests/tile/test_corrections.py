@@ -156,13 +156,23 @@ def test_every_coding_of_fixes_is_inverted(seed: int, density: float, most: int)
     multiples = generator.integers(1, most + 1, positions.size) * generator.choice([-1, 1], positions.size)
     for cap in (0, 1, 2, MOST_UNITS):
         coded = (
-            fixes._encode_volumes((positions, multiples), shape, cap, None)
+            fixes._encode_volumes((positions, multiples), shape, cap, 1 << 20, None)
             if cap
             else fixes._encode_gaps((positions, multiples))
         )
+        assert coded is not None
         found = fixes.decode_fixes(coded[0], positions.size, coded[1], shape, None)
         np.testing.assert_array_equal(found[0], positions)
         np.testing.assert_array_equal(found[1], multiples)
+
+
+def test_volumes_that_would_take_more_bytes_are_not_coded() -> None:
+    points, shape = (np.arange(0, 4000, 40), np.ones(100, dtype=np.int64)), (1, 4, 50, 20)
+    coded = fixes._encode_volumes(points, shape, 1, 1 << 20, None)
+    assert coded is not None
+    size = len(coded[1])
+    assert fixes._encode_volumes(points, shape, 1, size + 4, None) is not None
+    assert fixes._encode_volumes(points, shape, 1, size // 2, None) is None
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0])

@@ -28,7 +28,7 @@ enum {
     NNZ_BEYOND = 3,   /* a coefficient beyond 32 bits: the stream is damaged */
 };
 
-enum { NNZ_VERSION = 3 };
+enum { NNZ_VERSION = 4 };
 
 typedef struct Model Model;
 typedef struct Volume Volume;
@@ -124,6 +124,7 @@ NNZ_API int nnz_interpolation(int64_t *values, const int64_t *shape, const int32
 /* --- rounding: nnzip/transform/quantise.py -------------------------------------------------------------------- */
 
 /* The nearest integers of `values`; 0 below the dead zone. */
-NNZ_API void nnz_round(const float *values, int64_t count, float dead_zone, float largest, int32_t *found);
+NNZ_API void nnz_round(const Model *model, const float *values, int64_t count, float dead_zone, float largest,
+                       int32_t *found);
 
 #endif

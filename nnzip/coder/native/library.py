@@ -11,7 +11,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 """Of the interface in `kernel.h`."""
 
 NUMPY = "numpy"
@@ -46,7 +46,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "nnz_volume_free": (None, (_POINTER,)),
     "nnz_plan": (_INT, (*5 * (_POINTER,), ctypes.c_float, *9 * (_POINTER,))),
     "nnz_push_band": (_INT, (_POINTER, _POINTER, _INT32, *6 * (_POINTER,))),
-    "nnz_round": (None, (_POINTER, _INT64, ctypes.c_float, ctypes.c_float, _POINTER)),
+    "nnz_round": (None, (_POINTER, _POINTER, _INT64, ctypes.c_float, ctypes.c_float, _POINTER)),
     "nnz_wavelet": (_INT, (*5 * (_POINTER,), _INT)),
     "nnz_dequantise": (None, (_POINTER, _POINTER, _INT64, ctypes.c_float, ctypes.c_float)),
     "nnz_interpolation": (_INT, (_POINTER, _POINTER, _POINTER, _INT32, _INT)),

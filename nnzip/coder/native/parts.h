@@ -132,6 +132,31 @@ typedef struct {
     uint8_t rows[ROWS + 5][BATCH + LANES];
 } Batch;
 
+/* How an encoder rounds: nothing where `scaled` is NULL. `lengths` [TABLES, LARGEST + 1] and `signs` [SIGN_CLASSES]:
+ * bits of magnitudes and of positive signs. */
+typedef struct {
+    const float *scaled, *lengths, *signs;
+    float lagrangian;
+} Rounding;
+
+/* What symbols are counted in, see nnz_plan. */
+typedef struct {
+    int64_t *heard, *silent, *signs, *large, *away;
+} Counts;
+
+/* Loops of an encoder, see quantise.c. */
+typedef struct {
+    void (*round)(const float *values, int64_t count, float dead_zone, float largest, int32_t *found);
+    /* Silent coefficients of a row of a phase (`count`, every second one), those that are zero and others. */
+    void (*silent)(const uint8_t *tables, const int32_t *values, int64_t count, int64_t *zeros, int64_t *others);
+    /* `count` coefficients from `at` on, every second one: rounding.Rounding.shrunk. `quiet`: table of silent ones. */
+    void (*shrink)(const Rounding *rounding, const Found *found, uint8_t quiet, int64_t at, int64_t count,
+                   int32_t *values);
+    /* A row of a subband; `odd`: whether it lies outside of the first phase. */
+    void (*count)(const Model *model, const Found *found, const float *scaled, int64_t at, int32_t size, int odd,
+                  const int32_t *values, const Counts *counts);
+} Quantiser;
+
 /* What is compiled once for every kind of processor. */
 struct Path {
     const char *name;
@@ -152,6 +177,7 @@ struct Path {
     /* Their magnitudes. */
     void (*sizes)(int16_t *values, int64_t count);
     const Transforms *transforms;
+    const Quantiser *quantiser;
 };
 
 /* Slowest first. */
@@ -185,17 +211,6 @@ typedef struct {
 
 int pop_phase(Decoder *decoder, Phase *phase);
 
-/* How an encoder rounds: nothing where `scaled` is NULL. `lengths` [TABLES, LARGEST + 1] and `signs` [SIGN_CLASSES]:
- * bits of magnitudes and of positive signs. */
-typedef struct {
-    const float *scaled, *lengths, *signs;
-    float lagrangian;
-} Rounding;
-
-void shrink_row(const Rounding *rounding, const Found *found, uint8_t quiet, int64_t at, int64_t count,
-                int32_t *values);
-/* How far a magnitude was from the one it was rounded to, in 2^-16, within +-2. */
-int64_t distance_to(float scaled, int64_t value);
 /* entropy.silent_table */
 uint8_t silent_table(int64_t zeros, int64_t others);
 

@@ -569,6 +569,7 @@ static void equations(const Samples *samples, const int32_t *values, Equations o
 }
 
 extern const Transforms NAMED(transforms_, NNZ_PATH);
+extern const Quantiser NAMED(quantiser_, NNZ_PATH);
 
 const Path NAMED(path_, NNZ_PATH) = {TEXT(NNZ_PATH), heard, pack, look, flush, box, equations, cap, cap_row, sizes_of,
-                                     &NAMED(transforms_, NNZ_PATH)};
+                                     &NAMED(transforms_, NNZ_PATH), &NAMED(quantiser_, NNZ_PATH)};

@@ -44,7 +44,7 @@ def round_off(kernel: Kernel, values: NDArray[np.float32], dead_zone: float, lar
     """The nearest integers of contiguous float32 `values`; 0 below the dead zone."""
     require(values, np.float32, values.shape)
     found = np.empty(values.shape, dtype=np.int32)
-    kernel.library.nnz_round(values.ctypes.data, values.size, dead_zone, largest, found.ctypes.data)
+    kernel.library.nnz_round(kernel.model, values.ctypes.data, values.size, dead_zone, largest, found.ctypes.data)
     return found
 
 

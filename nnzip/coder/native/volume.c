@@ -11,11 +11,6 @@ typedef struct {
     uint8_t constants[CONSTANTS]; /* the last one changes from phase to phase */
 } Band;
 
-/* What symbols are counted in, see nnz_plan. */
-typedef struct {
-    int64_t *heard, *silent, *signs, *large, *away;
-} Counts;
-
 struct Volume {
     const Model *model;
     int32_t shape[AXES], count;
@@ -471,23 +466,18 @@ static void make_silent(const Volume *volume, const Band *band, const Found *fou
 static void shrink_phase(const Volume *volume, int phase, const int64_t *apart, const Rounding *rounding,
                          const Found *found, int32_t *values)
 {
+    const Quantiser *quantiser = volume->model->path->quantiser;
     const int32_t *count = volume->geometry.count[phase];
     int64_t zeros = 0, others = 0;
     for (int32_t t = 0; t < count[0]; t++)
         for (int32_t y = 0; y < count[1]; y++) {
             const int64_t at = apart[0] + t * apart[1] + y * apart[2];
-            int64_t quiet = 0, filled = 0;
-            for (int64_t x = 0; x < 2 * count[2]; x += 2) {
-                quiet += !found->tables[at + x];
-                filled += !found->tables[at + x] & (values[at + x] != 0);
-            }
-            zeros += quiet - filled;
-            others += filled;
+            quantiser->silent(found->tables + at, values + at, count[2], &zeros, &others);
         }
     const uint8_t quiet = silent_table(zeros, others);
     for (int32_t t = 0; t < count[0]; t++)
         for (int32_t y = 0; y < count[1]; y++)
-            shrink_row(rounding, found, quiet, apart[0] + t * apart[1] + y * apart[2], count[2], values);
+            quantiser->shrink(rounding, found, quiet, apart[0] + t * apart[1] + y * apart[2], count[2], values);
 }
 
 static int plan_band(Volume *volume, int32_t number, const int32_t *reference, const Rounding *rounding,
@@ -517,37 +507,6 @@ static int plan_band(Volume *volume, int32_t number, const int32_t *reference, c
     return NNZ_OK;
 }
 
-static int bit_length(int64_t value) { return value > 0 ? 64 - __builtin_clzll((unsigned long long)value) : 0; }
-
-/* A row of a subband; `odd`: whether it lies outside of the first phase. */
-static void count_row(const Model *model, const Found *found, const float *scaled, int64_t at, int32_t size, int odd,
-                      const int32_t *values, const Counts *counts)
-{
-    for (int32_t x = 0; x < size; x++, at++) {
-        const int64_t value = values[at], rest = value - found->offsets[at];
-        int64_t magnitude = rest < 0 ? -rest : rest;
-        if (magnitude > LARGEST) {
-            const int table = found->tables[at] ? found->tables[at] : TABLES - 1;
-            const int64_t excess = magnitude - model->table[table].limit - 1;
-            counts->large[table]++;
-            counts->large[TABLES] += bit_length(excess >> 1);
-            magnitude = LARGEST;
-        }
-        if (found->tables[at]) {
-            counts->heard[found->tables[at] * (LARGEST + 1) + magnitude]++;
-            if (rest)
-                counts->signs[rest > 0 ? found->classes[at] : SIGN_CLASSES - 1 - found->classes[at]]++;
-        } else {
-            counts->silent[(odd | (x & 1) ? LARGEST + 1 : 0) + magnitude]++;
-        }
-        if (scaled && value) {
-            int64_t *away = counts->away + (value == 1 || value == -1 ? 0 : 2);
-            away[0] += distance_to(scaled[at], value);
-            away[1]++;
-        }
-    }
-}
-
 int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, const float *lengths, const float *signs,
              float lagrangian, int32_t *values, int16_t *offsets, uint8_t *tables, uint8_t *classes, int64_t *heard,
              int64_t *silent, int64_t *signed_counts, int64_t *large, int64_t *away)
@@ -555,6 +514,7 @@ int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, cons
     uint8_t used[TABLES];
     const Found found = {offsets, tables, classes, as_asked(used), NULL};
     const Rounding rounding = {scaled, lengths, signs, lagrangian};
+    const Quantiser *quantiser = volume->model->path->quantiser;
     take_volume(volume, 0, reference);
     for (int32_t number = 0; number < volume->count; number++) {
         const Band *band = &volume->bands[number];
@@ -568,9 +528,9 @@ int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, cons
         const Counts counts = {heard, silent + (int64_t)number * 2 * (LARGEST + 1), signed_counts, large, away};
         for (int32_t t = 0; t < band->size[0]; t++)
             for (int32_t y = 0; y < band->size[1]; y++)
-                count_row(volume->model, &found, scaled,
-                          start_of(volume, band) + t * plane_of(volume) + y * row_of(volume), band->size[2],
-                          (t | y) & 1, values, &counts);
+                quantiser->count(volume->model, &found, scaled,
+                                 start_of(volume, band) + t * plane_of(volume) + y * row_of(volume), band->size[2],
+                                 (t | y) & 1, values, &counts);
     }
     return NNZ_OK;
 }
