@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -227,14 +227,18 @@ def _workers(dataset: xr.Dataset, path: Path) -> Table:
 def _one_core() -> Iterator[None]:
     """Inside, this process has one core: with more, even one job checks a tile while it codes the next."""
     cores = os.sched_getaffinity(0)
-    threads = [int(entry.name) for entry in Path("/proc/self/task").iterdir()]
-    for thread in threads:
-        os.sched_setaffinity(thread, {min(cores)})
+    _bind({min(cores)})
     try:
         yield
     finally:
-        for thread in threads:
-            os.sched_setaffinity(thread, cores)
+        _bind(cores)
+
+
+def _bind(cores: set[int]) -> None:
+    """All threads of this process, and those they start, to these cores."""
+    for entry in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.sched_setaffinity(int(entry.name), cores)
 
 
 def _efforts(goals: Goals, path: Path) -> Table:
