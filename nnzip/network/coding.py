@@ -30,6 +30,9 @@ from nnzip.network.network import Architecture, Domain, Network
 WEIGHT_STEP = 2.0**-5
 """Of the perceptron's weights."""
 
+STEEPNESS = 6 / log(2)
+"""Squared step times energy of a feature, in slopes (`feature_steps`)."""
+
 _LARGEST = 1 << 26  # features of a network, and entries of a level
 _WIDEST = 128
 _HAT_ENERGY = 2 / 3  # of a hat function along one axis, in units of the distance of vertices
