@@ -197,7 +197,7 @@ def _architecture(header: _Header, outputs: int) -> Architecture:
         header.widths,
         outputs,
     )
-    if sum(grid.features * prod(design.shape(grid, level)) for grid, level in design.levels) > _LARGEST:
+    if design.features > _LARGEST:
         raise CorruptArchiveError(f"a network is damaged: it has more than {_LARGEST} features")
     return design
 

@@ -102,8 +102,15 @@ class Training:
         """After so many steps: the network, and the seconds of them and the others."""
         with ThreadPoolExecutor(self.jobs) as threads, _one_thread_each():
             for restart in range(_RESTARTS):
-                descent = _Descent(self, design, _SLOWER**restart)
-                if descent.descend(until, threads.map if self.jobs > 1 else map):
+                try:
+                    descent = _Descent(self, design, _SLOWER**restart)
+                    arrived = descent.descend(until, threads.map if self.jobs > 1 else map)
+                except torch.OutOfMemoryError as error:
+                    raise ResourceError(
+                        f"the GPU has too little memory for a network of {design.features} features, even with few "
+                        "points at once: take --device cpu, or a larger --ratio"
+                    ) from error
+                if arrived:
                     passed, left = descent.passed, descent.left
                     quantised, data = self._fitted(descent.model)
                     found = Trained(quantised, data, descent.error, descent.passed, descent.seen)
@@ -185,13 +192,10 @@ class _Descent:
         while True:
             try:
                 return Pass(self.model, times, rows).descend(values, weights, mapped, self._training.jobs)
-            except torch.OutOfMemoryError as error:
+            except torch.OutOfMemoryError:
                 self.model.block = min(self.model.block, values[0].size) // 2
                 if self.model.block < _SMALLEST_BLOCK:
-                    raise ResourceError(
-                        f"the GPU has no memory for even {_SMALLEST_BLOCK} points at once of a network of "
-                        f"{self.model.features.all.numel()} features: take --device cpu, or a larger --ratio"
-                    ) from error
+                    raise
 
     def _look(self, loss: float) -> bool:
         """See how far things are, and steer. False where they diverge."""
