@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from nnzip.data.opening import open_dataset
     from nnzip.decompress import decompress
     from nnzip.errors import NnzipError
-    from nnzip.estimate import Estimate, estimate
+    from nnzip.estimate import estimate
     from nnzip.integrations import torch as torch
     from nnzip.integrations import zarr as zarr
-    from nnzip.progress import Progress
+    from nnzip.progress import Estimate, Progress
     from nnzip.read import Archive, open_archive, verify
     from nnzip.request.options import Options
     from nnzip.request.promises import (
@@ -76,7 +76,7 @@ _HOME = {
     "Archive": "nnzip.read",
     "BlockExtremes": "nnzip.request.promises",
     "CompressionResult": "nnzip.result",
-    "Estimate": "nnzip.estimate",
+    "Estimate": "nnzip.progress",
     "ExceedanceSet": "nnzip.request.promises",
     "NnzipError": "nnzip.errors",
     "Options": "nnzip.request.options",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from statistics import fmean
@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from nnzip.compress_network import estimate_network
 from nnzip.data.grouping import plan_groups
 from nnzip.data.opening import Data, opened
 from nnzip.executor import ALONE
@@ -20,8 +21,9 @@ from nnzip.goals import TileGoals
 from nnzip.jobs import Job, code
 from nnzip.parts import Part, plan_parts, source_bytes
 from nnzip.plan.cutting import SLAB_VALUES
+from nnzip.progress import Estimate
 from nnzip.promises.resolve import resolve
-from nnzip.request.options import Options, options_of
+from nnzip.request.options import NETWORK, Options, options_of
 from nnzip.request.promises import RegionTolerance
 from nnzip.request.target import Target
 from nnzip.survey import survey
@@ -45,27 +47,6 @@ _TILE_COPIES = 15  # of a tile's values as float32 while it is coded
 _BASE_BYTES = 200_000_000  # of the program and its libraries
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What a compression takes: number of tiles, bytes of memory and of the file (None: unknown), seconds of the
-    reading before the coding, and of the coding by variable.
-
-    `source_bytes` are the compressed variables as float32.
-    """
-
-    tiles: int
-    memory_bytes: int
-    source_bytes: int
-    file_bytes: int | None
-    reading: float
-    coding: Mapping[str, float]
-
-    @property
-    def seconds(self) -> float:
-        """Of the whole."""
-        return self.reading + sum(self.coding.values())
-
-
 def estimate(data: Data, options: Options | Target | None = None, *, jobs: int = 1, quick: bool = False) -> Estimate:
     """What `compress` takes for the same `data` and `options` with so many `jobs`.
 
@@ -74,8 +55,11 @@ def estimate(data: Data, options: Options | Target | None = None, *, jobs: int =
     of the compression's time, or some tenths of a second; where that leaves some out, the size is only known if it is
     the target. Raises what `compress` raises for requests that make no sense.
     """
+    options = options_of(options)
     with opened(data) as dataset:
-        return _estimate(dataset, options_of(options), jobs, quick)
+        if options.mode == NETWORK:
+            return estimate_network(dataset, options, jobs)
+        return _estimate(dataset, options, jobs, quick)
 
 
 def _estimate(dataset: xr.Dataset, options: Options, jobs: int, quick: bool) -> Estimate:

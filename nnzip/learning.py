@@ -107,10 +107,8 @@ class Record:
         return [self._batch(chosen[k : k + each], None) for k in range(0, chosen.size, each)]
 
     def _batch(self, places: Points, rows: Points | None) -> Batch:
-        values, weights = self._values[:, places], self._weights[:, places]
-        if rows is not None:
-            values, weights = values[:, :, rows], weights[:, :, rows]
-        return self._times[places], rows, values, weights
+        where = (slice(None), places) if rows is None else (slice(None), places[:, None], rows)
+        return self._times[places], rows, self._values[where], self._weights[where]
 
     def _refresh(self) -> None:
         """Read a part of the record anew, once the pool has been seen often enough."""

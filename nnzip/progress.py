@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from nnzip.estimate import Estimate
+CHECKED = 3e6
+"""Values of a network that are decoded and compared in a second, about."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a compression takes: number of tiles (0: a network), bytes of memory and of the file (None: unknown),
+    seconds of the reading before the coding, and of the coding by variable.
+
+    `source_bytes` are the compressed variables as float32.
+    """
+
+    tiles: int
+    memory_bytes: int
+    source_bytes: int
+    file_bytes: int | None
+    reading: float
+    coding: Mapping[str, float]
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole."""
+        return self.reading + sum(self.coding.values())
 
 
 @dataclass(frozen=True)
@@ -88,3 +108,49 @@ class Pace:
         passed = clock.monotonic() - self._started
         self._fraction = max(self._fraction, passed / max(passed + left, 1e-9))  # several tiles may come at once
         self._progress(Progress(stage, self._fraction, left, self._source_bytes, self._file_bytes))
+
+
+class TrainingPace:
+    """Reports the progress of networks that are trained and checked one after the other, by what each says itself; the
+    first time with an estimate of the whole, which `begin` says how to make."""
+
+    def __init__(self, progress: ProgressCallback | None) -> None:
+        self._progress, self._started = progress, clock.monotonic()
+        self._began, self._all = self._started, 1
+        self._upto = self._own = self._checked = 0
+        self._stage: Callable[[float], str] = str
+        self._estimate: Callable[[float, Mapping[str, float]], Estimate] | None = None
+
+    def say(self, stage: str, fraction: float) -> None:
+        """Something goes on whose end is not known."""
+        if self._progress is not None:
+            self._progress(Progress(stage, min(fraction, 1.0)))
+
+    def begin(self, make: Callable[[float, Mapping[str, float]], Estimate], values: int) -> None:
+        """Everything has been read once, so many values; `make` an estimate of the seconds of that and of the rest."""
+        self._began, self._all, self._estimate = clock.monotonic(), values, make
+
+    def next(self, values: int, stage: Callable[[float], str]) -> None:
+        """A network of so many of them; `stage` says what its loss means."""
+        self._upto, self._own, self._checked, self._stage = self._upto + values, values, 0, stage
+
+    def tell(self, error: float, left: float) -> None:
+        """The loss, and the seconds that the training takes yet."""
+        self._report(self._stage(error), left + self._own / CHECKED)
+
+    def checked(self, values: int) -> None:
+        """So many more values have been decoded and compared."""
+        self._checked += values
+        self._report("checking", max(self._own - self._checked, 0) / CHECKED)
+
+    def _report(self, stage: str, left: float) -> None:
+        """`left`: seconds of this network; others take as long for each value."""
+        if self._progress is None:
+            return
+        now, estimate = clock.monotonic(), None
+        left = (now - self._began + left) * self._all / self._upto - (now - self._began)
+        if self._estimate is not None:
+            estimate = self._estimate(self._began - self._started, {"network": now - self._began + left})
+            self._estimate = None
+        passed = now - self._started
+        self._progress(Progress(stage, passed / max(passed + left, 1e-9), left, estimate=estimate))

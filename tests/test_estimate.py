@@ -10,8 +10,7 @@ import pytest
 import xarray as xr
 
 import nnzip
-from nnzip.estimate import Estimate
-from nnzip.progress import Pace, Progress
+from nnzip.progress import Estimate, Pace, Progress
 from nnzip.request.target import Target
 
 

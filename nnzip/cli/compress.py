@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnzip.data.grouping import VariableLayout
-    from nnzip.estimate import Estimate
-    from nnzip.progress import Progress, ProgressCallback
+    from nnzip.progress import Estimate, Progress, ProgressCallback
     from nnzip.request.options import Options
     from nnzip.request.promises import Promise
     from nnzip.request.target import Target
@@ -196,8 +195,6 @@ def compress(
             time_budget=time_budget,
             seed=seed,
         )
-        if dry_run and mode == options.Mode.NETWORK:
-            raise UsageError("--dry-run estimates tiles; of --mode network only --time-budget limits the time")
         if output is None and (len(sources) > 1 or any(character in sources[0] for character in "*?[")):
             raise UsageError("several input files: name the archive with -o")
         if output == places.STANDARD and json:
@@ -344,7 +341,7 @@ def estimate_text(found: Estimate) -> str:
     if found.file_bytes is not None:
         times = numbers.number(found.source_bytes / found.file_bytes, 2)
         size = f"{source} in about {numbers.file_size(found.file_bytes)}, {times} times smaller"
-    tiles = f"{numbers.count(found.tiles)} tile{'s' if found.tiles > 1 else ''}"
+    tiles = f"{numbers.count(found.tiles)} tile{'s' if found.tiles > 1 else ''}" if found.tiles else "a network"
     memory = f"up to {numbers.file_size(found.memory_bytes)} of memory"
     return f"{size}; about {numbers.duration(found.seconds)}, {tiles}, {memory}"
 

@@ -30,6 +30,9 @@ from nnzip.network.network import Architecture, Domain, Network
 WEIGHT_STEP = 2.0**-5
 """Of the perceptron's weights."""
 
+STEEPNESS = 6 / log(2)
+"""Squared step times energy of a feature, in slopes (`feature_steps`)."""
+
 _LARGEST = 1 << 26  # features of a network, and entries of a level
 _WIDEST = 128
 _HAT_ENERGY = 2 / 3  # of a hat function along one axis, in units of the distance of vertices
@@ -194,7 +197,7 @@ def _architecture(header: _Header, outputs: int) -> Architecture:
         header.widths,
         outputs,
     )
-    if sum(grid.features * prod(design.shape(grid, level)) for grid, level in design.levels) > _LARGEST:
+    if design.features > _LARGEST:
         raise CorruptArchiveError(f"a network is damaged: it has more than {_LARGEST} features")
     return design
 

@@ -74,6 +74,11 @@ class Architecture:
         first = sum(grid.levels * grid.features for grid in self.grids) + count(self.inputs)
         return list(pairwise([first, *self.widths, self.outputs]))
 
+    @property
+    def features(self) -> int:
+        """Of all levels."""
+        return sum(grid.features * prod(self.shape(grid, level)) for grid, level in self.levels)
+
     def shape(self, grid: HashGrid, level: Level) -> tuple[int, ...]:
         """Shape of a level's features: entries, or touched vertices [.., axis 1, axis 0]."""
         if level.hashed:

@@ -15,6 +15,7 @@ _BITS = 0.7  # of a feature, on average, where the rate is best spent
 _LARGEST = 1 << 24  # features that a processor trains in reasonable time and memory
 _LARGEST_TABLE = 45  # log2, of tables in order: only the vertices that are touched are held
 _HASHED_TABLE = 22
+_STATIC = 0.12  # vertices of the finest static level over all that the bytes can pay
 _BASES = range(5, 21)  # vertices of the first level
 _FINEST = 2.0**14  # cells along an axis
 
@@ -66,7 +67,8 @@ def _design(
     if axes[0].size == 1:
         dynamic = HashGrid(3, 0, components, _HASHED_TABLE, base)
     finest = max(steps[axis] / extents[axis] for axis in (0, 1) if steps[axis])
-    static = HashGrid(2, max(ceil(log2((finest + 1) / base)), 0) + 1, components, _LARGEST_TABLE, base)
+    useful = finest * min((_STATIC * count / ((steps[0] + 1) * (steps[1] + 1))) ** 0.5, 1.0)
+    static = HashGrid(2, max(ceil(log2((useful + 1) / base)), 0) + 1, components, _LARGEST_TABLE, base)
     corners = zip(*((float(axis[0]), float(axis[-1])) for axis in reversed(axes)), strict=True)
     first, last = corners
     domain = Domain(

@@ -99,3 +99,11 @@ def test_without_torch(nnzip: Nnzip, weather: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     found = nnzip("compress", weather, "-o", tmp_path / "none.nnz", "--mode", "network", "--ratio", 10, code=6)
     assert "pip install 'nnzip[gpu]'" in found.stderr
+
+
+def test_a_dry_run_writes_nothing(nnzip: Nnzip, weather: Path, tmp_path: Path) -> None:
+    asked = ("--mode", "network", "--ratio", 30, "--effort", "fast", "--variables", "t2m", "--dry-run", "--json")
+    said = json.loads(nnzip("compress", weather, "-o", tmp_path / "none.nnz", *asked).stdout)
+    assert said["ratio"] == pytest.approx(30, rel=0.01)
+    assert 0 < said["seconds"] < 600
+    assert not list(tmp_path.iterdir())

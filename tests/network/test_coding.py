@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import msgspec
@@ -76,3 +77,24 @@ def test_damage_is_refused() -> None:
             decode_network(damaged, 3)
     with pytest.raises(CorruptArchiveError):
         decode_network(data, 4)
+
+
+def test_mutated_bytes_are_an_error_of_ours_or_a_network() -> None:
+    """No other exception, no large allocation."""
+    data, dice, refused = encode_network(quantised()), np.random.default_rng(0), 0
+    length = 2 + int.from_bytes(data[:2], "little")
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            damaged = bytearray(data)
+            for _ in range(dice.integers(1, 4)):
+                damaged[dice.integers(len(data) if number % 2 else length)] = dice.integers(256)
+            try:
+                network = decode_network(bytes(damaged), 3).network()
+                network.values(np.array([0.0, 1.0]), np.array([35.0, 34.0]), np.array([12.0, 13.0]))
+            except CorruptArchiveError:
+                refused += 1
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert refused > 100
