@@ -13,20 +13,21 @@ from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
 from nnzip.coder.mask import decode_mask
-from nnzip.container.manifest import CompressedVariable, network_member, tile_member
+from nnzip.container.manifest import CompressedVariable, base_member, network_member, tile_member
 from nnzip.container.reader import GLANCE_BYTES, ArchiveReader
 from nnzip.data.axes import SourceGrid
 from nnzip.errors import UsageError
 from nnzip.executor import ALONE, Workers
 from nnzip.network.coding import decode_network
 from nnzip.network.network import Network
-from nnzip.plan.cutting import Sizes, tile_box, tiles_touched
+from nnzip.plan.cutting import Shape, Sizes, tile_box, tiles_touched
 from nnzip.skeleton import read_skeleton, source_grids
-from nnzip.tile.decode import decode_preview, decode_tile, preview_size
+from nnzip.tile.decode import Maps, decode_maps, decode_preview, decode_tile, preview_size
 from nnzip.tile.header import TileHeader, unpack
 
 _KEPT_VALUES = 1 << 26
 """Values of decoded tiles that are kept: all that one map may touch (plan/cutting.py); at least the last tile is."""
+_KEPT_MAPS = 1 << 25  # values of decoded maps of bases
 _COARSE = 0.0, 0.7, 0.5, 0.3  # share of a tile's bytes that a preview mostly needs, by halvings
 _COARSE_BYTES = 1 << 15  # that are read at least: asking again takes longer
 
@@ -57,6 +58,7 @@ class Tiles:
         """Nothing decoded yet, by this process."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], Future[Values]] = OrderedDict()
+        self._bases: OrderedDict[str, Maps] = OrderedDict()
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type[Tiles], tuple[ArchiveReader, Device, int]]:
@@ -215,10 +217,27 @@ class Tiles:
         if self._variables[variable].network:
             here, *axes = (np.arange(part.start, part.stop) for part in tile_box(self.sizes[variable], tile))
             return self._evaluated(variable, here, *(axis.astype(np.float64) for axis in axes))
+        maps = self._maps(variable, tile, shape)
         if not self.halvings:
-            return decode_tile(self._reader.read(member), shape, self._device)
+            return decode_tile(self._reader.read(member), shape, self._device, maps)
         needed = preview_size(self._reader.read_start(member, GLANCE_BYTES), self.halvings)
-        return decode_preview(self._reader.read_start(member, needed), shape, self.halvings, self._device)
+        return decode_preview(self._reader.read_start(member, needed), shape, self.halvings, self._device, maps)
+
+    def _maps(self, variable: int, tile: int, shape: Shape) -> Maps | None:
+        """Those of the base below a tile, if there is one; the last ones are kept."""
+        entry = self._variables[variable].base
+        if entry is None:
+            return None
+        channels, _, rows, columns = self.sizes[variable]
+        member = base_member(variable, tile % (len(channels) * len(rows) * len(columns)))
+        with self._lock:
+            if member not in self._bases:
+                self._bases[member] = decode_maps(
+                    self._reader.read(member), entry.count, shape, self._device, self.halvings
+                )
+                while sum(maps.size for maps in self._bases.values()) > _KEPT_MAPS and len(self._bases) > 1:
+                    self._bases.popitem(last=False)
+            return self._bases[member]
 
     def mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
         """Missing points of a tile; None where there are none."""

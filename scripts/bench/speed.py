@@ -35,8 +35,8 @@ STAGES = {
     "decoding and comparing (a thread)": ("nnzip.compress", "check_piece"),
     "reading: coefficients": ("nnzip.tile.rest", "decode_volumes"),
     "reading: inverse wavelet": ("nnzip.tile.rest", "inverse"),
-    "reading: scaling": ("nnzip.tile.decode", "reconstruct"),
-    "reading: corrections": ("nnzip.tile.decode", "apply_corrections"),
+    "reading: scaling": ("nnzip.tile.decode", "Reconstruction.values"),
+    "reading: corrections": ("nnzip.tile.decode", "read_corrections"),
 }
 """Functions whose processor time is measured, callees included."""
 
