@@ -27,11 +27,12 @@ from nnzip.request.target import Target
 from nnzip.survey import survey
 from nnzip.tile.samples import SAMPLES
 
-_MOST, _SHARE = 1 << 17, 8  # values of a sample per variable: one in 8, but
+_MOST, _SHARE = (1 << 17, 1 << 19), 8  # values of a sample per variable: one in 8, the more for one in 64, but
 _TINY = 1 << 13  # no fewer than these, which show what a tile takes whatever its size
 _TIMES = 48  # of a sample, where all rows and columns do not leave more
 _PER_SAMPLE = 1 << 23  # values of the data for each sample of a quick estimate, for a few per cent of the time
 _TRIAL = {True: 2.3, False: 1.0}  # seconds of the choice of a coding over those of the coding; True: under a bound
+_CACHED, _BEYOND = 1 << 20, {True: 2e-7, False: 0.0}  # seconds for each value of a tile that caches do not hold
 _START = 0.15  # seconds of the opening, the manifest and the last check
 _READING = 4e-8, 1e-6  # seconds per value: usual for maps too large to try, and most, where one is read with all others
 _Middle = tuple[float, float, float]  # of a sample, as shares of times, rows and columns
@@ -68,7 +69,7 @@ class Estimate:
 def estimate(data: Data, options: Options | Target | None = None, *, jobs: int = 1, quick: bool = False) -> Estimate:
     """What `compress` takes for the same `data` and `options` with so many `jobs`.
 
-    Time and size are usually right within a factor of 1.5. Samples of at most 2^17 values of each variable, at three
+    Time and size are usually right within a factor of 1.5. Samples of at most 2^19 values of each variable, at three
     places, are coded with the same goals, regions left out. `quick`: of so few variables that this takes a few per cent
     of the compression's time, or some tenths of a second; where that leaves some out, the size is only known if it is
     the target. Raises what `compress` raises for requests that make no sense.
@@ -127,9 +128,10 @@ class _Cost:
     def of(self, part: Part, options: Options) -> float:
         """Seconds for all tiles of a variable."""
         each, enough = prod(part.shape) / part.tiles, SAMPLES[options.effort]
-        trial = _TRIAL[options.target.limits_errors]
+        bounded = options.target.limits_errors
+        trial, beyond = _TRIAL[bounded], _BEYOND[bounded] * max(each - _CACHED, 0)
         tried = each if each <= 2 * enough else enough
-        return part.tiles * (self.tile + self.value * (each + trial * tried) / (1 + trial))
+        return part.tiles * (self.tile + beyond + self.value * (each + trial * tried) / (1 + trial))
 
 
 _USUAL = _Cost(0.0, 2e-8, 0.05, 1.2e-6)  # where a sample holds no value
@@ -171,7 +173,8 @@ def _coded(
     parts: Sequence[Part], glances: Mapping[str, _Glance], options: Options, middles: Sequence[_Middle]
 ) -> dict[str, _Cost]:
     """Cost of each variable of which one of the samples holds a value."""
-    samples = [_sampled(parts, glances, options, _MOST, middle) for middle in middles]
+    most = min(max(*(prod(part.shape) // 64 for part in parts), _MOST[0]), _MOST[1])
+    samples = [_sampled(parts, glances, options, most, middle) for middle in middles]
     every = [sample for found in samples for sample in found]
     if not every:
         return {}

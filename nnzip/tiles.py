@@ -28,7 +28,8 @@ from nnzip.tile.header import TileHeader, unpack
 _KEPT_VALUES = 1 << 26
 """Values of decoded tiles that are kept: all that one map may touch (plan/cutting.py); at least the last tile is."""
 _KEPT_MAPS = 1 << 25  # values of decoded maps of bases
-_COARSE = 0.0, 0.6, 0.4, 0.2  # share of a tile's bytes that a preview mostly needs, by halvings; 0: the header
+_COARSE = 0.0, 0.7, 0.5, 0.3  # share of a tile's bytes that a preview mostly needs, by halvings
+_COARSE_BYTES = 1 << 15  # that are read at least: asking again takes longer
 
 Values = NDArray[np.floating]
 Positions = NDArray[np.float64]
@@ -147,7 +148,7 @@ class Tiles:
         members, ready = [tile_member(variable, tile) for tile in range(self._count(variable))], 0
         for tile, member in enumerate(members):
             if tile == ready:
-                ready += self._reader.prefetch_starts(members[tile:], _COARSE[0])
+                ready += self._reader.prefetch_starts(members[tile:], 0, GLANCE_BYTES)
             yield unpack(self._reader.read_start(member, GLANCE_BYTES), whole=False).header
 
     def each(self, variable: int) -> Iterator[tuple[int, Values]]:
@@ -205,7 +206,7 @@ class Tiles:
             return len(tiles)
         members = [tile_member(variable, tile) for tile in tiles if (variable, tile) not in self._kept]
         if self.halvings:
-            return self._reader.prefetch_starts(members, _COARSE[self.halvings])
+            return self._reader.prefetch_starts(members, _COARSE[self.halvings], _COARSE_BYTES)
         return self._reader.prefetch(members)
 
     def _decode(self, variable: int, tile: int) -> Values:

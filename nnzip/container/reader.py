@@ -90,10 +90,10 @@ class ArchiveReader:
         """Read the first of these members ahead from a URL, neighbours together; how many, at least one."""
         return self._file.prefetch([_extent(self._members[name]) for name in names]) if names else 1
 
-    def prefetch_starts(self, names: Sequence[str], share: float) -> int:
-        """The same with a share of each member's bytes, at least `GLANCE_BYTES`, for `read_start`."""
+    def prefetch_starts(self, names: Sequence[str], share: float, least: int) -> int:
+        """The same with a share of each member's bytes, at least so many, for `read_start`."""
         members = [self._members[name] for name in names]
-        wanted = [(content_start(m), min(max(GLANCE_BYTES, round(share * m.size)), m.size)) for m in members]
+        wanted = [(content_start(m), min(max(least, round(share * m.size)), m.size)) for m in members]
         return self._file.prefetch([(start, start + count) for start, count in wanted], least=0) if names else 1
 
     def read_start(self, name: str, count: int) -> bytes:

@@ -26,9 +26,9 @@ class Options:
     """What decides an archive of given data. Raises UsageError for what does not go together.
 
     `variables`: those to compress, as a list or "t2m,msl" (None: all); `promises`: what is kept better than the rest;
-    `effort`: how large a part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by
-    "time", "latitude", "longitude"; `mode`: one of MODES; of a network `time_budget`, seconds for its training, and
-    `seed`.
+    `effort`: how large a part of each tile its coding is tried on ("fast" also codes corrections in the quicker way
+    alone); `tile`: largest length of a tile by dimension, or by "time", "latitude", "longitude"; `mode`: one of MODES;
+    of a network `time_budget`, seconds for its training, and `seed`.
     """
 
     target: Target = field(default_factory=lambda: Target(max_error={}))

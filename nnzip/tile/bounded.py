@@ -17,7 +17,7 @@ from nnzip.coder.volumes import encode_volumes
 from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
 from nnzip.tile.base import Base
-from nnzip.tile.corrector import Corrected, correct
+from nnzip.tile.corrector import Corrected
 from nnzip.tile.decode import Reconstruction, decode_tile, whole_multiples
 from nnzip.tile.header import TileHeader, pack
 from nnzip.tile.samples import outer_limits
@@ -54,16 +54,17 @@ def encode_bounded(
     three times that of coding the tile once.
     """
     filled = fill_missing(values, np.isnan(values))
-    tile = BoundedTile(values, filled, promised, outer_limits(values), periodic, device, cycle, base=base)
+    limits = outer_limits(values)
+    tile = BoundedTile(values, filled, promised, limits, periodic, device, cycle, effort=effort, base=base)
     constant = _constant(tile)
     if constant is not None:
         return constant
     snapped = _on_lattice(tile)
     if snapped is not None:
-        coded = _encode(snapped, choose(snapped, effort)[0])
+        coded = _encode(snapped, choose(snapped)[0])
         if _holds(coded.data, tile):
             return coded
-    return _encode(tile, choose(tile, effort)[0])
+    return _encode(tile, choose(tile)[0])
 
 
 def expected_sizes(
@@ -76,9 +77,9 @@ def expected_sizes(
     effort: str,
 ) -> tuple[float, float]:
     """Bytes that a tile should take without and with its base, from a sample of it."""
-    filled = fill_missing(values, np.isnan(values))
-    tile = BoundedTile(values, filled, promised, outer_limits(values), periodic, None, cycle, base=base)
-    return choose(replace(tile, base=None), effort)[1], choose(tile, effort)[1]
+    filled, limits = fill_missing(values, np.isnan(values)), outer_limits(values)
+    tile = BoundedTile(values, filled, promised, limits, periodic, None, cycle, effort=effort, base=base)
+    return choose(replace(tile, base=None))[1], choose(tile)[1]
 
 
 def _on_lattice(tile: BoundedTile) -> BoundedTile | None:
@@ -121,8 +122,7 @@ def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     decoded = Reconstruction(head).values(quantised.inverse())
     if base is not None:
         base.add(decoded, base.functions(tile.shape))
-    corrected = correct(tile.original, decoded, tile.limits, tile.promised, np.array(tile.promised.guards), tile.device)
-    return _packed(head, streams, corrected)
+    return _packed(head, streams, tile.corrected(decoded, np.array(tile.promised.guards)))
 
 
 def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
@@ -134,9 +134,7 @@ def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
     head = _head(tile, kinds.INTERPOLATION, step=step, axes=order, leading=leading)
     plans = plan_interpolation(integers, order, leading, tile.device)
     streams = encode_volumes(plans, interpolation_layout(tile.shape, order, leading))
-    exact = np.zeros(tile.shape[0])
-    corrected = correct(tile.original, whole_multiples(head, integers), tile.limits, tile.promised, exact, tile.device)
-    return _packed(head, streams, corrected)
+    return _packed(head, streams, tile.corrected(whole_multiples(head, integers), np.zeros(tile.shape[0])))
 
 
 def _constant(tile: BoundedTile) -> Coded | None:

@@ -92,7 +92,9 @@ class Wrong(NamedTuple):
         return cls(positions[wrong], decoded[wrong], least[wrong], most[wrong], stored)
 
 
-def encode_corrections(parts: list[Wrong], bound: float, shape: Shape, device: Device = None) -> bytes:
+def encode_corrections(
+    parts: list[Wrong], bound: float, shape: Shape, device: Device = None, *, quick: bool = False
+) -> bytes:
     """Corrections of a tile for wrong points in raster order; empty where there are none. `bound`: the scale of the
     units. Cost: a few passes over the points, and `encode_fixes`."""
     if not any(part.positions.size for part in parts):
@@ -109,7 +111,9 @@ def encode_corrections(parts: list[Wrong], bound: float, shape: Shape, device: D
         literals = exact if not payload else exact[:0]
         if members.size or literals.size:
             fixes = positions[members], multiples[members]
-            payload += _pack(unit, fixes, shape, positions[literals], stored[literals], device)
+            payload += _pack(
+                unit, encode_fixes(fixes, shape, device, quick=quick), fixes, positions[literals], stored[literals]
+            )
     return payload
 
 
@@ -210,8 +214,10 @@ def _fewest(before: Values, low: Values, high: Values, unit: float) -> NDArray[n
     return np.where(inside, multiples, 0)
 
 
-def _pack(unit: float, fixes: Points, shape: Shape, exact: NDArray[np.int64], values: Values, device: Device) -> bytes:
-    coding, data = encode_fixes(fixes, shape, device)
+def _pack(
+    unit: float, coded: tuple[FixesCoding, bytes], fixes: Points, exact: NDArray[np.int64], values: Values
+) -> bytes:
+    coding, data = coded
     exact_gaps = np.diff(exact, prepend=-1)
     literal_bits = int(exact_gaps.max(initial=1)).bit_length()
     header = CorrectionsHeader(

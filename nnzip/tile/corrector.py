@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,20 +34,23 @@ def correct(
     promised: BoxPromised,
     guards: Values,
     device: Device = None,
+    *,
+    quick: bool = False,
 ) -> Corrected:
     """Corrections that bring `decoded` [channel, time, lat, lon] to where the promises want it.
 
     `original` holds NaN where values are missing; `decoded` is not yet clipped to `limits` [2]; `guards` [channel]: by
-    how much other decoders may differ.
+    how much other decoders may differ; `quick`: see `fixes.encode_fixes`.
     """
     channels, times, rows, columns = original.shape
     shape = channels, times, rows, columns
+    encode = partial(encode_corrections, bound=promised.bound, shape=shape, device=device, quick=quick)
     if not promised.constraints:
         wrong = list(_beyond_bound(original, decoded, limits, promised, guards))
-        return Corrected(encode_corrections(wrong, promised.bound, shape, device))
+        return Corrected(encode(wrong))
     plain, all_wrong = _beyond_promises(original.astype(np.float64), decoded, limits, promised, guards)
-    data = encode_corrections([all_wrong], promised.bound, shape, device)
-    return Corrected(data, len(data) - len(encode_corrections([plain], promised.bound, shape, device)))
+    data = encode([all_wrong])
+    return Corrected(data, len(data) - len(encode([plain])))
 
 
 def _beyond_bound(

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from nnzip.tile.header import Shape
 
 SAMPLES = {"fast": 1 << 16, "normal": 1 << 18, "best": 1 << 62}
-"""Values of a tile that the choice of its coding is tried on, by effort; a tile of at most twice as many is its own
+"""Values of a tile that the choice of its coding is tried on, by effort (under a bound half as many at first, and
+more until these take enough bytes to tell: `trials.choose`); a tile of at most twice as many is its own
 sample."""
 
 _TALL = 2.0  # times as tall as a square: fields differ more from south to north than from west to east

@@ -15,7 +15,7 @@ from nnzip.coder.arrays import Device
 from nnzip.promises.goals import BoxPromised
 from nnzip.tile.base import Base
 from nnzip.tile.corrections import UNIT
-from nnzip.tile.corrector import correct
+from nnzip.tile.corrector import Corrected, correct
 from nnzip.tile.fixes import MOST_UNITS
 from nnzip.tile.header import Shape
 from nnzip.tile.rest import Transformed
@@ -65,6 +65,7 @@ class BoundedTile:
     device: Device
     cycle: Cycle | None = None
     lattice: bytes = b""
+    effort: str = "normal"
     base: Base | None = None
 
     @property
@@ -77,16 +78,21 @@ class BoundedTile:
         """Of the channels [channel]."""
         return np.array([channel.mean(dtype=np.float64) for channel in self.filled]).astype(np.float32)
 
-    def sample(self, effort: str, times_as_many: float) -> BoundedTile:
+    def sample(self, times_as_many: float) -> BoundedTile:
         """A part that stands for all of it where coding is tried: see `samples.sample`."""
-        where = sample(self.shape, effort, times_as_many)
+        where = sample(self.shape, self.effort, times_as_many)
         if where is None:
             return self
-        within = self.original[where], self.filled[where]
         plain = replace(self.promised, constraints={})
         cycle = None if self.cycle is None else self.cycle.shifted(where[1].start, where[3].start)
         base = None if self.base is None else self.base.within(where)
-        return BoundedTile(*within, plain, self.limits, False, self.device, cycle, base=base)
+        within = replace(self, original=self.original[where], filled=self.filled[where], lattice=b"")
+        return replace(within, promised=plain, periodic=False, cycle=cycle, base=base)
+
+    def corrected(self, decoded: NDArray[np.float64], guards: NDArray[np.float64]) -> Corrected:
+        """Corrections of decoded values: see `corrector.correct`."""
+        quick = self.effort == "fast"
+        return correct(self.original, decoded, self.limits, self.promised, guards, self.device, quick=quick)
 
     def above_base(self, base: Base) -> BoundedTile:
         """What is left above the base, promises beyond the bound left out."""
@@ -94,8 +100,9 @@ class BoundedTile:
         base.add(above, base.functions(self.shape), sign=-1)
         filled = above.astype(np.float32)
         original = np.where(np.isnan(self.original), np.nan, filled)
-        plain = replace(self.promised, constraints={})
-        return BoundedTile(original, filled, plain, outer_limits(original), self.periodic, self.device, self.cycle)
+        plain, limits = replace(self.promised, constraints={}), outer_limits(original)
+        tile = replace(self, original=original, filled=filled, promised=plain, limits=limits)
+        return replace(tile, lattice=b"", base=None)
 
     def transformed(self, way: Way, step: float, *, with_cycle: bool) -> Transformed:
         """Wavelet coefficients, in units of `step`."""
@@ -117,11 +124,11 @@ class BoundedTile:
         return found, interpolation.best_order(found[0] if leading == TIME else found[:, 0])
 
 
-def choose(tile: BoundedTile, effort: str) -> tuple[Choice, float]:
+def choose(tile: BoundedTile) -> tuple[Choice, float]:
     """The best choice and the bytes that it should take, from a sample, which grows until the bound leaves enough of it
     to tell."""
     for growth in count():
-        part = tile.sample(effort, 4.0**growth / 2)
+        part = tile.sample(4.0**growth / 2)
         choice, size = _best(part, part.shape[TIME] / tile.shape[TIME])
         if size >= _TELLING or part is tile:
             break
@@ -220,8 +227,7 @@ class _Trials:
         """Bytes of the corrections."""
         tile = self.tile
         decoded = units * np.float64(tile.promised.bound) + self._means[:, None, None, None]
-        guards = np.array(tile.promised.guards)
-        return len(correct(tile.original, decoded, tile.limits, tile.promised, guards, tile.device).data)
+        return len(tile.corrected(decoded, np.array(tile.promised.guards)).data)
 
     def _wrong(self, units: NDArray[np.float32]) -> NDArray[np.int64]:
         """How many points are corrected by so many units [unit]."""

@@ -145,6 +145,7 @@ def test_clustered_fixes_cost_less_than_their_gaps() -> None:
     coding, data = fixes.encode_fixes(points, (2, *shape), None)
     assert coding.cap > 0
     assert len(data) < 0.9 * len(fixes._encode_gaps(points)[1])
+    assert fixes.encode_fixes(points, (2, *shape), None, quick=True)[0].cap == 0
 
 
 @settings(max_examples=60, deadline=None)
