@@ -7,12 +7,20 @@ import sys
 SPARED = ("dask", "pint", "cupy", "sparse")
 
 
+_OWN: list[bool] = []  # filled in a process that runs one command
+
+
+def own_process() -> None:
+    """This process runs one command and nothing else."""
+    _OWN.append(True)
+
+
 def spare_imports() -> None:
     """Keep xarray from importing packages that the command at hand does not use, half of a small file's time: it asks
     for them whenever it makes a variable, and takes these for not installed.
 
-    Does nothing where xarray is there already: then others in this process may use them.
+    Only in a process of the command's own (`main` says so): others may use them.
     """
-    if "xarray" not in sys.modules:
+    if _OWN and "xarray" not in sys.modules:
         for name in SPARED:
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]

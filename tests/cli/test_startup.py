@@ -28,9 +28,10 @@ HEAVY = (
 )
 PROBE = f"""
 import sys
-from nnzip.cli.main import app
+from nnzip.cli.main import main
+sys.argv[0] = "nnzip"
 try:
-    app(sys.argv[1:], prog_name="nnzip")
+    main()
 finally:
     print("heavy:", *[name for name in {HEAVY!r} if sys.modules.get(name)], file=sys.stderr)
 """
