@@ -200,14 +200,14 @@ def _sampled(
 
 
 def _about(options: Options, names: Sequence[str]) -> Options:
-    """What is asked of these variables, without regions, which may lie outside the sample."""
+    """What is asked of these variables, in one tile and without regions, which may lie outside the sample."""
     named = {None, *names}
     bounds, rmse = (
         None if wanted is None else {name: quantity for name, quantity in wanted.items() if name in named}
         for wanted in (options.target.max_error, options.target.rmse)
     )
     promises = tuple(p for p in options.promises if not isinstance(p, RegionTolerance) and p.variable in named)
-    return replace(options, target=replace(options.target, max_error=bounds, rmse=rmse), promises=promises)
+    return replace(options, target=replace(options.target, max_error=bounds, rmse=rmse), promises=promises, tile={})
 
 
 def _window(parts: Sequence[Part], most: int, middle: _Middle) -> dict[str, slice]:
