@@ -27,6 +27,7 @@ EXAMPLES = (
 
 
 def decompress(
+    context: typer.Context,
     archive: options.Archive,
     output: Annotated[
         str | None,
@@ -123,7 +124,7 @@ def decompress(
         reader.close()
         plain = jobs == 1 and scheduler is None and grid is None and like is None and points is None
         if plain and prod(reader.manifest.dims.values()) <= _SMALL:
-            spare_imports()
+            spare_imports(context)
         inputs = [source, *(file for file in (like, points) if file is not None)]
         check_dataset(path, inputs=inputs, overwrite=force)
         from time import perf_counter

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from nnzip.cli import append, compress, decompress, doctor, download, evaluate, info, sample, sweep, verify
-from nnzip.cli.lean import own_process
+from nnzip.cli.lean import OWN_PROCESS
 from nnzip.version import __version__
 
 app = typer.Typer(
@@ -65,9 +65,8 @@ _add("This machine", doctor.doctor, *doctor.EXAMPLES)
 
 def main() -> None:
     """Entry point of the `nnzip` script and of `python -m nnzip`."""
-    own_process()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's idle threads would take the cores from everyone else
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # terminals without "×" or "⁻¹" get a question mark, not a crash
-    app(prog_name="nnzip")
+    app(prog_name="nnzip", obj=OWN_PROCESS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import typer
+
 from nnzip.cli import options, places
 from nnzip.cli.lean import spare_imports
 from nnzip.cli.terminal import session
@@ -13,6 +15,7 @@ EXAMPLES = ("nnzip verify era5.nnz",)
 
 
 def verify(
+    context: typer.Context,
     archive: options.Archive,
     device: options.DeviceOption = options.Device.AUTO,
     json: options.Json = False,
@@ -21,7 +24,7 @@ def verify(
 ) -> None:
     """Check an archive: every checksum, every tile, every decoded value."""
     with session(quiet=quiet, verbose=verbose) as terminal, places.source(archive) as path:
-        spare_imports()
+        spare_imports(context)
         from nnzip.read import verify as run
 
         with terminal.progress() as progress:
