@@ -28,12 +28,16 @@ LIBRARY = {"darwin": "libnnzkernel.dylib", "windows": "nnzkernel.dll"}
 FLAGS = ("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Wall", "-Wextra")
 """No contraction: the wavelet's floats are the same with and without fused multiply-add."""
 
-PER_PATH = ("path.c", "wavelet.c")
+PER_PATH = ("path.c", "quantise.c", "wavelet.c")
 """Sources that are compiled once for every path."""
 
 AVX2 = ("-mavx2", "-mbmi", "-mbmi2", "-mpopcnt", "-mlzcnt")
 AVX512 = tuple(f"-mavx512{part}" for part in ("f", "bw", "vl", "dq", "vbmi2", "vnni"))
-PATHS = {"plain": (), "avx2": AVX2, "vnni": (*AVX2, *AVX512, "-mprefer-vector-width=512")}
+PATHS = {
+    "plain": (),
+    "avx2": (*AVX2, "-mtune=haswell"),
+    "vnni": (*AVX2, *AVX512, "-mtune=icelake-server", "-mprefer-vector-width=512"),
+}
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]

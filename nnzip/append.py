@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from nnzip.base import VariableBase
 from nnzip.compress import coded
-from nnzip.container.manifest import Manifest, tile_member
+from nnzip.container.manifest import Manifest, base_member, tile_member
 from nnzip.container.reader import MANIFEST_MEMBER, ArchiveReader
 from nnzip.container.writer import ArchiveWriter
 from nnzip.data.bytefile import PathText, place
@@ -23,8 +24,8 @@ from nnzip.data.opening import Data, opened
 from nnzip.describe import Description
 from nnzip.errors import InputError, UsageError
 from nnzip.estimate import estimate
-from nnzip.executor import workers
 from nnzip.goals import TileGoals
+from nnzip.jobs import coders
 from nnzip.joined import joined
 from nnzip.parts import Part, source_bytes
 from nnzip.plan.budget import require_size
@@ -60,7 +61,7 @@ def append(
     not continue the archive, UsageError for one without time or of a fixed size, and what `compress` raises.
     """
     started = clock.monotonic()
-    with opened(data) as dataset, Archive(path, device) as archive, workers(jobs, executor) as team:
+    with opened(data) as dataset, Archive(path, device) as archive, coders(jobs, executor) as team:
         manifest = archive.manifest
         more = _continuation(archive, dataset)
         fields = more[[name for name in more.data_vars if name in manifest.variables]]
@@ -80,7 +81,8 @@ def append(
             whole = joined(archive, more, description.manifest(), description.arrays)
             before, limit = archive.reader.file_bytes, options.target.file_bytes(source_bytes(parts))
             tiles = TileGoals(parts, surveys, goals, limit - (writer.size_with(*whole) - before))
-            tile_jobs = tiles.jobs(options.effort, device, team.count)
+            bases = [_base(archive, part) for part in parts]
+            tile_jobs = tiles.jobs(options.effort, device, team.count, bases)
             findings = coded(writer, parts, tile_jobs, goals, team, pace, _member(manifest, parts))
             weights = {name: found.errors.weight for name, found in findings.items()}
             whole = joined(archive, more, description.manifest(findings), description.arrays, weights)
@@ -176,6 +178,16 @@ def _parts(
             sizes = continued(manifest.pieces(entry), group.shape[1], longest)
             parts.append(Part(fields, group, layout, sizes))
     return parts
+
+
+def _base(archive: Archive, part: Part) -> VariableBase | None:
+    """The base that a variable of the archive has."""
+    manifest = archive.manifest
+    number = list(manifest.variables).index(part.layout.name)
+    entry = manifest.variables[part.layout.name].base
+    if entry is None:
+        return None
+    return VariableBase(entry, tuple(archive.reader.read(base_member(number, place)) for place in range(part.places)))
 
 
 def _member(manifest: Manifest, parts: Sequence[Part]) -> Callable[[int, int], str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +65,7 @@ def decompress(
     written as CF discrete sampling geometry; `grid`: degrees; `like`: a file whose latitudes and longitudes to use;
     `preview`: see `Archive`. `packed`: 16-bit integers where the bound holds all the same (`storage`); `compression`,
     `chunks`: see `Storage`; `large`: also more than the disk has room for, or 100 times the archive's own values;
-    `jobs`: threads that decode tiles ahead of the writing; `executor`: does that instead, as in `compress`.
+    `jobs`: threads that decode and write; `executor`: decodes tiles ahead of the writing, as in `compress`.
 
     Raises UsageError for a selection outside the data or an existing output, CorruptArchiveError, ResourceError.
     Memory: some tiles for each of the jobs, and the series of `points`.
@@ -75,9 +76,8 @@ def decompress(
     require_distinct([path, *others], output)
     report = report_to(progress)
     with ExitStack() as opened:
-        if jobs > 1 and executor is None:
-            executor = opened.enter_context(ThreadPoolExecutor(jobs))
-        archive = opened.enter_context(Archive(path, device, preview, opened.enter_context(workers(jobs, executor))))
+        team = opened.enter_context(workers(min(jobs, 1) if executor is None else jobs, executor))
+        archive = opened.enter_context(Archive(path, device, preview, team))
         own, kind = archive.dataset(), "lossy: see nnzip_rmse of each variable"
         target = None
         if grid is not None or like is not None:
@@ -105,7 +105,8 @@ def decompress(
         stored, added = packings(archive, dataset, packed=packed)
         dataset = dataset.assign({name: with_rounding(dataset[name], more) for name, more in added.items()})
         archive.tiles.watch = _counter(dataset, progress)
-        write_dataset(dataset, output, overwrite, Storage(compression, dict(chunks or {}), stored))
+        threads = jobs if executor is None else 1
+        write_dataset(dataset, output, overwrite, Storage(compression, dict(chunks or {}), stored), threads)
     report("writing", 1.0)
     return place(output)
 
@@ -113,12 +114,14 @@ def decompress(
 def _counter(dataset: xr.Dataset, progress: ProgressCallback | None) -> Callable[[int], None]:
     """Reports the share of the values that have been decoded and, as that is piece by piece, written."""
     total, done = sum(variable.size for variable in dataset.data_vars.values()), 0
+    one_at_a_time = threading.Lock()
 
     def count(values: int) -> None:
         nonlocal done
-        done += values
-        if progress is not None:
-            progress(Progress("decoding", min(done / max(total, 1), 1.0), source_bytes=4 * done))
+        with one_at_a_time:
+            done += values
+            if progress is not None:
+                progress(Progress("decoding", min(done / max(total, 1), 1.0), source_bytes=4 * done))
 
     return count
 

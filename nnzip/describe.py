@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import xarray as xr
 
+from nnzip.base import VariableBase
 from nnzip.container.arrays import ArrayStore
 from nnzip.container.manifest import (
     AchievedErrors,
@@ -43,18 +45,18 @@ class Description:
         goals: Goals,
         options: Options,
         stored_bytes: int = 0,
+        bases: Sequence[VariableBase | None] = (),
     ) -> None:
         store = ArrayStore()
         self._masks: dict[bytes, MaskRange] = {}
         grids = {part.group.dims: _grid(part) for part in parts}
         places = {dims: place for place, dims in enumerate(grids)}
         variables = {}
-        for part, found in zip(parts, surveys, strict=True):
+        for part, found, base in zip(parts, surveys, bases or [None] * len(parts), strict=True):
             masks = self._mask_numbers(found, store)
             promised = goals.promised.get(part.layout.name)
-            variables[part.layout.name] = _compressed(
-                part, places[part.group.dims], masks, promised, network=options.mode == NETWORK
-            )
+            entry = _compressed(part, places[part.group.dims], masks, promised, network=options.mode == NETWORK)
+            variables[part.layout.name] = msgspec.structs.replace(entry, base=None if base is None else base.entry)
         names = set(variables) | set(lossless)
         digest = hashlib.blake2b(b"".join(found.digest for found in surveys), digest_size=_DIGEST_BYTES)
         coordinates = to_raw(dataset, [str(name) for name in dataset.coords])
@@ -75,8 +77,6 @@ class Description:
 
     def manifest(self, findings: Mapping[str, Findings] | None = None) -> Manifest:
         """With findings; without, with errors of the usual number of digits, to know the size."""
-        import msgspec
-
         if findings is None:
             likely = AchievedErrors(1.23456e-3, 12.3456, -1.23456e-4)
             return msgspec.structs.replace(self._manifest, errors=dict.fromkeys(self._manifest.variables, likely))

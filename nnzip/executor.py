@@ -1,4 +1,4 @@
-"""Work on several things at once, results in order: here, in processes of this machine, or on a cluster."""
+"""Work on several things at once, results in order: here, in threads or processes of this machine, or on a cluster."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ class Workers:
 
     executor: Executor | None = None
     count: int = 1
+
+    @property
+    def share_memory(self) -> bool:
+        """Whether jobs reach the workers without being copied."""
+        return isinstance(self.executor, ThreadPoolExecutor)
 
     def results(self, work: Callable[[Job], Iterable[Result]], jobs: Iterable[Job]) -> Iterator[Result]:
         """The results of `work(job)` for every job, in their order.
@@ -80,9 +85,11 @@ def overlapped(
 
 
 @contextmanager
-def workers(jobs: int, executor: Any = None) -> Iterator[Workers]:
+def workers(jobs: int, executor: Any = None, *, threads: bool = False) -> Iterator[Workers]:
     """Who works: `executor`, a `concurrent.futures.Executor` of so many `jobs` or a `dask.distributed.Client`; without
-    one that many processes, ended on leaving. Raises UsageError for fewer than one.
+    one that many processes or `threads`, ended on leaving.
+
+    Raises UsageError for fewer than one.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs: there is at least one")
@@ -90,13 +97,14 @@ def workers(jobs: int, executor: Any = None) -> Iterator[Workers]:
         import dask.config
 
         with dask.config.set(_LARGE):
-            yield Workers(executor.get_executor(), max(sum(executor.nthreads().values()), 1))
+            # pure jobs are named by their values, which dask would read here
+            yield Workers(executor.get_executor(pure=False), max(sum(executor.nthreads().values()), 1))
     elif executor is not None:
         yield Workers(executor, jobs)
     elif jobs == 1:
         yield Workers()
     else:
-        with _processes(jobs) as pool:
+        with (_threads if threads else _processes)(jobs) as pool:
             yield Workers(pool, jobs)
 
 
@@ -121,7 +129,18 @@ def _explained(error: Exception) -> NnzipError | None:
 
 
 @contextmanager
+def _threads(count: int) -> Iterator[Executor]:
+    """Threads of this process, which end with what they are at."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
 def _processes(count: int) -> Iterator[Executor]:
+    """Processes of this machine, ended at once where something is raised."""
     context = multiprocessing.get_context("spawn")  # forks break CUDA and threads
     pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(max((os.cpu_count() or 1) // count, 1),))
     try:

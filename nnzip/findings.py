@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nnzip.evaluate.errors import ErrorStatistics
+from nnzip.evaluate.sums import ErrorSums
 from nnzip.jobs import Done
 from nnzip.promises.kept import Kept
 
@@ -15,7 +15,7 @@ class Findings:
     """Errors of a variable, what became of its promises (`texts`, in their order), and the bytes that these took."""
 
     texts: Sequence[str]
-    errors: ErrorStatistics = field(default_factory=ErrorStatistics)
+    errors: ErrorSums = field(default_factory=ErrorSums)
     kept: list[Kept] = field(default_factory=list)
     promise_bytes: int = 0
 

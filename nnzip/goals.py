@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nnzip.base import VariableBase
 from nnzip.container.manifest import tile_member
 from nnzip.container.zip import MEMBER_BYTES
 from nnzip.evaluate.weights import latitude_weights
@@ -53,8 +54,10 @@ class TileGoals:
         weights = np.ones(latitude.values.size) if even else latitude_weights(latitude.values)
         return Rmse(goals.rmse[name], weights[box.slices[2]], scaling)
 
-    def jobs(self, effort: str, device: str, count: int = 1) -> Iterator[Job]:
-        """Every tile of every variable, in runs for so many workers."""
+    def jobs(
+        self, effort: str, device: str, count: int = 1, bases: Sequence[VariableBase | None] = ()
+    ) -> Iterator[Job]:
+        """Every tile of every variable, in runs for so many workers; `bases`: of the variables."""
         for variable, part in enumerate(self._parts):
             latitude = part.grid.latitude
             weights = latitude_weights(latitude.values) if latitude.geographic else 0 * latitude.values + 1
@@ -62,7 +65,9 @@ class TileGoals:
             for run in part.runs(count):
                 goals = {tile: self.of_tile(variable, tile) for tile in run.boxes}
                 cycles = {tile: part.cycle(tile) for tile in run.boxes}
-                yield Job(variable, run, goals, cycles, dtype, periodic, weights, effort, device)
+                base = bases[variable] if bases else None
+                found = {tile: None if base is None else base.of_tile(part, tile) for tile in run.boxes}
+                yield Job(variable, run, goals, cycles, found, dtype, periodic, weights, effort, device)
 
     def _scaling(self, variable: int, tile: int) -> Scaling:
         part, box = self._parts[variable], self._parts[variable].box(tile)

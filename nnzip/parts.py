@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -17,6 +17,8 @@ from nnzip.plan.cutting import Box, Shape, Sizes, axis_limits, cut, slabs, tile_
 from nnzip.promises.resolve import check
 from nnzip.request.options import Options
 from nnzip.transform.cycles import FEWEST_TIMES, Cycle
+
+_UNEVEN = 1e-3  # of a step
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,24 @@ class Part:
 
     def cycle(self, tile: int) -> Cycle | None:
         """The cycle of the solar day in a tile, where its times are even and show it."""
+        times, angles = self.grid.time.values[self.box(tile).slices[1]], self.day_angles(tile)
+        if angles is None or times.size < FEWEST_TIMES or abs(times[-1] - times[0]) < 2 * DAY_SECONDS:
+            return None
+        return Cycle.of_steps(*angles)
+
+    def day_angles(self, tile: int) -> tuple[float, float, float] | None:
+        """Angle of the solar day at the first point of a tile, and its steps along time and longitude, in radians; None
+        where the times are uneven."""
         box, grid = self.box(tile), self.grid
         times, longitudes = grid.time.values[box.slices[1]], grid.longitude.values[box.slices[3]]
-        if not (grid.time.geographic and grid.longitude.geographic) or times.size < FEWEST_TIMES:
-            return None
         steps, columns = np.diff(times), np.diff(longitudes)
-        column = float(np.median(columns)) if columns.size else 0.0
-        if np.ptp(steps) > 1e-3 * abs(steps[0]) or abs(times[-1] - times[0]) < 2 * DAY_SECONDS:
+        if not (grid.time.geographic and grid.longitude.geographic) or not even(steps):
             return None
+        step = float(steps[0]) if steps.size else 0.0
+        column = float(np.median(columns)) if columns.size else 0.0
         turn = 2 * np.pi / DAY_SECONDS
         first = turn * (times[0] % DAY_SECONDS) + np.deg2rad(longitudes[0])
-        return Cycle.of_steps(float(first), turn * float(steps[0]), float(np.deg2rad(column)))
+        return float(first), turn * step, float(np.deg2rad(column))
 
     @property
     def edges(self) -> int:
@@ -93,9 +102,18 @@ class Part:
         step = (latitudes[-1] - latitudes[0]) / max(latitudes.size - 1, 1)
         return np.array([latitudes[0], step], dtype="<f4").tobytes()
 
-    def runs(self, count: int) -> Iterator[Run]:
-        """All tiles in their order of reading; of those of a slab each of `count` workers reads its share at once."""
-        for _, numbers in slabs(self.sizes):
+    @property
+    def places(self) -> int:
+        """Number of the tiles of one piece of time: tile T is at place T % places."""
+        return len(self.sizes[0]) * len(self.sizes[2]) * len(self.sizes[3])
+
+    def runs(self, count: int, times: Collection[int] | None = None) -> Iterator[Run]:
+        """All tiles in their order of reading, or those of some pieces of `times`; of those of a slab each of `count`
+        workers reads its share at once."""
+        for _, together in slabs(self.sizes):
+            numbers = [number for number in together if times is None or number // self.places in times]
+            if not numbers:
+                continue
             share = -(-len(numbers) // count)
             for start in range(0, len(numbers), share):
                 boxes = {number: self.box(number) for number in numbers[start : start + share]}
@@ -127,6 +145,11 @@ class Run:
         values = self.picked.read()
         for number, box in self.boxes.items():
             yield number, box, values[box.from_start(self.start).slices]
+
+
+def even(steps: NDArray[np.float64]) -> bool:
+    """Whether the steps of an axis are alike."""
+    return not steps.size or bool(np.ptp(steps) <= _UNEVEN * abs(steps[0]))
 
 
 def plan_parts(dataset: xr.Dataset, options: Options) -> tuple[list[Group], list[str], list[Part]]:

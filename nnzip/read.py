@@ -18,7 +18,7 @@ from xarray.core import indexing
 
 from nnzip import overview
 from nnzip.coder.devices import resolve_device
-from nnzip.container.manifest import Grid, Manifest
+from nnzip.container.manifest import Grid, Manifest, tile_member
 from nnzip.container.reader import ArchiveReader
 from nnzip.data import conventions
 from nnzip.data.axes import SourceGrid
@@ -35,8 +35,6 @@ from nnzip.tiles import Positions, Tiles
 
 PREVIEWS = {1: 0, 2: 1, 4: 2, 8: 3}
 """Every n-th row and column -> how often the resolution is halved."""
-
-_CHECKSUMS = 0.02  # of the time of a verification
 
 
 class Archive:
@@ -247,19 +245,17 @@ def verify(path: PathText, *, device: str = "auto", progress: ProgressCallback |
     started, report = clock.monotonic(), report_to(progress)
     with Archive(path, device) as archive:
         sizes, entries = archive.reader.sizes(), archive.manifest.variables
-        for number, member in enumerate(sizes):
-            archive.reader.read(member)
-            report("verifying", _CHECKSUMS * number / len(sizes))
-        values, missing = dict.fromkeys(entries, 0), dict.fromkeys(entries, 0)
+        others, values, missing = set(sizes), dict.fromkeys(entries, 0), dict.fromkeys(entries, 0)
         for number, name in enumerate(entries):
-            count = tile_count(archive.tiles.sizes[number])
-            for tile in range(count):
-                found = archive.tiles.masked(number, tile)
+            for tile, found in archive.tiles.each(number):
                 if np.isinf(found).any():
                     raise VerificationError(f"{name} decodes to infinite values in tile {tile}: compress it again")
+                others.discard(tile_member(number, tile))
                 values[name] += found.size
                 missing[name] += int(np.isnan(found).sum())
-                report("verifying", _CHECKSUMS + (1 - _CHECKSUMS) * (number + tile / count) / len(entries))
+                report("verifying", (number + tile / tile_count(archive.tiles.sizes[number])) / len(entries))
+        for member in sorted(others):
+            archive.reader.read(member)
     return Verification(place(path), len(sizes), sum(sizes.values()), values, missing, clock.monotonic() - started)
 
 

@@ -24,6 +24,7 @@ from nnzip.transform.fill import fill_missing
 from nnzip.transform.rates import RateModel
 
 _DIGEST_BYTES = 8
+_BLOCK = 1 << 16  # values of which deviations are taken at once: a processor's cache holds them
 
 
 @dataclass(frozen=True)
@@ -102,17 +103,17 @@ def survey(part: Part, workers: Workers, *, with_rates: bool, read: Callable[[in
 def _read(name: str, weights: NDArray[np.float64], periodic: bool, with_rates: bool, run: Run) -> Iterator[_Reading]:
     """Look at the tiles of a run; `weights`: of all rows."""
     for number, box, values in run.read():
-        known = np.isfinite(values)
+        values = np.ascontiguousarray(values)
         missing = np.isnan(values)
-        if not (known | missing).all():
+        low = np.fmin.reduce(values, axis=(1, 2, 3), initial=np.inf).astype(np.float64)
+        high = np.fmax.reduce(values, axis=(1, 2, 3), initial=-np.inf).astype(np.float64)
+        if (low == -np.inf).any() or (high == np.inf).any():
             raise InputError(_infinities(name, values, box))
-        low = np.where(known, values, np.inf).min(axis=(1, 2, 3)).astype(np.float64)
-        high = np.where(known, values, -np.inf).max(axis=(1, 2, 3)).astype(np.float64)
         if with_rates:
             require_float32(low, high)
-        digest = hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=_DIGEST_BYTES).digest()
+        digest = hashlib.blake2b(values.data, digest_size=_DIGEST_BYTES).digest()
         tile = _survey_tile(weights[box.slices[2]], periodic, values, missing, with_rates)
-        yield _Reading(number, box, tile, low, high, _moments(values, known), digest)
+        yield _Reading(number, box, tile, low, high, _moments(values, missing), digest)
 
 
 def _survey_tile(
@@ -144,14 +145,21 @@ def _survey_tile(
 
 
 def _moments(
-    values: NDArray[np.floating], known: NDArray[np.bool_]
+    values: NDArray[np.floating], missing: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Per channel the number of known values, their mean and the sum of their squared deviations."""
-    count = known.sum(axis=(1, 2, 3)).astype(np.float64)
-    mean = values.sum(axis=(1, 2, 3), dtype=np.float64, where=known) / np.maximum(count, 1)
-    away = np.where(known, values - mean[:, None, None, None], 0)
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32, which `tile.scaling` refuses
-        return count, mean, np.square(away, dtype=np.float64).sum(axis=(1, 2, 3))
+    found = np.zeros((3, len(values)))
+    some = missing.any()
+    for channel, numbers in enumerate(values):
+        known = numbers[~missing[channel]] if some else numbers.reshape(-1)
+        mean = known.mean(dtype=np.float64) if known.size else 0.0
+        squares = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32, which `tile.scaling` refuses
+            for start in range(0, known.size, _BLOCK):
+                away = np.subtract(known[start : start + _BLOCK], mean, dtype=np.float64)
+                squares += float(np.square(away, out=away).sum())
+        found[:, channel] = known.size, mean, squares
+    return found[0], found[1], found[2]
 
 
 class _Moments:

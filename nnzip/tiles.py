@@ -13,21 +13,23 @@ from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
 from nnzip.coder.mask import decode_mask
-from nnzip.container.manifest import CompressedVariable, network_member, tile_member
-from nnzip.container.reader import ArchiveReader
+from nnzip.container.manifest import CompressedVariable, base_member, network_member, tile_member
+from nnzip.container.reader import GLANCE_BYTES, ArchiveReader
 from nnzip.data.axes import SourceGrid
 from nnzip.errors import UsageError
 from nnzip.executor import ALONE, Workers
 from nnzip.network.coding import decode_network
 from nnzip.network.network import Network
-from nnzip.plan.cutting import Sizes, tile_box, tiles_touched
+from nnzip.plan.cutting import Shape, Sizes, tile_box, tiles_touched
 from nnzip.skeleton import read_skeleton, source_grids
-from nnzip.tile.decode import decode_preview, decode_tile, preview_size
+from nnzip.tile.decode import Maps, decode_maps, decode_preview, decode_tile, preview_size
 from nnzip.tile.header import TileHeader, unpack
 
 _KEPT_VALUES = 1 << 26
 """Values of decoded tiles that are kept: all that one map may touch (plan/cutting.py); at least the last tile is."""
-_GLANCE = 4096  # bytes of a tile that are read first for a preview
+_KEPT_MAPS = 1 << 25  # values of decoded maps of bases
+_COARSE = 0.0, 0.7, 0.5, 0.3  # share of a tile's bytes that a preview mostly needs, by halvings
+_COARSE_BYTES = 1 << 15  # that are read at least: asking again takes longer
 
 Values = NDArray[np.floating]
 Positions = NDArray[np.float64]
@@ -56,6 +58,7 @@ class Tiles:
         """Nothing decoded yet, by this process."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], Future[Values]] = OrderedDict()
+        self._bases: OrderedDict[str, Maps] = OrderedDict()
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type[Tiles], tuple[ArchiveReader, Device, int]]:
@@ -142,8 +145,19 @@ class Tiles:
 
     def headers(self, variable: int) -> Iterator[TileHeader]:
         """What each tile of a variable says about itself, without decoding it."""
-        for tile in range(self._count(variable)):
-            yield unpack(self._reader.read_start(tile_member(variable, tile), _GLANCE), whole=False).header
+        members, ready = [tile_member(variable, tile) for tile in range(self._count(variable))], 0
+        for tile, member in enumerate(members):
+            if tile == ready:
+                ready += self._reader.prefetch_starts(members[tile:], 0, GLANCE_BYTES)
+            yield unpack(self._reader.read_start(member, GLANCE_BYTES), whole=False).header
+
+    def each(self, variable: int) -> Iterator[tuple[int, Values]]:
+        """Every tile of a variable by number, as `masked`."""
+        numbers, ready = range(self._count(variable)), 0
+        for tile in numbers:
+            if tile == ready:
+                ready += self._read_ahead(variable, numbers[tile:])
+            yield tile, self.masked(variable, tile)
 
     def masked(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon], NaN where missing."""
@@ -188,11 +202,12 @@ class Tiles:
 
     def _read_ahead(self, variable: int, tiles: Sequence[int]) -> int:
         """Read the first of these tiles together where they come from a URL; how many, at least one."""
-        if self.halvings:  # which reads parts of tiles
+        if self._variables[variable].network:
             return len(tiles)
-        return self._reader.prefetch(
-            [tile_member(variable, tile) for tile in tiles if (variable, tile) not in self._kept]
-        )
+        members = [tile_member(variable, tile) for tile in tiles if (variable, tile) not in self._kept]
+        if self.halvings:
+            return self._reader.prefetch_starts(members, _COARSE[self.halvings], _COARSE_BYTES)
+        return self._reader.prefetch(members)
 
     def _decode(self, variable: int, tile: int) -> Values:
         member = tile_member(variable, tile)
@@ -202,10 +217,27 @@ class Tiles:
         if self._variables[variable].network:
             here, *axes = (np.arange(part.start, part.stop) for part in tile_box(self.sizes[variable], tile))
             return self._evaluated(variable, here, *(axis.astype(np.float64) for axis in axes))
+        maps = self._maps(variable, tile, shape)
         if not self.halvings:
-            return decode_tile(self._reader.read(member), shape, self._device)
-        needed = preview_size(self._reader.read_start(member, _GLANCE), self.halvings)
-        return decode_preview(self._reader.read_start(member, needed), shape, self.halvings, self._device)
+            return decode_tile(self._reader.read(member), shape, self._device, maps)
+        needed = preview_size(self._reader.read_start(member, GLANCE_BYTES), self.halvings)
+        return decode_preview(self._reader.read_start(member, needed), shape, self.halvings, self._device, maps)
+
+    def _maps(self, variable: int, tile: int, shape: Shape) -> Maps | None:
+        """Those of the base below a tile, if there is one; the last ones are kept."""
+        entry = self._variables[variable].base
+        if entry is None:
+            return None
+        channels, _, rows, columns = self.sizes[variable]
+        member = base_member(variable, tile % (len(channels) * len(rows) * len(columns)))
+        with self._lock:
+            if member not in self._bases:
+                self._bases[member] = decode_maps(
+                    self._reader.read(member), entry.count, shape, self._device, self.halvings
+                )
+                while sum(maps.size for maps in self._bases.values()) > _KEPT_MAPS and len(self._bases) > 1:
+                    self._bases.popitem(last=False)
+            return self._bases[member]
 
     def mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
         """Missing points of a tile; None where there are none."""

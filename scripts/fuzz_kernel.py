@@ -125,7 +125,7 @@ def _arrays(rng: np.random.Generator) -> None:
     """Plans that no planner made, subbands in any order, tables beyond the last one."""
     from nnzip.coder.contexts import Counts
     from nnzip.coder.native.kernel import Decoder, Encoder, shipped_kernel
-    from nnzip.coder.native.volume import Planned, Volume
+    from nnzip.coder.native.volume import Planned, Volumes
     from nnzip.coder.rounding import Rounding
     from nnzip.errors import CorruptArchiveError
 
@@ -140,12 +140,13 @@ def _arrays(rng: np.random.Generator) -> None:
         rng.integers(0, min(most, 25), layout.shape).astype(np.uint8),
     )
     corrections, silent = (rng.integers(0, most, count).astype(np.uint8) for count in (72, 2))
-    volume, encoder = Volume(kernel, layout.shape, layout.bands, reference), Encoder(kernel)
+    volumes, encoder = Volumes(kernel, layout.shape, layout.bands, 2), Encoder(kernel)
     decoder = Decoder(kernel, _damaged(rng, b"\1" * 100) + b"\1")
     for band in rng.integers(-1, len(layout.bands) + 1, 2 * len(layout.bands)).tolist():
         try:
-            volume.push(encoder, band, planned, corrections, silent)
-            volume.pop(decoder, band, planned.values, corrections, silent)
+            volumes.push(encoder, band, planned, corrections, silent)
+            number = int(rng.integers(-1, 3))
+            volumes.pop(decoder, number, band, planned.values, reference, corrections, silent)
         except (ValueError, CorruptArchiveError):
             continue
     encoder.to_bytes()
@@ -153,7 +154,7 @@ def _arrays(rng: np.random.Generator) -> None:
     rounding = None
     if rng.random() < 0.5:
         rounding = Rounding((planned.values + rng.normal(0, 1, layout.shape)).astype(np.float32), 0.1)
-    Volume(kernel, layout.shape, layout.bands, reference).plan(planned, **vars(counts), rounding=rounding)
+    Volumes(kernel, layout.shape, layout.bands).plan(planned, reference, **vars(counts), rounding=rounding)
 
 
 def _transforms(rng: np.random.Generator) -> None:

@@ -17,7 +17,6 @@ import zlib
 from bisect import bisect_right
 from collections import defaultdict
 from functools import cache
-from importlib import import_module
 from itertools import accumulate, pairwise, product, zip_longest
 from math import prod
 from pathlib import Path
@@ -30,7 +29,6 @@ Array = NDArray[Any]
 Sizes = tuple[int, ...]
 Box = tuple[tuple[int, int], ...]
 Subband = tuple[int, Box, list[tuple[int, Box]]]  # part, box inside of a volume, axes and boxes of the parents
-Counts = dict[tuple[int, int, int, int], tuple[int, int]]
 Json = dict[str, Any]
 PACKAGE = Path(__file__).parents[1] / "nnzip"
 with np.load(PACKAGE / "coder" / "context_network.npz", allow_pickle=False) as stored:
@@ -38,24 +36,25 @@ with np.load(PACKAGE / "coder" / "context_network.npz", allow_pickle=False) as s
 
 
 def read(path: str | Path) -> dict[str, Array]:
-    """All arrays by name: variables (NaN where missing), raw ones as stored. Raises ValueError for what is damaged."""
+    """All arrays by name: variables (NaN where missing), raw ones as stored. Raises ValueError for damage, networks."""
     found: dict[str, Array] = {}
     with zipfile.ZipFile(path) as file:
         data = file.read("nnzip")  # zipfile checks the CRC-32
-        if data[0] != 3:
-            raise ValueError(f"format {data[0]}; this reads format 3")
+        if data[0] not in (3, 4):
+            raise ValueError(f"format {data[0]}; this reads formats 3 and 4")
         inflate = zlib.decompressobj(-15, zdict=(PACKAGE / "container" / "dictionary.txt").read_bytes())
         manifest, arrays = json.loads(inflate.decompress(data[1:])), inflate.unused_data
         for number, (name, variable) in enumerate(manifest.get("variables", {}).items()):
-            members = (file.read(f"{number}.{tile}") for tile in range(len(file.namelist())))
-            found[name] = read_variable(manifest, variable, members, arrays)
+            if variable.get("network"):
+                raise ValueError(f"{name} is a network (nnzip compress --mode network): this reads tiles, nnzip both")
+            found[name] = read_variable(manifest, variable, lambda m, n=number: file.read(f"{n}.{m}"), arrays)
     for name, raw in {**manifest.get("coordinates", {}), **manifest.get("lossless", {})}.items():
         dims = raw.get("dims", [name] if name in manifest["dims"] else [])
         found[name] = stored_array(raw["data"], tuple(manifest["dims"][dim] for dim in dims), arrays)
     return found
 
 
-def read_variable(manifest: Json, variable: Json, members: Any, arrays: bytes) -> Array:
+def read_variable(manifest: Json, variable: Json, member: Any, arrays: bytes) -> Array:
     """Values of a compressed variable in the order of its dimensions."""
     sizes, dims, masks = manifest["dims"], variable["dims"], variable.get("masks", [])
     grid = manifest["grids"][variable.get("grid", 0)]["dims"]
@@ -67,7 +66,9 @@ def read_variable(manifest: Json, variable: Json, members: Any, arrays: bytes) -
     out = np.empty(axes, variable.get("dtype", "float32"))
     for tile, (t, c, y, x) in enumerate(product(cuts[1], cuts[0], *cuts[2:])):
         values = out[c, t, y, x]
-        values[...] = decode_tile(next(members), values.shape)
+        place = tile % (len(cuts[0]) * len(cuts[2]) * len(cuts[3]))
+        maps = decode_tile(member(f"base{place}"), (), None) if "base" in variable else None
+        values[...] = decode_tile(member(tile), values.shape, maps)
         if masks and masks[tile % len(masks)]:
             place = manifest["masks"][masks[tile % len(masks)] - 1]
             values[read_mask(arrays[place.get("offset", 0) :][: place["length"]], values.shape)] = np.nan
@@ -98,24 +99,29 @@ def stored_array(spec: Json, shape: Sizes, arrays: bytes) -> Array:
 
 
 CONSTANT, WAVELET, INTERPOLATION, EXACT = range(4)
-DEFAULTS: Json = {"c": WAVELET, "q": 1.0, "a": [], "v": 1, "h": [0, 0], "w": b"", "t": [], "y": b"", "k": b""}
-DEFAULTS |= {"m": struct.pack("<f", 0), "g": struct.pack("<f", 1), "e": 0, "o": 0.0, "d": False, "p": False, "n": []}
+DEFAULTS: Json = {"c": WAVELET, "q": 1.0, "a": [], "v": 1, "h": [0, 0], "t": [], "e": 0, "o": 0.0, "d": False, "n": []}
+DEFAULTS |= {"p": False, "m": bytes(4), "g": struct.pack("<f", 1), **dict.fromkeys("bkwy", b"")}
 
 
-def decode_tile(data: bytes, shape: Sizes) -> Array:
-    """Values [channel, time, latitude, longitude] of a tile; missing points hold any number."""
+def decode_tile(data: bytes, shape: Sizes, maps: Any = None) -> Array:
+    """Values [channel, time, latitude, longitude] of a tile above the `maps` of its base; missing points hold any."""
     length = int.from_bytes(data[:2], "little")
     head = DEFAULTS | unpacked(io.BytesIO(data[2 : 2 + length]))
-    if tuple(head["s"]) != shape or set(head) != {*DEFAULTS, "s", "l"}:
+    if tuple(head["s"]) != (shape := shape or tuple(head["s"])) or set(head) != {*DEFAULTS, "s", "l"}:
         raise ValueError(f"{head} is no header of a tile {shape}")
     stops = list(accumulate([2 + length, *head["n"]]))
     streams, rest = [data[start:stop] for start, stop in pairwise(stops)], data[stops[-1] :]
     dtype = np.dtype("<f8" if head["d"] else "<f4")
     if head["c"] == EXACT:
-        return np.frombuffer(import_module("numcodecs").Blosc().decode(rest), dtype).reshape(shape)
+        return np.frombuffer(__import__("numcodecs").Blosc().decode(rest), dtype).reshape(shape)
     values: Array = np.full(shape, head["o"])
     if streams:
         values = (wavelet_values if head["c"] == WAVELET else interpolation_values)(head, streams)
+    if head["b"]:
+        functions = day_functions(head["b"][:25], *shape[1::2])
+        seasons = np.frombuffer(head["b"][25:], "<f4")[:, None] * maps.reshape(-1, len(functions) * maps[0].size)
+        for function, plane in zip(functions, sum(seasons).reshape(-1, *maps.shape[1:]), strict=True):
+            values = values + function * plane[:, None]
     low, high = np.frombuffer(head["l"], "<f4")
     values = np.ascontiguousarray(np.clip(values, low, high))
     while rest:
@@ -181,8 +187,7 @@ def in_steps(head: Json, streams: list[bytes], size: list[int], depths: list[int
     shape, first = (size[v], *size[2:]), {start for start, _ in band_edges(size[1 - v], depths[1 - v])}
     references = [None if i in first else i - 1 for i in range(size[1 - v])]
     whole = read_volumes(streams, shape, wavelet_subbands(shape, (depths[v], *depths[2:])), references)
-    whole = whole.swapaxes(0, 1 - v)
-    moved = np.array([0, *shifts], np.float32) * np.float32(1 / 250)
+    whole, moved = whole.swapaxes(0, 1 - v), np.array([0, *shifts], np.float32) * np.float32(1 / 250)
     values = (np.sign(whole) * (np.abs(whole) + moved[np.minimum(np.abs(whole), 2)])).astype(np.float32)
     for axis in (3, 2, 1, 0):
         bands, lines = band_edges(size[axis], depths[axis]), np.moveaxis(values, axis, 0)
@@ -201,17 +206,13 @@ def in_steps(head: Json, streams: list[bytes], size: list[int], depths: list[int
 
 
 def wavelet_values(head: Json, streams: list[bytes]) -> Array:
-    """Values before limits and corrections, float64."""
     size, depths, rows = head["s"], head["a"], np.arange(head["s"][2])
     steps = in_steps(head, streams[1::2] if head["y"] else streams, size, depths, head["v"], head["h"][:2])
     if head["y"]:
-        first, step, column, harmonics = struct.unpack("<3dB", head["y"])
-        angles = first + step * np.arange(size[1])[:, None] + column * np.arange(size[3])
-        waves = [wave(k * angles) for k in range(1, harmonics + 1) for wave in (np.cos, np.sin)]
-        functions = np.array([np.ones_like(angles), *waves], np.float32)[:, :, None]
+        functions = day_functions(head["y"], size[1], size[3])
         shape = [size[0], len(functions), *size[2:]]
         maps = in_steps(head, streams[::2], shape, [0, 0, *depths[2:]], 1, head["h"][2:])
-        norms = np.sqrt([size[1], *[size[1] / 2] * len(waves)]).astype(np.float32)
+        norms = np.sqrt([size[1], *[size[1] / 2] * (len(functions) - 1)]).astype(np.float32)
         for number, (function, norm) in enumerate(zip(functions, norms, strict=True)):
             steps += function * (maps[:, number : number + 1] / norm)
     weights = np.ones(size[2])
@@ -223,6 +224,13 @@ def wavelet_values(head: Json, streams: list[bytes]) -> Array:
         shrink(values[channel], np.frombuffer(packed, "<f2").reshape(size[0], -1)[channel].astype(float), rows)
     scale, mean = (np.frombuffer(head[key], "<f4").reshape(-1, 1, 1, 1) for key in "gm")
     return np.asarray(values * scale + mean)
+
+
+def day_functions(cycle: bytes, times: int, columns: int) -> Array:
+    first, step, column, harmonics = struct.unpack("<3dB", cycle)
+    angles = first + step * np.arange(times)[:, None] + column * np.arange(columns)
+    waves = [wave(k * angles) for k in range(1, harmonics + 1) for wave in (np.cos, np.sin)]
+    return np.array([np.ones_like(angles), *waves], np.float32)[:, :, None]
 
 
 def shrink(values: Array, parameters: Array, rows: Array) -> None:
@@ -257,13 +265,11 @@ def splits(shape: Sizes, order: Sizes) -> tuple[list[tuple[int, Sizes]], list[Su
 
 
 def interpolation_values(head: Json, streams: list[bytes]) -> Array:
-    """Values before limits and corrections, float64."""
     count, shape = head["s"][1 - head["v"]], (head["s"][head["v"]], *head["s"][2:])
     steps, bands = splits(shape, head["a"])
     volumes = read_volumes(streams, shape, bands, [None, *range(count - 1)])
     for volume, (axis, sizes) in product(volumes, steps):
-        part = np.moveaxis(volume[tuple(map(slice, sizes))], axis, 0)
-        m = -(-sizes[axis] // 2)
+        m, part = -(-sizes[axis] // 2), np.moveaxis(volume[tuple(map(slice, sizes))], axis, 0)
         even, odd = part[:m].copy(), part[m:].copy()
         right = np.concatenate([even[1:], even[-1:]])[: len(odd)]
         predicted = (even[: len(odd)] + right + 1) >> 1
@@ -283,8 +289,7 @@ def correct(data: bytes, values: Array) -> bytes:
         whole: list[Subband] = [(0, tuple((0, n) for n in shape), [])]
         volumes = read_volumes([body[:volume_bytes]], tuple(shape), whole, [None, *range(number - 1)])
         points, stream = np.flatnonzero(volumes), Stream(body[volume_bytes:fix_bytes])
-        multiples = volumes.ravel()[points]
-        reached = np.abs(multiples) == cap
+        multiples, reached = volumes.ravel()[points], np.abs(volumes.ravel()[points]) == cap
         multiples[reached] += np.sign(multiples[reached]) * unfolded(stream.numbers([table] * int(reached.sum())))
     else:
         low, rest = packed_numbers(body[:fix_bytes], count, low_bits)
@@ -350,13 +355,11 @@ class Stream:  # of coded numbers
         return found
 
     def signs(self, classes: Array) -> Array:
-        """A chunk of signs, 1 or -1."""
         odds = (ODDS[q % 4] << q // 4 for q in (2 * classes + 16).tolist())
         negative = (TOTAL - (odd << 24) // (2**40 + odd) // 256 * 256 for odd in odds)
         return np.array([2 * self.take((0, frequency)) - 1 for frequency in negative], np.int64)
 
     def finish(self, state: int = 1) -> None:
-        """Reject the archive unless the stream ends here."""
         if (self.state, self.words) != (state, []):
             raise ValueError("a stream does not end where it should")
 
@@ -366,13 +369,12 @@ def cumulative(t: int, signed: bool) -> tuple[int, list[int]]:
     """K of a table, and the sums of the frequencies before -K .. K or 0 .. K and the escape."""
     odds = ODDS[t % 4] << t // 4
     root = (odds << 62) // (2**40 + odds)
-    ratio = root * root >> 62
-    k, ratios = 15, [ratio] * 1023
+    k, ratios = 15, [root * root >> 62] * 1023
     tails = list(accumulate([root, *ratios], lambda tail, ratio: tail * ratio >> 62))
     while k < 1023 and tails[k] >> 49:
         k = 2 * k + 1
     escape = 256 + (tails[k] * TOTAL >> 62)
-    ones = accumulate([root * (2**62 - ratio) >> 63, *ratios[1:k]], lambda one, ratio: one * ratio >> 62)
+    ones = accumulate([root * (2**62 - ratios[0]) >> 63, *ratios[1:k]], lambda one, ratio: one * ratio >> 62)
     sides = [1 + (one * (TOTAL - escape - (2 * k + 1)) >> 62) for one in ones]
     zero = TOTAL - escape - 2 * sum(sides)
     return k, list(accumulate([0, *reversed(sides), zero, *sides] if signed else [0, zero, *(2 * f for f in sides)]))
@@ -395,7 +397,7 @@ def read_mask(data: bytes, shape: Sizes) -> Array:
         numbers = np.cumsum(steps, dtype=np.int64).reshape(shape[0] if sharing & 1 else 1, -1)
         position += length
     stream, bits, planes = Stream(data[position:]), bytearray(), list[Array]()
-    counts: Counts = defaultdict(lambda: (0, 0))
+    counts: Any = defaultdict(lambda: (0, 0))
     for place in np.unique(numbers, return_index=True)[1].tolist():
         channel, time = divmod(place, numbers.shape[1])
         before, states = numbers[channel, time - 1] if time else numbers[channel - 1, 0], np.zeros(shape[2:], int)
@@ -408,23 +410,22 @@ def read_mask(data: bytes, shape: Sizes) -> Array:
     return np.broadcast_to(np.array(planes, bool)[numbers], shape)
 
 
-def read_plane(stream: Stream, states: Array, periodic: bool, counts: Counts, bits: bytearray) -> Array:
+def read_plane(stream: Stream, states: Array, periodic: bool, counts: Any, bits: bytearray) -> Array:
     """The next plane, 0 and 1; adds to the counts (ones, seen), which last from plane to plane, and to the bits."""
     height, width = states.shape
     plane = np.zeros((height + 1, width + 1), np.int64)  # zeros behind the last row and column
     phases = product((64, 32, 16, 8, 4, 2, 1), ((0, 1, 1), (1, 0, 1), (2, 1, 0)))
     for h, (phase, row, column) in [(64, (3, 0, 0)), *phases]:
         rows, columns = np.arange(row * h, height, 2 * h), np.arange(column * h, width, 2 * h)
-        images, wraps = np.zeros((8, rows.size, columns.size), np.int64), periodic and width % (2 * h) == 0
+        images, wraps = np.zeros((4, rows.size, columns.size), np.int64), periodic and width % (2 * h) == 0
         for image, (south, east) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1))):
             for down, right in OFFSETS[phase]:
                 across = columns + east * right * h
                 across = across % width if wraps else folded(across, width, 2 * h)
                 there = np.ix_(folded(rows + south * down * h, height, 2 * h), across)
                 images[image] = 2 * images[image] + plane[there]
-        images[4:] = 4095 - images[:4]
-        far = images.min(axis=0)
-        flip, state = (images[:4] > far).all(axis=0), states[np.ix_(rows, columns)]
+        far = np.minimum(images, 4095 - images).min(axis=0)
+        flip, state = (images > far).all(axis=0), states[np.ix_(rows, columns)]
         state = np.where(flip & (state > 0), 5 - state, state)
         for part in np.array_split(np.arange(rows.size), max(min(32, rows.size), 1)):
             learnt = []
@@ -492,7 +493,6 @@ class Volume:
         return self.values[tuple(slice(*edges) for edges in box)]
 
     def read(self, stream: Stream, band: Subband, corrections: Array) -> None:
-        """The next subband."""
         _, box, parents = band
         filled = [parent in self.silent for _, parent in parents]
         if not stream.numbers([28 if filled and not any(filled) else 46])[0]:
@@ -568,7 +568,6 @@ class Volume:
 
 
 def around(values: Array) -> dict[Sizes, Array]:
-    """Capped values at the 27 offsets from every position, 0 outside."""
     wide = np.pad(np.clip(values, -1023, 1023), 1)
     return {d: wide[tuple(slice(1 + i, 1 + i + n) for i, n in zip(d, values.shape, strict=True))] for d in CUBE}
 
@@ -592,8 +591,10 @@ def solve(prior: Array) -> tuple[Array, int]:
 
 
 if __name__ == "__main__":
-    ARRAYS = read(sys.argv[1])
-    for name, values in ARRAYS.items():
-        print(f"{name:20} {values.dtype!s:8} {values.shape}")
+    try:
+        ARRAYS = read(sys.argv[1])
+    except ValueError as error:
+        sys.exit(f"{sys.argv[1]}: {error}")
+    print(*(f"{name:20} {values.dtype!s:8} {values.shape}" for name, values in ARRAYS.items()), sep="\n")
     if len(sys.argv) > 2:
         np.savez_compressed(sys.argv[2], allow_pickle=False, **ARRAYS)

@@ -43,7 +43,7 @@ def test_a_sample_of_some_variables_knows_only_what_is_asked_of_them(weather: xr
     assert set(nnzip.estimate(weather, asked).coding) == {"t2m", "tp"}
 
 
-def test_a_quick_estimate_of_small_data_codes_nothing(weather: xr.Dataset) -> None:
+def test_a_quick_estimate_of_small_data_codes_a_part_of_one_variable(weather: xr.Dataset) -> None:
     assert nnzip.estimate(weather, quick=True).file_bytes is None
     assert nnzip.estimate(weather, Target(size_bytes=5000), quick=True).file_bytes == 5000
 

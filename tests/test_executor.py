@@ -50,6 +50,25 @@ def test_one_job_is_done_here() -> None:
         assert list(team.results(work, ["number 1"])) == [f"{os.getpid()} 1"]
 
 
+def test_threads_are_in_this_process_and_end_with_what_they_are_at() -> None:
+    begun: list[str] = []
+
+    def slow(job: str) -> list[str]:
+        begun.append(job)
+        time.sleep(0.2)
+        return [f"{os.getpid()} {job}"]
+
+    def interrupted() -> None:
+        with workers(2, threads=True) as team:
+            for number, result in enumerate(team.results(slow, map(str, range(100)))):
+                assert result == f"{os.getpid()} {number}"
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(begun) < 6
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_job_is_made_when_results_before_it_were_taken(count: int) -> None:
     taken: list[str] = []

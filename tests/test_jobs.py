@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -17,8 +16,11 @@ import pytest
 import xarray as xr
 
 import nnzip
+from nnzip.coder.native.kernel import shipped_kernel
+from nnzip.coder.native.library import NUMPY
 from nnzip.errors import InputError
-from nnzip.jobs import Done, Piece, check_piece
+from nnzip.executor import workers
+from nnzip.jobs import Done, Piece, check_piece, coders
 from nnzip.plan.cutting import tile_count
 from nnzip.progress import Progress
 from nnzip.tile.bounded import Coded
@@ -67,8 +69,9 @@ def options(target: nnzip.Target, promises: Sequence[str] = ()) -> nnzip.Options
     ids=["bound", "rmse", "size", "lossless"],
 )
 def test_archives_do_not_depend_on_who_works(tmp_path: Path, wanted: nnzip.Options) -> None:
-    with ThreadPoolExecutor(3) as threads:
-        for name, way in {"one": {}, "two": {"jobs": 2}, "threads": {"executor": threads, "jobs": 3}}.items():
+    with workers(2) as team:
+        others = {"two": {"jobs": 2}, "processes": {"jobs": 2, "executor": team.executor}}
+        for name, way in {"one": {}, **others}.items():
             moments: list[Progress] = []
             path = tmp_path / f"{name}.nnz"
             result = nnzip.compress(example(), path, wanted, progress=moments.append, **way)  # type: ignore[arg-type]
@@ -79,7 +82,7 @@ def test_archives_do_not_depend_on_who_works(tmp_path: Path, wanted: nnzip.Optio
     with nnzip.open_archive(tmp_path / "two.nnz") as archive:
         assert tile_count(archive.tiles.sizes[0]) == 4
     assert (tmp_path / "one.nnz").read_bytes() == (tmp_path / "two.nnz").read_bytes()
-    assert (tmp_path / "one.nnz").read_bytes() == (tmp_path / "threads.nnz").read_bytes()
+    assert (tmp_path / "one.nnz").read_bytes() == (tmp_path / "processes.nnz").read_bytes()
     if wanted.target.size_bytes is not None:
         assert 0.85 * wanted.target.size_bytes < result.file_bytes <= wanted.target.size_bytes
 
@@ -125,6 +128,7 @@ def test_jobs_are_counted(command: str, jobs: str, weather: Path, archive: Path,
 @pytest.mark.parametrize(
     ("whom", "how", "status", "message"),
     [
+        ("threads", signal.SIGINT, 130, "interrupted; nothing was written"),
         ("group", signal.SIGINT, 130, "interrupted; nothing was written"),
         ("worker", signal.SIGKILL, 7, "one of several processes was ended, as happens when the memory is full"),
     ],
@@ -135,23 +139,34 @@ def test_nothing_is_left_of_several_jobs(
     nnzip("sample", tmp_path / "in.nc", "--resolution", 1.5, "--hours", 288, "--variables", "t2m,msl")
     arguments = ["compress", "in.nc", "-o", "out.nnz", "--jobs", "2", "--tile", "valid_time=8", "--ratio", "50"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    if whom != "threads":
+        environment["NNZIP_KERNEL"] = NUMPY  # whose jobs are processes
     with subprocess.Popen(
         [sys.executable, "-m", "nnzip", *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True,
         cwd=tmp_path, env=environment,
     ) as process:  # fmt: skip
         assert process.stderr is not None
-        workers = _workers(process.pid)
+        workers = [] if whom == "threads" else _workers(process.pid)
+        while len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.05)
         time.sleep(1.0)  # while they begin
-        if whom == "group":
-            os.killpg(process.pid, how)
-        else:
+        if whom == "worker":
             os.kill(workers[0], how)
+        else:
+            os.killpg(process.pid, how)
         said = process.stderr.read()
         assert process.wait(timeout=60) == status
     assert message in said
     assert "Traceback" not in said
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     assert [path.name for path in tmp_path.iterdir()] == ["in.nc"]
+
+
+@pytest.mark.skipif(shipped_kernel() is None, reason="numpy's jobs are processes")
+def test_few_jobs_share_memory() -> None:
+    with coders(2) as few, coders(9) as many:
+        assert few.share_memory
+        assert not many.share_memory
 
 
 def _workers(parent: int) -> list[int]:

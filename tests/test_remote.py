@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -85,9 +87,23 @@ def test_everything_is_read_once(server: RangeServer, whole: xr.Dataset, path: P
     assert server.sent() < 1.5 * path.stat().st_size
 
 
-def test_a_preview_reads_less(server: RangeServer, path: Path) -> None:
-    with nnzip.open_archive(f"{server.url}/a.nnz", preview=8) as archive:
+def test_a_preview_reads_less(server: RangeServer, source: xr.Dataset) -> None:
+    nnzip.compress(source, server.folder / "b.nnz", nnzip.Target(max_error=0.1))
+    size = (server.folder / "b.nnz").stat().st_size
+    assert size > 300_000
+    with nnzip.open_archive(f"{server.url}/b.nnz", preview=8) as archive:
+        opening = server.sent()
         assert archive.dataset()["a"].load().shape == (TIMES, ROWS // 8, COLUMNS // 8)
+        assert len(server.requests) == 2
+        assert server.sent() - opening < 0.2 * size, "a part of one of two tiles"
+
+
+def test_verifying_and_decompressing_read_tiles_once(server: RangeServer, path: Path, tmp_path: Path) -> None:
+    for work in (nnzip.verify, lambda url: nnzip.decompress(url, tmp_path / "a.nc")):
+        server.requests.clear()
+        work(f"{server.url}/a.nnz")
+        assert server.sent() < 1.2 * path.stat().st_size
+        assert len(server.requests) < 18, "the headers of 12 tiles are read first to decompress"
 
 
 def _maximum(dataset: xr.Dataset) -> float:
@@ -202,6 +218,30 @@ def test_what_cannot_be_read_is_said(server: RangeServer) -> None:
         nnzip.open_archive("gopher://host/a.nnz")
     with pytest.raises(UnavailableError, match=r"cannot reach http://127.0.0.1:9/a.nnz"):
         nnzip.open_archive("http://127.0.0.1:9/a.nnz")
+    with pytest.raises(UnavailableError, match=r"cannot reach http://127.0.0.1:9/a.nnz"):
+        xr.open_dataset("http://127.0.0.1:9/a.nnz", engine="nnzip")
+
+
+def test_a_local_file_without_permission(path: Path, tmp_path: Path) -> None:
+    shutil.copy(path, tmp_path / "a.nnz")
+    (tmp_path / "a.nnz").chmod(0)
+    with _not_root(), pytest.raises(ResourceError, match=r"cannot read .*a.nnz: Permission denied"):
+        nnzip.open_archive(tmp_path / "a.nnz")
+    with _not_root(), pytest.raises(PermissionError, match=r"cannot read .*a.nnz: Permission denied"):
+        xr.open_dataset(tmp_path / "a.nnz", engine="nnzip")
+
+
+@contextmanager
+def _not_root() -> Iterator[None]:
+    """Root may read everything."""
+    xr.backends.list_engines()  # imports packages, which others may not read
+    user, nobody = os.geteuid(), 65534
+    if user == 0:
+        os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def test_a_server_without_ranges_is_named_with_the_remedy(path: Path, tmp_path: Path, whole: xr.Dataset) -> None:

@@ -141,10 +141,11 @@ def compress(
         options.Mode,
         typer.Option(
             rich_help_panel=options.COMPUTING,
-            help="tiles: a transform, tile by tile. network: a coordinate network, trained on the whole record; its "
+            help="auto: a transform, tile by tile, above a base that all times share where that saves bytes. "
+            "tiles: without base. network: a coordinate network, trained on the whole record; its "
             "weights are the archive, with values at any place and time (needs torch, bounds no error).",
         ),
-    ] = options.Mode.TILES,
+    ] = options.Mode.AUTO,
     time_budget: Annotated[
         float | None,
         typer.Option(rich_help_panel=options.COMPUTING, help="Longest training of --mode network.", metavar="SECONDS"),

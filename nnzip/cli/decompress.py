@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nnzip.cli import options, places
+from nnzip.cli.lean import spare_imports
 from nnzip.cli.outputs import check_dataset
 from nnzip.cli.terminal import session
 from nnzip.errors import TooLargeError, UsageError
 from nnzip.report import numbers
 
 PLACES, STORAGE = "Where: on the source's grid, or", "How numbers are stored"
+_SMALL = 1 << 23  # values of a variable that is written at once, without dask
+
 EXAMPLES = (
     "nnzip decompress era5.nnz",
     "nnzip decompress era5.nnz --variables t2m --time 2016-10 --bbox 35,60,-10,30",
@@ -115,7 +119,11 @@ def decompress(
             raise UsageError(f"--grid {grid:g}: the spacing lies between 0 and 90 degrees")
         from nnzip.container.reader import ArchiveReader
 
-        ArchiveReader(source).close()  # is it one? only then does its name count
+        reader = ArchiveReader(source)  # is it one? only then does its name count
+        reader.close()
+        plain = jobs == 1 and scheduler is None and grid is None and like is None and points is None
+        if plain and prod(reader.manifest.dims.values()) <= _SMALL:
+            spare_imports()
         inputs = [source, *(file for file in (like, points) if file is not None)]
         check_dataset(path, inputs=inputs, overwrite=force)
         from time import perf_counter

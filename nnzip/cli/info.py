@@ -13,7 +13,7 @@ from nnzip.cli.terminal import Terminal, session
 from nnzip.report import numbers
 
 if TYPE_CHECKING:
-    from nnzip.container.manifest import Attribute, Manifest, RawVariable
+    from nnzip.container.manifest import Attribute, CompressedVariable, Manifest, RawVariable
     from nnzip.container.reader import ArchiveReader
 
 TIME_UNITS = re.compile(r"(days|hours|minutes|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:]{5,8})?)")
@@ -66,7 +66,7 @@ def describe(path: str, manifest: Manifest, sizes: dict[str, int], file_bytes: i
             "digest": manifest.source.digest.hex(),
         },
         "dims": dict(manifest.dims),
-        "variables": {name: _compressed(manifest, name) for name in manifest.variables},
+        "variables": {name: _compressed(manifest, name, sizes) for name in manifest.variables},
         "lossless": {name: _raw(manifest, variable) for name, variable in manifest.lossless.items()},
         "coordinates": {name: _raw(manifest, variable) for name, variable in manifest.coordinates.items()},
         "parts": part_bytes(manifest, sizes, file_bytes),
@@ -118,7 +118,7 @@ def part_bytes(manifest: Manifest, sizes: dict[str, int], file_bytes: int) -> di
     return {**parts, "coordinates, masks, attributes": file_bytes - sum(parts.values())}
 
 
-def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
+def _compressed(manifest: Manifest, name: str, sizes: Mapping[str, int]) -> dict[str, Any]:
     variable = manifest.variables[name]
     errors, pieces = manifest.errors.get(name), manifest.pieces(variable)
     return {
@@ -138,7 +138,17 @@ def _compressed(manifest: Manifest, name: str) -> dict[str, Any]:
             for p in variable.promises
         ],
         "promise_bytes": variable.promise_bytes,
+        **_base(variable, f"{list(manifest.variables).index(name)}.base", sizes),
     }
+
+
+def _base(variable: CompressedVariable, member: str, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """The base: maps, bytes (of the members whose names begin so), shares of variance explained and of bytes saved."""
+    if variable.base is None:
+        return {}
+    size = sum(size for name, size in sizes.items() if name.startswith(member))
+    base = variable.base
+    return {"base": {"maps": base.count, "bytes": size, "explained": base.explained, "saved": base.saved}}
 
 
 def _text(attribute: Attribute | None) -> str | None:
@@ -224,6 +234,13 @@ def show(terminal: Terminal, content: dict[str, Any]) -> None:
     explained = {name: entry["explained"] for name, entry in content["variables"].items() if "explained" in entry}
     if explained:
         terminal.data("share of the variance: " + ", ".join(f"{n} {100 * s:.4g} %" for n, s in explained.items()))
+    for name, entry in content["variables"].items():
+        if "base" in entry:
+            terminal.data(
+                f"\nbase of {name}: {entry['base']['maps']} maps in {numbers.file_size(entry['base']['bytes'])}, "
+                f"{100 * entry['base']['explained']:.3g} % of the variance; it should save "
+                f"{100 * entry['base']['saved']:.2g} % of the bytes"
+            )
     settings = [(f"{key}: {setting_text(value)}") for key, value in content["configuration"].items()]
     terminal.data(f"\nasked for: {'; '.join(settings) or 'the community tolerances'}")
 

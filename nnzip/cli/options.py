@@ -32,6 +32,7 @@ class Effort(StrEnum):
 class Mode(StrEnum):
     """What an archive is made of."""
 
+    AUTO = "auto"
     TILES = "tiles"
     NETWORK = "network"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from nnzip.cli import options, places
+from nnzip.cli.lean import spare_imports
 from nnzip.cli.terminal import session
 from nnzip.report import numbers
 
@@ -20,6 +21,7 @@ def verify(
 ) -> None:
     """Check an archive: every checksum, every tile, every decoded value."""
     with session(quiet=quiet, verbose=verbose) as terminal, places.source(archive) as path:
+        spare_imports()
         from nnzip.read import verify as run
 
         with terminal.progress() as progress:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from nnzip.progress import Progress
@@ -77,12 +78,13 @@ def remaining(seconds: float) -> str:
 def show_progress(console: Console | None = None) -> Iterator[ProgressCallback]:
     """Show the progress of what is done inside, on stderr: yields the function to pass as `progress`.
 
-    A bar that is gone afterwards on a terminal and in a notebook; elsewhere a line every 30 seconds.
+    A bar that is gone afterwards on a terminal and, with ipywidgets, in a notebook; elsewhere a line every 30 seconds.
     """
     from rich.console import Console
 
     console = console or Console(stderr=True, highlight=False, markup=False)
-    with _bar(console) if console.is_terminal or console.is_jupyter else _lines(console) as callback:
+    widgets = console.is_jupyter and find_spec("ipywidgets") is not None  # rich warns without them
+    with _bar(console) if console.is_terminal or widgets else _lines(console) as callback:
         yield callback
 
 

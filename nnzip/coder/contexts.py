@@ -13,7 +13,7 @@ from nnzip.coder.bands import Bands, Place
 from nnzip.coder.context_model import ChannelContexts
 from nnzip.coder.entropy import SIGN_CLASSES, TABLES
 from nnzip.coder.native.kernel import shipped_kernel
-from nnzip.coder.native.volume import Planned, Volume
+from nnzip.coder.native.volume import Planned, Volumes
 from nnzip.coder.phases import LARGEST, PHASES, phase_slices
 from nnzip.coder.precision import exact_float32
 from nnzip.coder.rounding import Rounding
@@ -97,7 +97,7 @@ def find_contexts(
     if kernel is not None:
         counts = Counts.none(len(bands))
         planned = Planned(values, found.offsets, found.tables, found.classes)
-        Volume(kernel, values.shape, bands, reference).plan(planned, **vars(counts), rounding=rounding)
+        Volumes(kernel, values.shape, bands).plan(planned, reference, **vars(counts), rounding=rounding)
         return found, counts
     whole = place(values, device)
     contexts = ChannelContexts(values.shape, bands, None if reference is None else place(reference, device))

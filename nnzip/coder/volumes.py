@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from nnzip.coder.bands import PARTS, Bands, Corners, corners
 from nnzip.coder.context_model import ChannelContexts
 from nnzip.coder.contexts import Coefficients, Contexts, Tables, filled, find_contexts
 from nnzip.coder.native.kernel import Encoder, Kernel, shipped_kernel
-from nnzip.coder.native.volume import Planned, Volume
+from nnzip.coder.native.volume import Planned, Volumes
 from nnzip.coder.phases import LARGEST, PHASES, phase_slices
 from nnzip.coder.precision import exact_float32
 from nnzip.coder.rounding import Rounding
@@ -116,10 +117,10 @@ def expected_bytes(plans: Sequence[Plan]) -> float:
 def fit_corrections(plans: Sequence[Plan]) -> tuple[Tables, float]:
     """For every table that the network can ask for, the table that codes its symbols best, where that pays; and the
     expected bits of all coefficients that are not silent."""
-    counts = np.zeros((entropy.TABLES, LARGEST + 1))
+    counts = np.zeros((entropy.TABLES, LARGEST + 1), dtype=np.int64)
     for plan in plans:
         counts += plan.counts
-    bits = counts @ entropy.code_lengths().T
+    bits = entropy.coded_bits(counts)
     chosen = np.where(counts.sum(axis=1) >= _FEWEST_TO_CORRECT, np.maximum(np.argmin(bits, axis=1), 1), _NONE)
     gain = float((bits[_NONE, _NONE] - bits[_NONE, chosen]).sum())
     cost = entropy.estimate_bits(chosen - _NONE.astype(np.int64), np.full(entropy.TABLES, CORRECTION_TABLE, np.uint8))
@@ -202,7 +203,7 @@ class _NativeWriter:
 
     def __init__(self, kernel: Kernel, plans: Sequence[Plan], layout: Layout, corrections: Tables) -> None:
         self._kernel, self._plans, self._corrections = kernel, plans, corrections
-        self._volume = Volume(kernel, layout.shape, layout.bands, None)
+        self._volume = Volumes(kernel, layout.shape, layout.bands)
 
     def __call__(self, chunks: Sequence[entropy.Chunk | _Phases]) -> bytes:
         encoder = Encoder(self._kernel)
@@ -216,13 +217,13 @@ class _NativeWriter:
         return encoder.to_bytes()
 
 
-def decode_volumes(streams: Sequence[bytes], layout: Layout, device: Device = None) -> list[Coefficients]:
-    """Inverse of `encode_volumes`. Of fewer streams than there are parts, the subbands of the parts they hold; the
-    others are zero. Raises CorruptArchiveError when the streams do not fit."""
+def decode_volumes(streams: Sequence[bytes], layout: Layout, device: Device = None) -> Coefficients:
+    """Inverse of `encode_volumes`: int32 [volume, axis, lat, lon]. Of fewer streams than there are parts, the subbands
+    of the parts they hold; the others are zero. Raises CorruptArchiveError when the streams do not fit."""
     decoder = _VolumesDecoder(layout, device)
     for part, stream in enumerate(streams):
         decoder.read(part, stream)
-    return decoder.volumes
+    return to_numpy(decoder.volumes)
 
 
 class _VolumesDecoder:
@@ -230,26 +231,15 @@ class _VolumesDecoder:
 
     def __init__(self, layout: Layout, device: Device) -> None:
         self._layout, self._device = layout, device
-        self._arrays = [place(np.zeros(layout.shape, dtype=np.int32), device) for _ in layout.references]
+        self.volumes = place(np.zeros((len(layout.references), *layout.shape), dtype=np.int32), device)
         self._contexts = [
-            ChannelContexts(layout.shape, layout.bands, None if reference is None else self._arrays[reference])
+            ChannelContexts(layout.shape, layout.bands, None if reference is None else self.volumes[reference])
             for reference in layout.references
         ]
         kernel = shipped_kernel() if device is None else None
-        self._natives = (
-            []
-            if kernel is None
-            else [
-                Volume(kernel, layout.shape, layout.bands, None if reference is None else self._arrays[reference])
-                for reference in layout.references
-            ]
-        )
+        self._native = None if kernel is None else Volumes(kernel, layout.shape, layout.bands, len(layout.references))
         self._sides = [_Sides(layout.bands) for _ in layout.references]
         self._corrections = _NONE
-
-    @property
-    def volumes(self) -> list[Coefficients]:
-        return [to_numpy(array) for array in self._arrays]
 
     def read(self, part: int, stream: bytes) -> None:
         """The subbands of the next part."""
@@ -257,7 +247,7 @@ class _VolumesDecoder:
         if part == 0 and decoder.decode_few(_CORRECTED_TABLE, 1)[0]:
             self._corrections = _read_tables(decoder, _NONE, CORRECTION_TABLE)
         with exact_float32(self._device):
-            for number in range(len(self._arrays)):
+            for number in range(len(self._layout.references)):
                 for index in _of_part(self._layout.bands, part):
                     self._read_subband(decoder, number, index)
         decoder.finish()
@@ -269,9 +259,10 @@ class _VolumesDecoder:
         expected = sides.expected(index, None if reference is None else self._sides[reference])
         silent = _read_tables(decoder, expected, _SILENT_TABLE)
         sides.enter(index, silent)
-        values, band = self._arrays[number], self._layout.bands[index]
-        if decoder.native is not None and self._natives:
-            self._natives[number].pop(decoder.native, index, values, self._corrections, silent)
+        values, band = self.volumes[number], self._layout.bands[index]
+        if decoder.native is not None and self._native is not None:
+            beside = None if reference is None else self.volumes[reference]
+            self._native.pop(decoder.native, number, index, values, beside, self._corrections, silent)
             return
         contexts = self._contexts[number].enter(index, values)
         for phase in range(len(PHASES)):
@@ -334,14 +325,21 @@ def _fit_silent(counts: NDArray[np.int64], entered: list[int]) -> tuple[Tables, 
     magnitude]."""
     silent = np.zeros(counts.shape[:2], dtype=np.uint8)
     before, total = np.full(2, FIRST_SILENT_TABLE), 0.1 * len(counts)
-    used = np.flatnonzero(counts.any(axis=(0, 1)))
-    bits = counts[:, :, used].astype(np.float64) @ entropy.code_lengths()[:, used].T
-    side, differences = entropy.code_lengths()[_SILENT_TABLE], np.arange(entropy.TABLES)
+    bits = entropy.coded_bits(counts.reshape(-1, counts.shape[2])).reshape(*counts.shape[:2], entropy.TABLES)
+    side = _side_bits()
     for number in entered:
-        here = bits[number] + side[np.abs(differences - before[:, None])]
+        here = bits[number] + side[before]
         silent[number] = before = np.argmin(here[:, 1:], axis=1) + 1
-        total += float(here[[0, 1], before].sum())
+        total += float(here[0, before[0]] + here[1, before[1]])
     return silent, total
+
+
+@lru_cache(maxsize=1)
+def _side_bits() -> NDArray[np.float64]:
+    """Bits of a silent table after another [before, table]."""
+    tables = np.arange(entropy.TABLES)
+    found: NDArray[np.float64] = entropy.code_lengths()[_SILENT_TABLE][np.abs(tables - tables[:, None])]
+    return found
 
 
 def _side(values: object, table: int) -> tuple[NDArray[np.int32], Tables]:

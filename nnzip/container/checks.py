@@ -14,7 +14,15 @@ from typing import NoReturn
 import numpy as np
 
 from nnzip.container import limits
-from nnzip.container.manifest import Attributes, CompressedVariable, Manifest, RawVariable, network_member, tile_member
+from nnzip.container.manifest import (
+    Attributes,
+    CompressedVariable,
+    Manifest,
+    RawVariable,
+    base_member,
+    network_member,
+    tile_member,
+)
 from nnzip.errors import CorruptArchiveError
 
 _POINT_BYTES = 8
@@ -154,6 +162,11 @@ def _check_compressed(
     for tile in range(0 if variable.network else tiles):
         if tile_member(number, tile) not in members:
             _fail(where, f'its tile "{tile_member(number, tile)}" is not in the archive')
+    for place in range(tiles // len(pieces[1]) if variable.base else 0):
+        if base_member(number, place) not in members:
+            _fail(where, f'the base "{base_member(number, place)}" of its tiles is not in the archive')
+    if variable.base and variable.network:
+        _fail(where, "has a network and a base")
     if len(variable.masks) not in (0, 1, tiles):
         _fail(where, f"has {len(variable.masks)} masks for {tiles} tiles")
     if max(variable.masks, default=0) > len(manifest.masks):

@@ -3,7 +3,7 @@ before anything is allocated, so that opening a file of n bytes takes at most 64
 
 from __future__ import annotations
 
-FORMAT_VERSION = 3
+OLDEST_FORMAT, FORMAT_VERSION = 3, 4
 
 MAX_DIMS = 32
 """Dimensions of one variable."""

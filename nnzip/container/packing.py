@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from nnzip.container.deflate import deflate, inflate_first, manifest_dictionary
-from nnzip.container.limits import FORMAT_VERSION, max_manifest_bytes, max_manifest_tokens
+from nnzip.container.limits import FORMAT_VERSION, OLDEST_FORMAT, max_manifest_bytes, max_manifest_tokens
 from nnzip.container.manifest import AchievedErrors, Manifest, RawVariable
 from nnzip.errors import CorruptArchiveError, InputError, NewerFormatError
 
@@ -35,7 +35,7 @@ def pack(manifest: Manifest, arrays: bytes) -> bytes:
     )
     _require_storable(msgspec.to_builtins(brief), "the manifest")
     data = msgspec.json.encode(brief)
-    return bytes([FORMAT_VERSION]) + deflate(data, manifest_dictionary()) + arrays
+    return bytes([manifest.format]) + deflate(data, manifest_dictionary()) + arrays
 
 
 def unpack(data: bytes, file_bytes: int) -> tuple[Manifest, bytes]:
@@ -46,11 +46,11 @@ def unpack(data: bytes, file_bytes: int) -> tuple[Manifest, bytes]:
     version = data[0] if data else 0
     if version > FORMAT_VERSION:
         raise NewerFormatError(
-            f"the archive has format {version}, this nnzip reads format {FORMAT_VERSION}:"
+            f"the archive has format {version}, this nnzip reads formats {OLDEST_FORMAT} to {FORMAT_VERSION}:"
             " update nnzip (pip install -U nnzip)"
         )
-    if version != FORMAT_VERSION:
-        raise CorruptArchiveError(f"the manifest has format {version}; there is none before {FORMAT_VERSION} here")
+    if version < OLDEST_FORMAT:
+        raise CorruptArchiveError(f"the manifest has format {version}; there is none before {OLDEST_FORMAT} here")
     text, arrays = inflate_first(data[1:], max_manifest_bytes(file_bytes), manifest_dictionary())
     tokens, limit = sum(text.count(token) for token in _TOKENS), max_manifest_tokens(file_bytes)
     if tokens > limit:
@@ -59,6 +59,8 @@ def unpack(data: bytes, file_bytes: int) -> tuple[Manifest, bytes]:
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptArchiveError(f"the manifest is not as nnzip writes it: {error}") from error
+    if manifest.format > version:
+        raise CorruptArchiveError(f"the manifest says format {version} and has what came with {manifest.format}")
     complete = replace(
         manifest,
         order=manifest.order or (*manifest.variables, *manifest.lossless),

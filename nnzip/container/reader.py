@@ -34,6 +34,8 @@ MANIFEST_MEMBER = "nnzip"
 """The member with the manifest and the arrays."""
 _OLD_MANIFEST, _OLD_BEGINNING = b"manifest.json", re.compile(rb'\{"format": ?[12]\b')  # formats 1 and 2
 _TAIL_BYTES = 1 << 16  # read first: the whole directory of most archives
+GLANCE_BYTES = 4096
+"""That hold the header of a tile."""
 _GUESS_BYTES = 1 << 18  # read before a longer directory: where the manifest most likely is
 
 
@@ -88,13 +90,21 @@ class ArchiveReader:
         """Read the first of these members ahead from a URL, neighbours together; how many, at least one."""
         return self._file.prefetch([_extent(self._members[name]) for name in names]) if names else 1
 
+    def prefetch_starts(self, names: Sequence[str], share: float, least: int) -> int:
+        """The same with a share of each member's bytes, at least so many, for `read_start`."""
+        members = [self._members[name] for name in names]
+        wanted = [(content_start(m), min(max(least, round(share * m.size)), m.size)) for m in members]
+        return self._file.prefetch([(start, start + count) for start, count in wanted], least=0) if names else 1
+
     def read_start(self, name: str, count: int) -> bytes:
         """The first `count` bytes of a member, its checksum not checked: for a preview. Raises CorruptArchiveError."""
         member = self._members.get(name)
         if member is None:
             raise CorruptArchiveError(f'{self.path} has no member "{name}"')
         start = content_start(member)
-        return self._read_at(start, start + min(count, member.size))
+        stop = start + min(count, member.size)
+        self._file.prefetch([(start, stop)], least=0)
+        return self._read_at(start, stop)
 
     def arrays(self, offset: int, length: int) -> bytes:
         """Bytes [offset, offset + length) of the archive's arrays; the manifest's ranges lie inside."""

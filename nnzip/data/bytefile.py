@@ -21,7 +21,8 @@ PathText = str | os.PathLike[str]
 Range = tuple[int, int]
 """First byte, last byte + 1."""
 
-_LEAST_BYTES = 1 << 16  # of a request: a smaller one takes as long
+LEAST_BYTES = 1 << 16
+"""Of a request: a smaller one takes as long."""
 _GAP_BYTES = 1 << 16  # between two ranges that are read together all the same
 _MOST_BYTES = 1 << 24  # of ranges read together
 _AHEAD_BYTES = 1 << 25
@@ -44,8 +45,9 @@ class ByteFile(Protocol):
     def read(self, start: int, stop: int) -> bytes:
         """Bytes [start, stop), fewer where the file ends."""
 
-    def prefetch(self, ranges: Sequence[Range]) -> int:
-        """Have the first of these ready for `read`, in as few requests as possible; how many, at least one."""
+    def prefetch(self, ranges: Sequence[Range], least: int = LEAST_BYTES) -> int:
+        """Have the first of these ready for `read`, in as few requests as possible, each of at least so many bytes; how
+        many ranges, at least one."""
 
     def close(self) -> None:
         """Say in the log how much was read."""
@@ -106,7 +108,7 @@ class _LocalFile:
         self._reads, self._bytes = self._reads + 1, self._bytes + len(data)
         return data
 
-    def prefetch(self, ranges: Sequence[Range]) -> int:
+    def prefetch(self, ranges: Sequence[Range], least: int = LEAST_BYTES) -> int:
         return len(ranges)
 
     def close(self) -> None:
@@ -158,16 +160,16 @@ class _RemoteFile:
         known = self._known(start, stop)
         if known is not None:
             return known
-        data = self._fetch(_joined([(start, stop)]))[0]
+        data = self._fetch(_joined([(start, stop)], LEAST_BYTES))[0]
         self.keep(start, data)
         return data[: stop - start]
 
-    def prefetch(self, ranges: Sequence[Range]) -> int:
+    def prefetch(self, ranges: Sequence[Range], least: int = LEAST_BYTES) -> int:
         if self._process != os.getpid():
             self._begin()
         sizes = accumulate(stop - start for start, stop in ranges)
         count = max(sum(size <= _AHEAD_BYTES for size in sizes), 1)
-        wanted = _joined([each for each in ranges[:count] if self._known(*each) is None])
+        wanted = _joined([each for each in ranges[:count] if self._known(*each) is None], least)
         for (start, _), data in zip(wanted, self._fetch(wanted) if wanted else (), strict=True):
             self.keep(start, data)
         return count
@@ -220,15 +222,15 @@ def explained(url: str) -> Iterator[None]:
         raise UnavailableError(f"cannot reach {url}: {error or type(error).__name__}") from error
 
 
-def _joined(ranges: Sequence[Range]) -> list[Range]:
-    """Ranges in order, near ones as one, and none too small."""
+def _joined(ranges: Sequence[Range], least: int) -> list[Range]:
+    """Ranges in order, near ones as one, and none of fewer bytes."""
     joined: list[Range] = []
     for start, stop in sorted(ranges):
         if joined and start - joined[-1][1] <= _GAP_BYTES and stop - joined[-1][0] <= _MOST_BYTES:
             joined[-1] = joined[-1][0], max(stop, joined[-1][1])
         else:
             joined.append((start, stop))
-    return [(start, max(stop, start + _LEAST_BYTES)) for start, stop in joined]
+    return [(start, max(stop, start + least)) for start, stop in joined]
 
 
 def _log(name: str, what: str, count: int, size: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from xarray.backends import NetCDF4DataStore
+from xarray.backends.common import ArrayWriter
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from nnzip.data.atomic import AtomicOutput, Output, output_at
@@ -95,11 +96,14 @@ class Storage:
         }
 
 
-def write_dataset(dataset: xr.Dataset, path: PathText, overwrite: bool = False, storage: Storage | None = None) -> Path:
+def write_dataset(
+    dataset: xr.Dataset, path: PathText, overwrite: bool = False, storage: Storage | None = None, jobs: int = 1
+) -> Path:
     """Write `dataset` to `path`: .nc or .nc4 is NetCDF4, .zarr a Zarr directory, .zarr.zip or .zip a zipped one; files
     to a URL too.
 
-    Numbers are compressed losslessly (`storage`); lazy variables are written piece by piece. Raises UsageError for
+    Numbers are compressed losslessly (`storage`); lazy variables are written piece by piece, `jobs` of them at once.
+    Raises UsageError for
     another suffix, an existing path without `overwrite`, or a path that may not be replaced; ResourceError when the
     disk is full or the directory cannot be written. Then an existing path is as it was.
     """
@@ -108,8 +112,8 @@ def write_dataset(dataset: xr.Dataset, path: PathText, overwrite: bool = False, 
     if unknown:
         raise UsageError(f"--chunks {unknown[0]}: there is no such dimension, only {', '.join(map(str, dataset.dims))}")
     with output_for(path, overwrite) as output:
-        streamed, is_streamed = _streamed(_encoded(dataset, storage), storage)
-        with output.explained(), _one_piece_at_a_time() if is_streamed else nullcontext(), warnings.catch_warnings():
+        streamed, is_streamed = _streamed(dataset, storage, jobs)
+        with output.explained(), _at_once(jobs) if is_streamed else nullcontext(), warnings.catch_warnings():
             # xarray warns when it takes finer units than the source had: the times stay exact
             warnings.filterwarnings("ignore", message="Times can't be serialized faithfully|Ambiguous reference date")
             try:
@@ -163,15 +167,17 @@ def _write_netcdf(dataset: xr.Dataset, path: Path, storage: Storage) -> None:
         if variable.dtype.kind in "fiu" and variable.size >= _LEAST_COMPRESSED:
             variable.encoding.update(storage.netcdf())
             wanted = storage.chunk(variable)
-            if wanted or variable.chunks is not None:
+            if wanted or (variable.chunks is not None and max(map(len, variable.chunks), default=0) > 1):
                 variable.encoding["chunksizes"] = _file_chunk(variable, wanted)
-    if any(variable.chunks for variable in dataset.variables.values()):
-        dataset.to_netcdf(path, mode="w", format="NETCDF4", engine="netcdf4")
-        return
-    # to_netcdf asks for dask's scheduler even here, and so imports dask.distributed: half of a small file's time
+    # to_netcdf asks for dask's scheduler, and so imports dask.distributed: half of a small file's time
     store = NetCDF4DataStore.open(str(path), mode="w", format="NETCDF4", lock=NETCDF4_PYTHON_LOCK)  # type: ignore[no-untyped-call]
+    pieces = ArrayWriter()  # type: ignore[no-untyped-call]
     try:
-        dataset.dump_to_store(store, unlimited_dims=dataset.encoding.get("unlimited_dims"))
+        dataset.dump_to_store(store, writer=pieces, unlimited_dims=dataset.encoding.get("unlimited_dims"))
+        for name, variable in dataset.variables.items():
+            if variable.chunks is not None:  # pieces are whole chunks: compressed when written, not on closing
+                store.ds.variables[name].set_var_chunk_cache(size=0)
+        pieces.sync()  # type: ignore[no-untyped-call]
     finally:
         store.close()
 
@@ -257,32 +263,52 @@ def _encoding(variable: xr.Variable, is_coordinate: bool, is_index: bool) -> dic
     return {"_FillValue": None if is_coordinate else variable.dtype.type(np.nan), **fill}
 
 
-def _streamed(dataset: xr.Dataset, storage: Storage) -> tuple[xr.Dataset, bool]:
-    """Large variables that are not dask arrays in pieces along their leading dimensions, and whether there are any."""
-    large = [
-        name
-        for name, variable in dataset.variables.items()
-        if variable.chunks is None and variable.nbytes > _STREAM_BYTES and variable.dtype.kind in "fiu"
-    ]
-    for name in large:
-        variable = dataset.variables[name]
-        pieces, remaining = {}, variable.nbytes
-        for dim, length in variable.sizes.items():
-            remaining //= length
-            fitting = max(1, _STREAM_BYTES // max(1, remaining))
-            pieces[dim] = min(length, 1 << (fitting.bit_length() - 1))  # a power of two: cut evenly by smaller chunks
-            together = storage.chunks.get(str(dim), 1)
-            pieces[dim] = min(-(-pieces[dim] // together) * together, length)  # no chunk belongs to two pieces
-            if pieces[dim] > 1:
-                break
-        dataset[name] = variable.chunk(pieces)
-    return dataset, bool(large)
+def _streamed(source: xr.Dataset, storage: Storage, jobs: int) -> tuple[xr.Dataset, bool]:
+    """As it is stored, with large variables that are not dask arrays in pieces, and with several `jobs` all lazy ones
+    as dask arrays; and whether there are any."""
+    dataset, streamed = _encoded(source, storage), False
+    for name, variable in dataset.variables.items():
+        if variable.chunks is not None or variable.dtype.kind not in "fiu":
+            continue
+        large = variable.nbytes > _STREAM_BYTES
+        if large or (jobs > 1 and name not in dataset.indexes and not variable._in_memory):
+            pieces = _pieces(variable, source.variables[name].encoding, storage) if large else {}
+            dataset[name], streamed = variable.chunk(pieces), True
+    return dataset, streamed
 
 
-def _one_piece_at_a_time() -> Any:
+def _pieces(variable: xr.Variable, encoding: Mapping[str, Any], storage: Storage) -> dict[Any, int | tuple[int, ...]]:
+    """Lengths of the pieces of a variable: the tiles it is decoded from, or else whole along the last dimensions."""
+    tiles = encoding.get("preferred_chunks", {})
+    found: dict[Any, int | tuple[int, ...]] = {
+        dim: (tiles[dim],) * (size // tiles[dim]) if isinstance(tiles[dim], int) else tiles[dim]
+        for dim, size in variable.sizes.items()
+        if dim in tiles
+    }
+    sums = {dim: sum(lengths) for dim, lengths in found.items() if isinstance(lengths, tuple)}
+    if sums == dict(variable.sizes) and not storage.chunks:
+        return found
+    found, remaining = {}, variable.nbytes
+    for dim, length in variable.sizes.items():
+        remaining //= length
+        fitting = max(1, _STREAM_BYTES // max(1, remaining))
+        piece = min(length, 1 << (fitting.bit_length() - 1))  # a power of two: cut evenly by smaller chunks
+        together = storage.chunks.get(str(dim), 1)
+        found[dim] = min(-(-piece // together) * together, length)  # no chunk belongs to two pieces
+        if piece > 1:
+            break
+    return found
+
+
+def _at_once(jobs: int) -> Any:
+    """Inside, dask works on so many pieces at once."""
     import dask.config
 
-    return dask.config.set(scheduler="synchronous")
+    return (
+        dask.config.set(scheduler="synchronous")
+        if jobs == 1
+        else dask.config.set(scheduler="threads", num_workers=jobs)
+    )
 
 
 def _netcdf_attribute(value: Any) -> Any:

@@ -23,6 +23,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from nnzip.errors import InputError
+from nnzip.evaluate.sums import ErrorSums
 
 Dims = str | Sequence[str] | None
 Floats = NDArray[np.float64]
@@ -33,7 +34,6 @@ QUANTILES = (0.99, 0.9999)
 _ZLIB_LEVEL = 5
 _SHIFT = 13  # drops 13 of float32's 23 mantissa bits: 2^10 bins per octave, each 0.1 % wide
 _BINS = 1 << (31 - _SHIFT)
-_SUMS = ("values", "missing", "mismatch", "compared", "error_sum", "absolute_sum", "square_sum", "plain_square_sum")
 
 
 def rmse(
@@ -122,24 +122,12 @@ class Histogram:
 
 
 @dataclass
-class ErrorStatistics:
-    """Sums over every block added so far. Errors are decoded minus original, in the variable's units, where both are
-    finite.
+class ErrorStatistics(ErrorSums):
+    """Sums, moments and counts over every block added so far. Errors are decoded minus original, in the variable's
+    units, where both are finite.
     """
 
-    values: int = 0
-    missing: int = 0
-    mismatch: int = 0
-    compared: int = 0
-    weight: float = 0.0
-    error_sum: float = 0.0
     absolute_sum: float = 0.0
-    square_sum: float = 0.0
-    plain_square_sum: float = 0.0
-    max_error: float = -1.0
-    max_error_index: tuple[int, ...] = ()
-    minimum: float = math.inf
-    maximum: float = -math.inf
     _means: Floats = field(default_factory=lambda: np.zeros(2))
     _moments: Floats = field(default_factory=lambda: np.zeros(3))
     _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, _BINS), dtype=np.int64))
@@ -156,49 +144,35 @@ class ErrorStatistics:
         self._counts.ravel()[used] = counts
 
     @np.errstate(over="ignore", invalid="ignore")  # squares of numbers beyond 1e154, which are kept exactly
-    def add(self, original: Floats, decoded: Floats, weights: Floats, offset: tuple[int, ...]) -> None:
-        """Adds one block: original and decoded of one shape, weights that broadcast to it, offset = index of its
-        first value.
-        """
+    def add(
+        self, original: NDArray[np.floating], decoded: NDArray[np.floating], weights: Floats, offset: tuple[int, ...]
+    ) -> None:
+        """Adds one block: see `ErrorSums.add`."""
+        before = self.weight
+        super().add(original, decoded, weights, offset)
         valid = np.isfinite(original) & np.isfinite(decoded)
-        compared = int(np.count_nonzero(valid))
-        self.values += original.size
-        self.missing += int(original.size - np.count_nonzero(np.isfinite(original)))
-        self.mismatch += _count_mismatches(original, decoded, valid) if compared < original.size else 0
-        if compared == 0:
+        if not valid.any():
             return
-        self.compared += compared
         weight = np.where(valid, weights, 0.0)
         first = np.where(valid, original, 0.0)
         error = np.where(valid, decoded, 0.0) - first
-        self._add_errors(error, weight, offset)
-        self._add_moments(first, error, weight)
-        self.minimum = min(self.minimum, float(np.min(original, where=valid, initial=math.inf)))
-        self.maximum = max(self.maximum, float(np.max(original, where=valid, initial=-math.inf)))
+        self.absolute_sum += float(np.sum(weight * np.abs(error)))
+        self._add_moments(before, first, error, weight)
         self._add_counts(error[valid])
 
     @np.errstate(over="ignore", invalid="ignore")  # squares of numbers beyond 1e154, which are kept exactly
-    def merge(self, later: ErrorStatistics) -> None:
+    def merge(self, later: ErrorSums) -> None:
         """Adds what was gathered from other values of the same variable."""
-        for name in _SUMS:
-            setattr(self, name, getattr(self, name) + getattr(later, name))
-        if later.max_error > self.max_error:
-            self.max_error, self.max_error_index = later.max_error, later.max_error_index
-        self.minimum, self.maximum = min(self.minimum, later.minimum), max(self.maximum, later.maximum)
-        self._merge_moments(later.weight, later._means, later._moments)
+        if not isinstance(later, ErrorStatistics):
+            raise TypeError("only sums were gathered")
+        before = self.weight
+        super().merge(later)
+        self.absolute_sum += later.absolute_sum
+        self._merge_moments(before, later.weight, later._means, later._moments)
         self._counts += later._counts
-
-    def rmse(self) -> float:
-        return math.sqrt(self.square_sum / self.weight)
-
-    def plain_rmse(self) -> float:
-        return math.sqrt(self.plain_square_sum / self.compared)
 
     def mae(self) -> float:
         return self.absolute_sum / self.weight
-
-    def bias(self) -> float:
-        return self.error_sum / self.weight
 
     def psnr(self) -> float | None:
         """20 log10(range / unweighted RMSE) in dB; infinite without error, None for a constant original with error."""
@@ -233,19 +207,7 @@ class ErrorStatistics:
         counts = np.histogram(signed, bins=edges, weights=self._counts[used])[0]
         return Histogram(edges, counts.astype(np.int64))
 
-    def _add_errors(self, error: Floats, weight: Floats, offset: tuple[int, ...]) -> None:
-        absolute, square = np.abs(error), error * error
-        self.error_sum += float(np.sum(weight * error))
-        self.absolute_sum += float(np.sum(weight * absolute))
-        self.square_sum += float(np.sum(weight * square))
-        self.plain_square_sum += float(np.sum(square))
-        place = int(np.argmax(absolute))
-        if float(absolute.flat[place]) > self.max_error:
-            self.max_error = float(absolute.flat[place])
-            index = np.unravel_index(place, absolute.shape)
-            self.max_error_index = tuple(int(i) + start for i, start in zip(index, offset, strict=True))
-
-    def _add_moments(self, first: Floats, error: Floats, weight: Floats) -> None:
+    def _add_moments(self, before: float, first: Floats, error: Floats, weight: Floats) -> None:
         total = float(weight.sum())
         if total == 0:
             return
@@ -253,17 +215,17 @@ class ErrorStatistics:
         means = np.array([np.sum(weight * first), np.sum(weight * second)]) / total
         a, b = first - means[0], second - means[1]
         moments = np.array([np.sum(weight * a * a), np.sum(weight * b * b), np.sum(weight * a * b)])
-        self._merge_moments(total, means, moments)
+        self._merge_moments(before, total, means, moments)
 
-    def _merge_moments(self, total: float, means: Floats, moments: Floats) -> None:
+    def _merge_moments(self, before: float, total: float, means: Floats, moments: Floats) -> None:
+        """`before` and `total`: weights of what was there and of what comes."""
         if total == 0:
             return
         step = means - self._means
         cross = np.array([step[0] ** 2, step[1] ** 2, step[0] * step[1]])
-        merged = self.weight + total
-        self._moments += moments + cross * (self.weight * total / merged)
+        merged = before + total
+        self._moments += moments + cross * (before * total / merged)
         self._means += step * (total / merged)
-        self.weight = merged
 
     def _add_counts(self, error: Floats) -> None:
         with np.errstate(over="ignore", under="ignore"):
@@ -278,8 +240,3 @@ def _edges() -> Floats:
     largest = np.asarray(np.finfo(np.float32).max, dtype=np.float32).view(np.uint32)
     bits = np.minimum(np.arange(_BINS + 1, dtype=np.uint32) << _SHIFT, largest)
     return np.asarray(bits.view(np.float32), dtype=np.float64)
-
-
-def _count_mismatches(original: Floats, decoded: Floats, valid: NDArray[np.bool_]) -> int:
-    same = (original == decoded) | (np.isnan(original) & np.isnan(decoded))
-    return int(np.count_nonzero(~valid & ~same))

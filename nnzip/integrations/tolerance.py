@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
@@ -12,7 +13,10 @@ from nnzip.request.units import split_quantity
 
 Kind = Literal["max_error", "relative_error", "rmse"]
 Quantity = float | str
-"""A number in the array's own units, or text such as "0.05 K", whose unit is a note; "1%" of a relative error."""
+"""A number in the array's own units, or text such as "0.05 K" with units that are no multiples of others, for arrays in
+these; "1%" of a relative error."""
+
+_PLAIN = re.compile(r"(K|degC|°C|C|Celsius|Pa|kg|m|s|J|W|N|gpm)?([-+^]?\d+)?")  # a factor of SI units, no mK or hPa
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,15 @@ def _number(kind: Kind, quantity: Quantity) -> float:
     if parts is None:
         raise ValueError(f"the {kind} {quantity!r} of an nnzip codec is no number, nor one with units such as '0.05 K'")
     number, unit = parts
-    if not unit.startswith("%"):
-        return number
-    if kind != "relative_error":
+    if unit == "%" and kind == "relative_error":
+        return number / 100
+    if unit == "%":
         raise ValueError(
             f"the {kind} {quantity!r} of an nnzip codec is a share of a range, unknown to a codec: write a number"
         )
-    return number / 100
+    if unit and (kind == "relative_error" or not all(map(_PLAIN.fullmatch, re.split(r"[\s*/.]+", unit)))):
+        raise ValueError(
+            f"the {kind} {quantity!r} of an nnzip codec cannot be converted, as a codec does not know the units of its "
+            f"array: write a number in {'shares of each value' if kind == 'relative_error' else 'those units'}"
+        )
+    return number

@@ -64,8 +64,9 @@ class NnzipBackendEntrypoint(BackendEntrypoint):
         try:
             archive = Archive(filename_or_obj, device, preview, storage_options=storage_options)
         except NnzipError as error:
-            if isinstance(error.__cause__, OSError):
-                raise type(error.__cause__)(str(error)) from error
+            cause = error.__cause__
+            if isinstance(cause, OSError) and type(cause).__module__ == "builtins":
+                raise type(cause)(str(error)) from error
             raise
         dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
         dataset = archive.dataset(how).drop_vars(dropped, errors="ignore")

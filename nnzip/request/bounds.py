@@ -116,4 +116,10 @@ def _resolve(label: Label, spread: float, quantity: str | float, what: str) -> f
         raise UsageError(f"the {what} {quantity} of {label.name} is not positive: it needs to be (--lossless is exact)")
     if not unit:
         return number
-    return number / 100 * spread if unit.startswith("%") else convert_difference(number, unit, label)
+    share = unit.partition(" ")[0] == "%"  # "0.1%", "0.1 % of its range"
+    if unit.startswith("%") and not share:
+        raise UsageError(
+            f"the {what} {quantity!r} of {label.name} is no share of its range, such as 0.1%: shares of each value are "
+            "kept by nnzip's Zarr codec alone"
+        )
+    return number / 100 * spread if share else convert_difference(number, unit, label)

@@ -13,9 +13,10 @@ from nnzip.request.bounds import Quantities
 from nnzip.request.promises import Promise, check_together, parse_promise
 from nnzip.request.target import Target
 
-MODES = ("tiles", "network")
-"""tiles: a transform, coded tile by tile. network: a coordinate network whose weights are the archive."""
-TILES, NETWORK = MODES
+MODES = ("auto", "tiles", "network")
+"""auto: a transform, coded tile by tile, above a base where a trial shows that it pays. tiles: without base. network: a
+coordinate network whose weights are the archive."""
+AUTO, TILES, NETWORK = MODES
 EFFORTS = ("fast", "normal", "best")
 """How much is tried to make an archive smaller."""
 
@@ -25,9 +26,9 @@ class Options:
     """What decides an archive of given data. Raises UsageError for what does not go together.
 
     `variables`: those to compress, as a list or "t2m,msl" (None: all); `promises`: what is kept better than the rest;
-    `effort`: how large a part of each tile its coding is tried on; `tile`: largest length of a tile by dimension, or by
-    "time", "latitude", "longitude"; `mode`: one of MODES; of a network `time_budget`, seconds for its training, and
-    `seed`.
+    `effort`: how large a part of each tile its coding is tried on ("fast" also codes corrections in the quicker way
+    alone); `tile`: largest length of a tile by dimension, or by "time", "latitude", "longitude"; `mode`: one of MODES;
+    of a network `time_budget`, seconds for its training, and `seed`.
     """
 
     target: Target = field(default_factory=lambda: Target(max_error={}))
@@ -35,7 +36,7 @@ class Options:
     promises: tuple[Promise, ...] = ()
     effort: str = "normal"
     tile: Mapping[str, int] = field(default_factory=dict)
-    mode: str = TILES
+    mode: str = AUTO
     time_budget: float | None = None
     seed: int = 0
 
@@ -132,7 +133,7 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     promises: list[str] = []
     effort: str = "normal"
     tile: dict[str, int] = {}
-    mode: str = TILES
+    mode: str = AUTO
     time_budget: float | None = None
     seed: int = 0
 

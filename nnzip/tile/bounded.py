@@ -16,8 +16,9 @@ from nnzip.coder.arrays import Device
 from nnzip.coder.volumes import encode_volumes
 from nnzip.promises.goals import BoxPromised
 from nnzip.tile import header as kinds
-from nnzip.tile.corrector import Corrected, correct
-from nnzip.tile.decode import decode_tile, reconstruct, whole_multiples
+from nnzip.tile.base import Base
+from nnzip.tile.corrector import Corrected
+from nnzip.tile.decode import Reconstruction, decode_tile, whole_multiples
 from nnzip.tile.header import TileHeader, pack
 from nnzip.tile.samples import outer_limits
 from nnzip.tile.trials import BoundedTile, Choice, choose
@@ -42,25 +43,43 @@ def encode_bounded(
     *,
     periodic: bool,
     cycle: Cycle | None = None,
+    base: Base | None = None,
     effort: str = "normal",
     device: Device = None,
 ) -> Coded:
     """Code `values` [channel, time, lat, lon] (NaN: missing) so that all that is promised holds at every point.
 
-    `periodic`: the longitudes close on themselves; `cycle`: of the solar day, where the times show it. Cost: about
+    `periodic`: the longitudes close on themselves; `cycle`: of the solar day, where the times show it; `base`: what
+    other tiles know of it. Cost: about
     three times that of coding the tile once.
     """
     filled = fill_missing(values, np.isnan(values))
-    tile = BoundedTile(values, filled, promised, outer_limits(values), periodic, device, cycle)
+    limits = outer_limits(values)
+    tile = BoundedTile(values, filled, promised, limits, periodic, device, cycle, effort=effort, base=base)
     constant = _constant(tile)
     if constant is not None:
         return constant
     snapped = _on_lattice(tile)
     if snapped is not None:
-        coded = _encode(snapped, choose(snapped, effort))
+        coded = _encode(snapped, choose(snapped)[0])
         if _holds(coded.data, tile):
             return coded
-    return _encode(tile, choose(tile, effort))
+    return _encode(tile, choose(tile)[0])
+
+
+def expected_sizes(
+    values: NDArray[np.floating],
+    promised: BoxPromised,
+    *,
+    periodic: bool,
+    cycle: Cycle | None,
+    base: Base,
+    effort: str,
+) -> tuple[float, float]:
+    """Bytes that a tile should take without and with its base, from a sample of it."""
+    filled, limits = fill_missing(values, np.isnan(values)), outer_limits(values)
+    tile = BoundedTile(values, filled, promised, limits, periodic, None, cycle, effort=effort, base=base)
+    return choose(replace(tile, base=None))[1], choose(tile)[1]
 
 
 def _on_lattice(tile: BoundedTile) -> BoundedTile | None:
@@ -77,7 +96,8 @@ def _on_lattice(tile: BoundedTile) -> BoundedTile | None:
 
 def _holds(data: bytes, tile: BoundedTile) -> bool:
     """Whether a coded tile keeps the bound, as a reader decodes it."""
-    error = np.abs(decode_tile(data, tile.shape, tile.device).astype(np.float64) - tile.original)
+    maps = None if tile.base is None else tile.base.maps
+    error = np.abs(decode_tile(data, tile.shape, tile.device, maps).astype(np.float64) - tile.original)
     return bool(np.nanmax(error, initial=0.0) <= tile.promised.bound)
 
 
@@ -93,12 +113,16 @@ def _encode(tile: BoundedTile, choice: Choice) -> Coded:
 def _wavelets(tile: BoundedTile, choice: Choice) -> Coded:
     way = choice.way or next(ways(tile.shape))
     step = float(choice.multiple * tile.promised.bound)
-    quantised = tile.transformed(way, step, with_cycle=choice.cycle).quantised(1.0)
-    head = _head(tile, kinds.WAVELET, step=step, means=tile.means.astype("<f4").tobytes(), **quantised.header())
+    base = tile.base if choice.base else None
+    coded = tile if base is None else tile.above_base(base)
+    quantised = coded.transformed(way, step, with_cycle=choice.cycle).quantised(1.0)
+    fields = {"step": step, "means": coded.means.astype("<f4").tobytes(), "base": b"" if base is None else base.pack()}
+    head = _head(tile, kinds.WAVELET, **fields, **quantised.header())
     streams = quantised.streams()
-    decoded = reconstruct(head, quantised.inverse())
-    corrected = correct(tile.original, decoded, tile.limits, tile.promised, np.array(tile.promised.guards), tile.device)
-    return _packed(head, streams, corrected)
+    decoded = Reconstruction(head).values(quantised.inverse())
+    if base is not None:
+        base.add(decoded, base.functions(tile.shape))
+    return _packed(head, streams, tile.corrected(decoded, np.array(tile.promised.guards)))
 
 
 def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
@@ -110,9 +134,7 @@ def _interpolation(tile: BoundedTile, leading: int) -> Coded | None:
     head = _head(tile, kinds.INTERPOLATION, step=step, axes=order, leading=leading)
     plans = plan_interpolation(integers, order, leading, tile.device)
     streams = encode_volumes(plans, interpolation_layout(tile.shape, order, leading))
-    exact = np.zeros(tile.shape[0])
-    corrected = correct(tile.original, whole_multiples(head, integers), tile.limits, tile.promised, exact, tile.device)
-    return _packed(head, streams, corrected)
+    return _packed(head, streams, tile.corrected(whole_multiples(head, integers), np.zeros(tile.shape[0])))
 
 
 def _constant(tile: BoundedTile) -> Coded | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
 from nnzip.tile import header as kinds
-from nnzip.tile.decode import reconstruct
+from nnzip.tile.decode import Reconstruction
 from nnzip.tile.header import Shape, TileHeader, pack, row_weights
 from nnzip.tile.rest import Cycled, Transformed
 from nnzip.tile.samples import outer_limits, sample
@@ -133,7 +133,8 @@ def encode_to_rmse(
         found = transformed.quantised(step)
         head = _head(standard, found, step)
         low, high = head.smallest_largest
-        error = np.where(known, np.clip(reconstruct(head, found.inverse()), low, high).astype(head.dtype) - values, 0.0)
+        decoded = np.clip(Reconstruction(head).values(found.inverse()), low, high).astype(head.dtype)
+        error = np.where(known, decoded - values, 0.0)
         squares = float((np.square(error, dtype=np.float64).sum(axis=(0, 1, 3)) * weights).sum())
         return _packed(standard, found, step), (squares / max(total, 1e-300)) ** 0.5, found.silent
 

@@ -9,6 +9,8 @@ unit.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple
 
 import msgspec
@@ -90,7 +92,9 @@ class Wrong(NamedTuple):
         return cls(positions[wrong], decoded[wrong], least[wrong], most[wrong], stored)
 
 
-def encode_corrections(parts: list[Wrong], bound: float, shape: Shape, device: Device = None) -> bytes:
+def encode_corrections(
+    parts: list[Wrong], bound: float, shape: Shape, device: Device = None, *, quick: bool = False
+) -> bytes:
     """Corrections of a tile for wrong points in raster order; empty where there are none. `bound`: the scale of the
     units. Cost: a few passes over the points, and `encode_fixes`."""
     if not any(part.positions.size for part in parts):
@@ -107,36 +111,70 @@ def encode_corrections(parts: list[Wrong], bound: float, shape: Shape, device: D
         literals = exact if not payload else exact[:0]
         if members.size or literals.size:
             fixes = positions[members], multiples[members]
-            payload += _pack(unit, fixes, shape, positions[literals], stored[literals], device)
+            payload += _pack(
+                unit, encode_fixes(fixes, shape, device, quick=quick), fixes, positions[literals], stored[literals]
+            )
     return payload
 
 
-def apply_corrections(data: bytes, values: Values, device: Device = None) -> None:
-    """Correct the contiguous float64 `values` [channel, time, lat, lon] in place.
+@dataclass(frozen=True)
+class Corrections:
+    """Points of a tile, increasing in raster order over [channel, time, lat, lon]: at `fixed` ones `added` is added,
+    and the `literals` are at the `exact` ones."""
 
-    Raises CorruptArchiveError when `data` do not fit.
-    """
-    if not values.flags.c_contiguous:
-        raise ValueError("corrections of values in another order would be lost")
-    flat = values.reshape(-1)
-    channels, times, rows, columns = values.shape
-    corrected = []
+    fixed: NDArray[np.int64]
+    added: Values
+    exact: NDArray[np.int64]
+    literals: Values
+
+    def apply(self, values: Values, first: int = 0) -> None:
+        """Correct contiguous float64 `values` in place, the tile's from its `first` point on."""
+        if not values.flags.c_contiguous:
+            raise ValueError("corrections of values in another order would be lost")
+        flat, ends = values.reshape(-1), (first, first + values.size)
+        start, stop = np.searchsorted(self.fixed, ends)
+        flat[self.fixed[start:stop] - first] += self.added[start:stop]
+        start, stop = np.searchsorted(self.exact, ends)
+        flat[self.exact[start:stop] - first] = self.literals[start:stop]
+
+
+def read_corrections(data: bytes, shape: Shape, device: Device = None) -> Corrections:
+    """Inverse of `encode_corrections`, for a tile [channel, time, lat, lon]. Raises CorruptArchiveError when `data` do
+    not fit."""
+    blocks = []
     while data:
-        positions, data = _apply_block(data, flat, (channels, times, rows, columns), device)
-        corrected.append(positions)
-    every = np.sort(np.concatenate(corrected)) if corrected else np.zeros(0, np.int64)
-    if (every[1:] == every[:-1]).any():
+        block, data = _read_block(data, shape, device)
+        blocks.append(block)
+    none = Corrections(*2 * (np.zeros(0, dtype=np.int64), np.zeros(0)))
+    fixed, added, exact, literals = (
+        np.concatenate(parts) if len(blocks) > 1 else parts[0]
+        for parts in zip(*((b.fixed, b.added, b.exact, b.literals) for b in blocks or [none]), strict=True)
+    )
+    every = np.concatenate([fixed, exact]) if exact.size else fixed
+    if not _increasing(every) and not _increasing(np.sort(every)):
         raise CorruptArchiveError("a point is corrected twice: the tile is damaged")
+    return Corrections(*_sorted(fixed, added), *_sorted(exact, literals))
 
 
-def _apply_block(data: bytes, flat: Values, shape: Shape, device: Device) -> tuple[NDArray[np.int64], bytes]:
-    """Apply the first block; returns the points that it corrects, and the bytes behind it."""
-    length = int.from_bytes(data[:2], "little")
+def _increasing(positions: NDArray[np.int64]) -> bool:
+    return bool((positions[1:] > positions[:-1]).all())
+
+
+def _sorted(positions: NDArray[np.int64], values: Values) -> tuple[NDArray[np.int64], Values]:
+    if _increasing(positions):
+        return positions, values
+    order = np.argsort(positions)
+    return positions[order], values[order]
+
+
+def _read_block(data: bytes, shape: Shape, device: Device) -> tuple[Corrections, bytes]:
+    """The first block, and the bytes behind it."""
+    size, length = prod(shape), int.from_bytes(data[:2], "little")
     try:
         header = msgspec.msgpack.decode(data[2 : 2 + length], type=CorrectionsHeader)
     except msgspec.MsgspecError as error:
         raise CorruptArchiveError(f"the corrections' header cannot be read: {error}") from error
-    _check(header, flat.size)
+    _check(header, size)
     body = data[2 + length :]
     end = header.fix_bytes - (-header.literals * header.literal_bits // 8) + 8 * header.literals
     if end > len(body):
@@ -144,11 +182,10 @@ def _apply_block(data: bytes, flat: Values, shape: Shape, device: Device) -> tup
     fixed, multiples = decode_fixes(header.coding, header.fixes, body[: header.fix_bytes], shape, device)
     exact, literals = _unpack_literals(header, body[header.fix_bytes : end])
     for found in (fixed, exact):
-        if found.size and not 0 <= found.min() <= found.max() < flat.size:
-            raise CorruptArchiveError(f"a correction at point {found.max()} of {flat.size}: the tile is damaged")
-    flat[fixed] += multiples * header.unit
-    flat[exact] = literals
-    return np.concatenate([fixed, exact]), body[end:]
+        if found.size and not 0 <= found.min() <= found.max() < size:
+            raise CorruptArchiveError(f"a correction at point {found.max()} of {size}: the tile is damaged")
+    added: Values = multiples.astype(np.float64) * header.unit
+    return Corrections(fixed, added, exact, literals), body[end:]
 
 
 def _blocks(widths: Values) -> Iterator[tuple[float, NDArray[np.intp]]]:
@@ -177,8 +214,10 @@ def _fewest(before: Values, low: Values, high: Values, unit: float) -> NDArray[n
     return np.where(inside, multiples, 0)
 
 
-def _pack(unit: float, fixes: Points, shape: Shape, exact: NDArray[np.int64], values: Values, device: Device) -> bytes:
-    coding, data = encode_fixes(fixes, shape, device)
+def _pack(
+    unit: float, coded: tuple[FixesCoding, bytes], fixes: Points, exact: NDArray[np.int64], values: Values
+) -> bytes:
+    coding, data = coded
     exact_gaps = np.diff(exact, prepend=-1)
     literal_bits = int(exact_gaps.max(initial=1)).bit_length()
     header = CorrectionsHeader(

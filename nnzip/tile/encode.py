@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nnzip.coder.arrays import Device
 from nnzip.promises.goals import BoxPromised
+from nnzip.tile.base import Base
 from nnzip.tile.bounded import Coded, encode_bounded
 from nnzip.tile.budgeted import Scaling, encode_to_rmse, encode_to_size
 from nnzip.tile.exact import encode_exact
@@ -43,14 +44,16 @@ def encode_tile(
     *,
     periodic: bool = False,
     cycle: Cycle | None = None,
+    base: Base | None = None,
     effort: str = "normal",
     device: Device = None,
 ) -> Coded:
     """Code `values` [channel, time, lat, lon] (float32 or float64, NaN: missing) for output of the type `dtype`.
 
-    `periodic`: the longitudes close on themselves; `cycle`: of the solar day, where the times show it; `effort`: how
-    large a part of the tile its coding is tried on (samples.SAMPLES). Missing points decode to any number. Cost on
-    one core: see `bounded`, `budgeted`; memory about 15 times the values as float32.
+    `periodic`: the longitudes close on themselves; `cycle`: of the solar day, where the times show it; `base`: of the
+    tile, which only bounds use; `effort`: how large a part of the tile its coding is tried on (samples.SAMPLES).
+    Missing points decode to any number. Cost on one core: see `bounded`, `budgeted`; memory about 15 times the
+    values as float32.
     """
     if isinstance(goal, Size):
         double = dtype == "float64"
@@ -75,4 +78,4 @@ def encode_tile(
         return Coded(tile)
     if goal.bound == 0:
         return Coded(encode_exact(values, dtype))
-    return encode_bounded(values, goal, periodic=periodic, cycle=cycle, effort=effort, device=device)
+    return encode_bounded(values, goal, periodic=periodic, cycle=cycle, base=base, effort=effort, device=device)

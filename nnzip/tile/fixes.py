@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nnzip.coder import entropy
 from nnzip.coder.arrays import Device
 from nnzip.coder.bands import Subband
-from nnzip.coder.volumes import Layout, Plan, decode_volumes, encode_volumes, plan_volume
+from nnzip.coder.volumes import Layout, Plan, decode_volumes, encode_volumes, expected_bytes, plan_volume
 from nnzip.errors import CorruptArchiveError
 
 MOST_UNITS = 64
@@ -27,6 +27,7 @@ _MOSTLY_ONE = 0.9  # share of single units from which on magnitudes are not wort
 _CHUNK = 48  # symbols that share a table
 _FIRST_TABLE, _SIDE_TABLE = 60, 46  # where differences of tables start, and the table that codes them
 _LARGEST_SYMBOL = 512  # mean symbols beyond this cost escapes: drop low bits until they are smaller
+_SURE = 1.02  # times the bytes that are to be beaten: more than expectations err
 _SPARSE = 4096  # values per fix beyond which volumes are not tried
 
 Shape = tuple[int, int, int, int]
@@ -48,17 +49,17 @@ class FixesCoding:
     volume_bytes: int = 0
 
 
-def encode_fixes(points: Points, shape: Shape, device: Device) -> tuple[FixesCoding, bytes]:
-    """The smaller coding of the fixes of a tile; the context model works on `device`.
+def encode_fixes(points: Points, shape: Shape, device: Device, *, quick: bool = False) -> tuple[FixesCoding, bytes]:
+    """The smaller coding of the fixes of a tile, or (`quick`) their gaps; the context model works on `device`.
 
     Cost: about 0.3 s per million values in numpy.
     """
     best = _encode_gaps(points)
-    if prod(shape) <= _SPARSE * points[0].size:
+    if not quick and prod(shape) <= _SPARSE * points[0].size:
         mostly_one = (np.abs(points[1]) == 1).mean() >= _MOSTLY_ONE
         for cap in (MOST_UNITS,) if mostly_one else (1, MOST_UNITS):
-            trial = _encode_volumes(points, shape, cap, device)
-            best = trial if len(trial[1]) < len(best[1]) else best
+            trial = _encode_volumes(points, shape, cap, len(best[1]), device)
+            best = trial if trial is not None and len(trial[1]) < len(best[1]) else best
     return best
 
 
@@ -109,13 +110,18 @@ def _decode_gaps(coding: FixesCoding, fixes: int, data: bytes) -> Points:
     return np.cumsum((high << coding.low_bits) + low + 1) - 1, signs * magnitudes
 
 
-def _encode_volumes(points: Points, shape: Shape, cap: int, device: Device) -> tuple[FixesCoding, bytes]:
+def _encode_volumes(
+    points: Points, shape: Shape, cap: int, limit: int, device: Device
+) -> tuple[FixesCoding, bytes] | None:
+    """None where more than `limit` bytes are expected."""
     positions, multiples = points
     units = np.zeros(shape, dtype=np.int32)
     units.reshape(-1)[positions] = np.clip(multiples, -cap, cap)
     layout, plans = _layout(shape), list[Plan]()
     for volume in units.reshape(-1, *layout.shape):
         plans.append(plan_volume(volume, layout.bands, plans[-1].values if plans else None, device))
+    if expected_bytes(plans) > _SURE * limit:
+        return None
     stream = encode_volumes(plans, layout)[0]
     further = _folded(np.abs(multiples[np.abs(multiples) >= cap]) - cap)
     table = entropy.best_table(further)
@@ -124,9 +130,8 @@ def _encode_volumes(points: Points, shape: Shape, cap: int, device: Device) -> t
 
 
 def _decode_volumes(coding: FixesCoding, fixes: int, data: bytes, shape: Shape, device: Device) -> Points:
-    volumes = decode_volumes([data[: coding.volume_bytes]], _layout(shape), device)
-    units = np.concatenate([volume.ravel() for volume in volumes])
-    positions = np.flatnonzero(units)
+    units = decode_volumes([data[: coding.volume_bytes]], _layout(shape), device).ravel()
+    positions = np.flatnonzero(units != 0)  # quicker than of integers
     multiples = units[positions].astype(np.int64)
     if positions.size != fixes or np.abs(multiples).max(initial=0) > coding.cap:
         raise CorruptArchiveError(f"the corrections hold {positions.size} fixes of {fixes}: the tile is damaged")

@@ -31,8 +31,8 @@ Depth = Annotated[int, Meta(ge=0, le=32)]
 
 
 class TileHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A tile is [channel, time, lat, lon]. Value = mean + scale * shrunk(step * transformed back / row weight), within
-    `limits`.
+    """A tile is [channel, time, lat, lon]. Value = base + mean + scale * shrunk(step * transformed back / row weight),
+    within `limits`.
 
     `axes`: depths of the wavelet along the four axes, or for the interpolation the order of its three axes. `leading`:
     the axis that leads the volumes, 0 channel or 1 time; the other one numbers them. `shifts`: centroids of magnitude 1
@@ -48,6 +48,7 @@ class TileHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     leading: Annotated[int, Meta(ge=0, le=1)] = field(name="v", default=1)
     shifts: tuple[int, ...] = field(name="h", default=(0, 0))
     cycle: bytes = field(name="y", default=b"")  # transform/cycles.py
+    base: bytes = field(name="b", default=b"")  # tile/base.py
     means: bytes = field(name="m", default=b"")  # float32 [channel]; empty: 0
     scales: bytes = field(name="g", default=b"")  # float32 [channel]; empty: 1
     rows: bytes = field(name="w", default=b"")
@@ -177,7 +178,7 @@ def _check_axes(header: TileHeader) -> None:
         and all(depth <= wavelet.max_depth(size) for depth, size in zip(header.axes, header.shape, strict=True)),
         INTERPOLATION: sorted(header.axes) == [0, 1, 2],
     }
-    if header.cycle and header.coding != WAVELET:
-        raise CorruptArchiveError("a tile is damaged: only the wavelet coding has a cycle")
+    if (header.cycle or header.base) and header.coding != WAVELET:
+        raise CorruptArchiveError("a tile is damaged: only the wavelet coding has a cycle or a base")
     if not possible[header.coding]:
         raise CorruptArchiveError(f"a tile is damaged: its axes are {header.axes}")

@@ -8,34 +8,39 @@ from numpy.typing import NDArray
 from nnzip.tile.header import Shape
 
 SAMPLES = {"fast": 1 << 16, "normal": 1 << 18, "best": 1 << 62}
-"""Values of a tile that the choice of its coding is tried on, by effort; a tile of at most twice as many is its own
+"""Values of a tile that the choice of its coding is tried on, by effort (under a bound half as many at first, and
+more until these take enough bytes to tell: `trials.choose`); a tile of at most twice as many is its own
 sample."""
 
+_TALL = 2.0  # times as tall as a square: fields differ more from south to north than from west to east
 _SHORTEST = 32  # rows and columns of a sample
 
 
-def sample(shape: Shape, effort: str = "normal") -> tuple[slice, ...] | None:
-    """A box in the middle of a tile, cut in space and then in time; None: the whole tile."""
-    enough, (channels, times, rows, columns) = SAMPLES[effort], shape
-    if channels * times * rows * columns <= 2 * enough:
+def sample(shape: Shape, effort: str = "normal", times_as_many: float = 1.0) -> tuple[slice, ...] | None:
+    """A box in the middle of a tile, cut in space and then in time, of `times_as_many` values as SAMPLES says; None:
+    the whole tile."""
+    channels, times, rows, columns = shape
+    count, enough = channels * times * rows * columns, int(SAMPLES[effort] * times_as_many)
+    if count <= 2 * max(enough, SAMPLES[effort]):
         return None
-    share = (enough / (channels * times * rows * columns)) ** 0.5
-    sizes = [max(min(size, _SHORTEST), round(size * share)) for size in (rows, columns)]
-    together = max(enough // (channels * sizes[0] * sizes[1]), min(times, 8))
+    area = enough / (channels * times)
+    tall = min(max(round(_TALL * area**0.5), _SHORTEST), rows)
+    wide = min(max(round(area / tall), _SHORTEST), columns)
+    together = max(enough // (channels * tall * wide), min(times, 8))
     return (
         slice(None),
-        *(_middle(size, part) for size, part in zip((times, rows, columns), (together, *sizes), strict=True)),
+        *(_middle(size, part) for size, part in zip(shape[1:], (together, tall, wide), strict=True)),
     )
 
 
 def outer_limits(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Smallest and largest known value [2], rounded outwards to float32, within its range; zeros where nothing is
     known."""
-    known = values[np.isfinite(values)]
-    if not known.size:
+    found = np.array([np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)], dtype=np.float64)
+    if np.isnan(found).any():
         return np.zeros(2)
     largest = float(np.finfo(np.float32).max)
-    exact = np.clip(np.array([known.min(), known.max()], dtype=np.float64), -largest, largest)
+    exact = np.clip(found, -largest, largest)
     rounded = exact.astype(np.float32)
     with np.errstate(over="ignore"):  # of the largest number, which is not taken
         outwards = np.nextafter(rounded, np.array([-np.inf, np.inf], dtype=np.float32))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
 from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnzip.coder import volumes
 from nnzip.coder.arrays import Device
-from nnzip.coder.volumes import expected_bytes
 from nnzip.promises.goals import BoxPromised
+from nnzip.tile.base import Base
 from nnzip.tile.corrections import UNIT
-from nnzip.tile.corrector import correct
+from nnzip.tile.corrector import Corrected, correct
 from nnzip.tile.fixes import MOST_UNITS
 from nnzip.tile.header import Shape
 from nnzip.tile.rest import Transformed
-from nnzip.tile.samples import sample
+from nnzip.tile.samples import outer_limits, sample
 from nnzip.tile.volumes import TIME, plan_interpolation
 from nnzip.tile.ways import Way, leaders, ways
 from nnzip.transform import interpolation
@@ -29,21 +32,24 @@ FINER = (1.2, 0.85, 0.6, 0.4)
 
 _LARGEST = float(np.finfo(np.float32).max)
 _LARGEST_INTEGER = 2.0**30
-_TELLING = 1024  # bytes of a sample from which on it stands for the tile
+_TELLING = 3072  # bytes of a sample from which on it stands for the tile
 
+_COARSE = 3.2  # bounds: at steps from here on another way may be best than at the first step
 _BLOCK = 30  # bytes of the header of corrections
+_SIMILAR = 1.6  # times as many points: these lie together alike
 _SHARES = 0.6, 1.3  # what corrections take of what points anywhere would: further off are chances of few points
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How a tile is coded: by the wavelet in a `way` with a step of `multiple` bounds, after taking off the `cycle`; or
-    (None) by integer interpolation along the axis `leading`, latitude and longitude."""
+    """How a tile is coded: by the wavelet in a `way` with a step of `multiple` bounds, above the `base` and without the
+    `cycle`; or (None) by integer interpolation along the axis `leading`, latitude and longitude."""
 
     way: Way | None
     multiple: float = MULTIPLES[1]
     leading: int = TIME
     cycle: bool = False
+    base: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,32 +65,48 @@ class BoundedTile:
     device: Device
     cycle: Cycle | None = None
     lattice: bytes = b""
+    effort: str = "normal"
+    base: Base | None = None
 
     @property
     def shape(self) -> Shape:
         channels, times, rows, columns = self.original.shape
         return channels, times, rows, columns
 
-    @property
+    @cached_property
     def means(self) -> NDArray[np.float32]:
         """Of the channels [channel]."""
         return np.array([channel.mean(dtype=np.float64) for channel in self.filled]).astype(np.float32)
 
-    def sample(self, effort: str) -> BoundedTile:
-        """A part that stands for all of it where coding is tried."""
-        where = sample(self.shape, effort)
+    def sample(self, times_as_many: float) -> BoundedTile:
+        """A part that stands for all of it where coding is tried: see `samples.sample`."""
+        where = sample(self.shape, self.effort, times_as_many)
         if where is None:
             return self
-        within = self.original[where], self.filled[where]
         plain = replace(self.promised, constraints={})
         cycle = None if self.cycle is None else self.cycle.shifted(where[1].start, where[3].start)
-        return BoundedTile(*within, plain, self.limits, periodic=False, device=self.device, cycle=cycle)
+        base = None if self.base is None else self.base.within(where)
+        within = replace(self, original=self.original[where], filled=self.filled[where], lattice=b"")
+        return replace(within, promised=plain, periodic=False, cycle=cycle, base=base)
+
+    def corrected(self, decoded: NDArray[np.float64], guards: NDArray[np.float64]) -> Corrected:
+        """Corrections of decoded values: see `corrector.correct`."""
+        quick = self.effort == "fast"
+        return correct(self.original, decoded, self.limits, self.promised, guards, self.device, quick=quick)
+
+    def above_base(self, base: Base) -> BoundedTile:
+        """What is left above the base, promises beyond the bound left out."""
+        above = self.filled.astype(np.float64)
+        base.add(above, base.functions(self.shape), sign=-1)
+        filled = above.astype(np.float32)
+        original = np.where(np.isnan(self.original), np.nan, filled)
+        plain, limits = replace(self.promised, constraints={}), outer_limits(original)
+        tile = replace(self, original=original, filled=filled, promised=plain, limits=limits)
+        return replace(tile, lattice=b"", base=None)
 
     def transformed(self, way: Way, step: float, *, with_cycle: bool) -> Transformed:
         """Wavelet coefficients, in units of `step`."""
-        units = np.empty(self.shape, dtype=np.float32)
-        for channel, (values, mean) in enumerate(zip(self.filled, self.means.astype(np.float64), strict=True)):
-            units[channel] = (values - mean) / step
+        units = in_units(self.filled, self.means, step)
         arrangement = way.arrangement(self.shape, periodic=self.periodic)
         return Transformed(units, arrangement, self.cycle if with_cycle else None, self.device)
 
@@ -102,21 +124,36 @@ class BoundedTile:
         return found, interpolation.best_order(found[0] if leading == TIME else found[:, 0])
 
 
-def choose(tile: BoundedTile, effort: str) -> Choice:
-    """The best choice for a sample; for the whole tile where the bound leaves next to nothing of the sample."""
-    part = tile.sample(effort)
-    choice, size = _best(part, part.shape[TIME] / tile.shape[TIME])
-    return choice if size >= _TELLING or part is tile else _best(tile, 1.0)[0]
+def choose(tile: BoundedTile) -> tuple[Choice, float]:
+    """The best choice and the bytes that it should take, from a sample, which grows until the bound leaves enough of it
+    to tell."""
+    for growth in count():
+        part = tile.sample(4.0**growth / 2)
+        choice, size = _best(part, part.shape[TIME] / tile.shape[TIME])
+        if size >= _TELLING or part is tile:
+            break
+    return choice, size * tile.original.size / part.original.size
 
 
 def _best(tile: BoundedTile, share: float) -> tuple[Choice, float]:
     """The choice that should take the fewest bytes, and these, for a sample with this share of the times."""
-    trials = _Trials(tile, share)
+    base = tile.base
+    if base is not None:  # trials above it know no promises beyond the bound
+        tile = replace(tile, promised=replace(tile.promised, constraints={}))
+    trials = _Trials(tile if base is None else tile.above_base(base), share)
     best = min((Choice(way) for way in ways(tile.shape)), key=trials.bytes)
     best = _best_multiple(trials, best)
+    if best.multiple >= _COARSE:  # where it is worth asking again, and cheap
+        best = min((replace(best, way=way) for way in ways(tile.shape)), key=trials.bytes)
     if tile.cycle is not None:
         best = min(best, replace(best, cycle=True), key=trials.bytes)
     size = trials.bytes(best)
+    if base is not None:
+        without = _Trials(tile, share)
+        alone = min((replace(best, cycle=cycle) for cycle in {tile.cycle is not None, False}), key=without.bytes)
+        best, size = replace(best, base=True), size + len(base.pack())
+        if without.bytes(alone) < size:
+            best, size = alone, without.bytes(alone)
     for leading in leaders(tile.shape):
         other = _interpolated_bytes(tile, leading)
         if other < size:
@@ -145,9 +182,9 @@ class _Trials:
         self.tile, self._times = tile, share
         self._transformed: tuple[tuple[Way, bool], Transformed] | None = None
         self._bytes: dict[Choice, float] = {}
-        self._share: float | None = None
+        self._share, self._coded_for = 1.0, 0
         self._means = tile.means.astype(np.float64)
-        self._known = ((tile.original - self._means[:, None, None, None]) / tile.promised.bound).astype(np.float32)
+        self._known = in_units(tile.original, tile.means, tile.promised.bound)
 
     def bytes(self, choice: Choice) -> float:
         """Expected bytes of the streams and the corrections."""
@@ -170,31 +207,49 @@ class _Trials:
         return self._transformed[1]
 
     def _corrections(self, units: NDArray[np.float32]) -> float:
-        """Expected bytes of the corrections where `units`, in bounds and without the means, are decoded; in place.
+        """Expected bytes of the corrections where `units`, in bounds and without the means, are decoded.
 
-        Coded once; from then on a share of what points anywhere would take, as those of a tile lie together.
+        Coded for the first one, and again where points are many times as many or as few; for others the same share of
+        what points anywhere would take, as those of a tile lie together.
         """
+        if self.tile.promised.constraints:
+            return self._coded(units)
+        counts = self._wrong(units)
+        wrong, anywhere = int(counts.sum()), _bits_of_points(counts, units.size) / 8
+        if not wrong:
+            return 0.0
+        if not wrong / _SIMILAR <= self._coded_for <= wrong * _SIMILAR:
+            share = (self._coded(units) - _BLOCK) / anywhere
+            self._coded_for, self._share = wrong, min(max(share, _SHARES[0]), _SHARES[1])
+        return _BLOCK + self._share * anywhere
+
+    def _coded(self, units: NDArray[np.float32]) -> int:
+        """Bytes of the corrections."""
+        tile = self.tile
+        decoded = units * np.float64(tile.promised.bound) + self._means[:, None, None, None]
+        return len(tile.corrected(decoded, np.array(tile.promised.guards)).data)
+
+    def _wrong(self, units: NDArray[np.float32]) -> NDArray[np.int64]:
+        """How many points are corrected by so many units [unit]."""
         tile, bound = self.tile, self.tile.promised.bound
-        coded = 0
-        if self._share is None or tile.promised.constraints:
-            decoded = units * np.float64(bound) + self._means[:, None, None, None]
-            guards = np.array(tile.promised.guards)
-            coded = len(correct(tile.original, decoded, tile.limits, tile.promised, guards, tile.device).data)
-            if tile.promised.constraints:
-                return coded
-        counts = np.zeros(MOST_UNITS + 1, dtype=np.int64)  # of points by the units that correct them
+        counts = np.zeros(MOST_UNITS + 1, dtype=np.int64)
         for values, known, mean, guard in zip(units, self._known, self._means, tile.promised.guards, strict=True):
             low, high = np.clip((tile.limits - mean) / bound, -_LARGEST, _LARGEST).astype(np.float32)
-            np.clip(values, low, high, out=values)
-            values -= known
-            errors = np.abs(values, out=values)[values > np.float32(1 - guard / bound)]
+            away = np.clip(values, low, high)
+            away -= known
+            errors = np.abs(away, out=away)[away > np.float32(1 - guard / bound)]
             counts += np.bincount(_units(errors), minlength=counts.size)
-        anywhere = _bits_of_points(counts, units.size) / 8
-        if not anywhere:
-            return 0.0
-        if self._share is None:
-            self._share = min(max((coded - _BLOCK) / anywhere, _SHARES[0]), _SHARES[1])
-        return _BLOCK + self._share * anywhere
+        return counts
+
+
+def in_units(values: NDArray[np.floating], means: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
+    """Differences of [channel, time, lat, lon] from the means [channel], in multiples of a unit; computed in float64,
+    map by map, as a processor's cache holds a map."""
+    found = np.empty(values.shape, dtype=np.float32)
+    for channel, mean in enumerate(means.astype(np.float64)):
+        for before, after in zip(values[channel], found[channel], strict=True):
+            np.divide(np.subtract(before, mean, dtype=np.float64), unit, out=after, casting="same_kind")
+    return found
 
 
 def _units(errors: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -215,4 +270,4 @@ def _interpolated_bytes(tile: BoundedTile, leading: int) -> float:
     if step is None:
         return inf
     integers, order = tile.integers(leading, step)
-    return expected_bytes(plan_interpolation(integers, order, leading, tile.device))
+    return volumes.expected_bytes(plan_interpolation(integers, order, leading, tile.device))

@@ -105,7 +105,7 @@ class Quantised:
 
     def inverse(self) -> Values:
         """The values that a decoder gets, [channel, time, lat, lon] float32, in quantisation steps."""
-        return inverse(self.integers, self.arrangement, self.shifts)
+        return inverse(np.stack(self.integers), self.arrangement, self.shifts)
 
 
 def quantise_tile(coefficients: Values, arrangement: Arrangement, device: Device = None) -> Quantised:
@@ -119,10 +119,10 @@ def quantise_tile(coefficients: Values, arrangement: Arrangement, device: Device
     return Quantised(arrangement, tuple(plans), shifts)
 
 
-def inverse(integers: list[NDArray[np.int32]], arrangement: Arrangement, shifts: tuple[int, int]) -> Values:
-    """From integer volumes to values [channel, time, lat, lon] float32 in quantisation steps; encoder and decoder both
-    come through here, so that they round alike."""
-    values = np.ascontiguousarray(arrangement.volumes(dequantise(np.stack(integers), shifts)))
+def inverse(integers: NDArray[np.int32], arrangement: Arrangement, shifts: tuple[int, int]) -> Values:
+    """From integers [volume, axis, lat, lon], which are overwritten, to values [channel, time, lat, lon] float32 in
+    quantisation steps; encoder and decoder both come through here, so that they round alike."""
+    values = np.ascontiguousarray(arrangement.volumes(dequantise(integers, shifts)))
     arrangement.scale_edges(values, 1 / EDGE_GAIN)
     return wavelet.inverse(values, arrangement.depths, arrangement.closed)
 
@@ -132,7 +132,7 @@ def coarse_inverse(
 ) -> Values:
     """Every 2^halvings-th row and column, smoothed, from the streams of the coarse parts alone."""
     integers = decode_volumes(streams, arrangement.layout, device)
-    values = np.ascontiguousarray(arrangement.volumes(dequantise(np.stack(integers), shifts)))
+    values = np.ascontiguousarray(arrangement.volumes(dequantise(integers, shifts)))
     arrangement.scale_edges(values, 1 / EDGE_GAIN)
     halved = [min(halvings, depth) for depth in arrangement.depths[2:]]
     rows, columns = (-(-size // (1 << k)) for size, k in zip(arrangement.shape[2:], halved, strict=True))
@@ -166,7 +166,7 @@ def plan_interpolation(
     return tuple(plans)
 
 
-def interpolated(volumes: list[NDArray[np.int32]], order: tuple[int, int, int], leading: int) -> NDArray[np.int64]:
+def interpolated(volumes: NDArray[np.int32], order: tuple[int, int, int], leading: int) -> NDArray[np.int64]:
     """Inverse of the transform in `plan_interpolation`: integers [channel, time, lat, lon]."""
     integers = np.stack([interpolation.inverse(volume.astype(np.int64), order) for volume in volumes])
     return integers if leading == TIME else integers.swapaxes(CHANNEL, TIME)

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from nnzip.errors import CorruptArchiveError
 
 FEWEST_TIMES = 24
+CYCLE_BYTES = 25
+"""Of a packed cycle."""
+
 _SHORTEST_DAY = 4  # steps
 _RIDGE = 1e-3  # of a function's energy: keeps amplitudes small that the times cannot tell apart
 
@@ -24,7 +27,7 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Cycle:
-    """The angle of the solar day: `first` + `step` * time + `column` * longitude index, in radians; `harmonics`: 1 or
+    """The angle of the solar day: `first` + `step` * time + `column` * longitude index, in radians; `harmonics`: 0 to
     2."""
 
     first: float
@@ -62,12 +65,12 @@ class Cycle:
         return np.array([self.first, self.step, self.column], dtype="<f8").tobytes() + bytes([self.harmonics])
 
 
-def read_cycle(data: bytes) -> Cycle | None:
-    """Inverse of `Cycle.pack`; None from no bytes. Raises CorruptArchiveError."""
+def read_cycle(data: bytes, fewest: int = 1) -> Cycle | None:
+    """Inverse of `Cycle.pack`, with at least so many harmonics; None from no bytes. Raises CorruptArchiveError."""
     if not data:
         return None
-    numbers = np.frombuffer(data[:24], dtype="<f8") if len(data) == 25 else np.zeros(0)
-    if numbers.size != 3 or not np.isfinite(numbers).all() or data[24] not in (1, 2):
+    numbers = np.frombuffer(data[:24], dtype="<f8") if len(data) == CYCLE_BYTES else np.zeros(0)
+    if numbers.size != 3 or not np.isfinite(numbers).all() or not fewest <= data[24] <= 2:
         raise CorruptArchiveError("a tile is damaged: its cycle is no angle with one or two harmonics")
     return Cycle(float(numbers[0]), float(numbers[1]), float(numbers[2]), data[24])
 

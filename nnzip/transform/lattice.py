@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nnzip.errors import CorruptArchiveError
 
 _MOST_VALUES = 1 << 20  # of which a lattice is looked for; it is checked on all
+_FEW_VALUES = 1 << 12  # whose smallest gap tells at once that no lattice of theirs would help
 _FEWEST_STEPS = 8  # lattice steps, in units of the values' own precision, below which it is only that precision
 _PHASES = 1 << 16
 _SMALL_GAPS = 4096  # of which the common divisor is taken
@@ -42,6 +43,12 @@ class Lattice:
             np.rint(values, out=values)
             values *= steps
             values += origins
+
+    def part(self, channels: slice, times: slice) -> Lattice:
+        """The lattice of some channels and times."""
+        if self.steps.size == 1:
+            return self
+        return Lattice(self.steps[channels, times], self.origins[channels, times])
 
     def allowed(self, bound: float, precision: float) -> Numbers:
         """Largest error of every map before `snap` that keeps `bound` after it; `precision` of the values."""
@@ -98,6 +105,9 @@ def find_lattice(values: Values, bound: float) -> Lattice | None:
     part of the values.
     """
     channels, times = values.shape[:2]
+    gaps = np.diff(np.unique(_some(values[0, 0], _FEW_VALUES)).astype(np.float64))
+    if gaps.size and gaps.min() < 2 * (_SMALLEST_GAIN - 1) * bound:  # no step is larger than any gap
+        return None
     single = _of_map(values)
     if single is not None and np.isfinite(single[0]) and _helps(np.array([single[0]]), bound):
         found = Lattice(np.full((1, 1), single[0]), np.full((1, 1), single[1]))
@@ -141,7 +151,7 @@ def _of_map(values: Values) -> tuple[float, float] | None:
     known = values[np.isfinite(values)]
     if not known.size:
         return np.inf, 0.0
-    points = np.unique(known[:: max(known.size // _MOST_VALUES, 1)]).astype(np.float64)
+    points = np.unique(_some(known, _MOST_VALUES)).astype(np.float64)
     if points.size < 2:
         return np.inf, float(points[0])
     precision, gaps = _precision(known), np.diff(points)
@@ -160,6 +170,12 @@ def _of_map(values: Values) -> tuple[float, float] | None:
     if np.abs(points - origin - places * step).max() > 2 * precision:
         return None
     return step, origin % step
+
+
+def _some(values: Values, most: int) -> Values:
+    """About so many of the values that are known, evenly spread."""
+    some = values.reshape(-1)[:: max(values.size // most, 1)]
+    return some[np.isfinite(some)]
 
 
 def _common_divisor(gaps: Numbers, precision: float) -> float:

@@ -54,13 +54,12 @@ def centroids(away: NDArray[np.int64]) -> tuple[int, int]:
 
 
 def dequantise(quantised: Coefficients, shifts: tuple[int, int]) -> Values:
-    """Values moved by `shifts` (of magnitude 1, of more; in SHIFT_UNIT) to the centroids of their cells."""
+    """Values moved by `shifts` (of magnitude 1, of more; in SHIFT_UNIT) to the centroids of their cells; they may lie
+    where contiguous `quantised` ones lay."""
     moved = np.array([0, *shifts], dtype=np.float32) * np.float32(SHIFT_UNIT)
     kernel = shipped_kernel()
     if kernel is not None:
-        values = np.empty(quantised.shape, dtype=np.float32)
-        native.dequantise(kernel, np.ascontiguousarray(quantised, dtype=np.int32), moved[1:], values)
-        return values
+        return native.dequantise(kernel, np.ascontiguousarray(quantised, dtype=np.int32), moved[1:])
     magnitudes = np.abs(quantised).view(np.uint32)  # of -2^31 too, which damaged streams hold
     found: Values = np.copysign(magnitudes + moved[np.minimum(magnitudes, 2)], quantised).astype(np.float32)
     return found

@@ -60,9 +60,9 @@ def forward(values: Values, depths: Sequence[int], periodic: Sequence[bool]) -> 
     return transformed
 
 
-def inverse(coefficients: Values, depths: Sequence[int], periodic: Sequence[bool]) -> Values:
-    """Values whose `forward` is `coefficients`; exact up to rounding (a few units in the last place); a copy."""
-    values = coefficients.copy(order="C")
+def inverse(values: Values, depths: Sequence[int], periodic: Sequence[bool]) -> Values:
+    """Contiguous coefficients become, in place, the values whose `forward` they are; exact up to rounding (a few units
+    in the last place)."""
     kernel = _kernel_for(values, depths)
     if kernel is not None:
         native.wavelet(kernel, values, depths, periodic, inverse=True)

@@ -339,10 +339,10 @@ def test_archive_of_a_newer_format(archive: Path, tmp_path: Path, nnzip: Nnzip) 
     members = read_members(archive)
     manifest, arrays = manifest_text(members[MANIFEST_MEMBER])
     content = packed(json.dumps({**manifest, "unheard_of": {"a": 1}}).encode(), arrays)
-    newer = write_members(tmp_path / "newer.nnz", {**members, MANIFEST_MEMBER: b"\4" + content[1:]})
+    newer = write_members(tmp_path / "newer.nnz", {**members, MANIFEST_MEMBER: b"\5" + content[1:]})
     for command in ("info", "verify", "decompress"):
         result = nnzip(command, newer, code=6)
-        assert "format 4" in result.stderr
+        assert "format 5" in result.stderr
         assert "update nnzip" in result.stderr
 
 

@@ -32,7 +32,7 @@ from nnzip.cli.main import app
 try:
     app(sys.argv[1:], prog_name="nnzip")
 finally:
-    print("heavy:", *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+    print("heavy:", *[name for name in {HEAVY!r} if sys.modules.get(name)], file=sys.stderr)
 """
 SECONDS = 2.0  # of a processor; the promise is 0.5 s, a slow or loaded test machine gets some more
 
@@ -71,6 +71,16 @@ def test_info_is_light(archive: Path) -> None:
     assert "t2m" in output
     assert messages == "heavy:\n"
     assert seconds < SECONDS
+
+
+@pytest.mark.parametrize("command", ["verify", "decompress"])
+@pytest.mark.parametrize("options", [(), ("--packed", "--bbox=-60,60,0,180"), ("--preview", "2")], ids=str)
+def test_reading_needs_neither_torch_nor_dask(command: str, options: tuple[str, ...], archive: Path) -> None:
+    arguments = [] if command == "verify" else ["-o", str(archive.with_suffix(".nc")), "-f", *options]
+    _, messages, _ = run(command, str(archive), *arguments)
+    heavy = messages.splitlines()[-1]
+    assert "xarray" in heavy
+    assert not {"torch", "dask", "matplotlib", "zarr", "scipy"} & set(heavy.split())
 
 
 def test_importing_the_package_is_light() -> None:

@@ -70,3 +70,10 @@ def test_a_pipe_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
     first = console.file.getvalue().splitlines()[0]  # type: ignore[attr-defined]
     assert first.startswith("coding: ")
     assert first.endswith(" left")
+
+
+def test_a_notebook_without_widgets_has_lines_and_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "find_spec", lambda name: None)
+    console = Console(file=io.StringIO(), force_jupyter=True)
+    with show_progress(console) as callback:
+        callback(Progress("coding", 0.5, 10.0))

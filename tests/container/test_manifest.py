@@ -131,8 +131,8 @@ def test_non_finite_numbers_cannot_be_written(value: float) -> None:
 
 
 def test_newer_format_is_reported_before_anything_else() -> None:
-    with pytest.raises(NewerFormatError, match=r"format 4.*reads format 3: update nnzip"):
-        unpack(b"\4 nothing we know", FILE_BYTES)
+    with pytest.raises(NewerFormatError, match=r"format 5.*reads formats 3 to 4: update nnzip"):
+        unpack(b"\5 nothing we know", FILE_BYTES)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,8 @@ def test_a_chunk_that_is_larger_than_a_tile_is_refused() -> None:
         ((0.05, None, None, None), FINE),
         (("0.05 K", None, None, float("nan")), FINE),
         ((None, "1%", None, -1.0), Tolerance("relative_error", 0.01, -1.0)),
+        (("0.05degC", None, None, None), Tolerance("max_error", 0.05)),
+        (("10 m**2 s**-2", None, None, None), Tolerance("max_error", 10.0)),
         ((None, None, "2", None), Tolerance("rmse", 2.0)),
     ],
 )
@@ -181,6 +183,10 @@ def test_a_configuration_is_a_tolerance(
         ((float("nan"), None, None, None), "not a finite number >= 0"),
         (("small", None, None, None), "is no number"),
         (("0.1 %", None, None, None), "share of a range"),
+        (("50 mK", None, None, None), "'50 mK' of an nnzip codec cannot be converted"),
+        (("5 hPa", None, None, None), "write a number in those units"),
+        ((None, "1 K", None, None), "write a number in shares of each value"),
+        ((None, None, "0.1 m s-1 mean", None), "cannot be converted"),
     ],
 )
 def test_a_wrong_configuration_is_a_value_error(

@@ -19,6 +19,7 @@ from distributed import Client, LocalCluster
 import nnzip
 from nnzip.data.grouping import pick, plan_groups
 from nnzip.errors import InputError
+from nnzip.parts import Run
 from nnzip.progress import Progress
 from tests.conftest import Nnzip
 
@@ -81,6 +82,18 @@ def test_paths_travel_and_of_memory_slices(weather: Path) -> None:
             sizes.append(len(pickle.dumps(picked)))
     values = 4 * 5 * 16 * 48
     assert max(sizes[:2]) < 6000 < values <= sizes[2] < values + 2000
+
+
+def test_the_client_does_not_read_what_workers_read(
+    client: Client, weather: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As dask would, to name jobs by their values."""
+
+    def values(run: Run) -> None:
+        raise AssertionError("the client reads a run")
+
+    monkeypatch.setattr(Run, "__dask_tokenize__", values, raising=False)
+    nnzip.compress(weather / "week0.nc", tmp_path / "a.nnz", OPTIONS, executor=client)
 
 
 def test_decompressed_and_evaluated_as_by_one_process(

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ from nnzip.coder.context_weights import stored_network
 from nnzip.coder.entropy import TABLES, Magnitudes, Signs, encode_chunks
 from nnzip.container.arrays import ArrayStore
 from nnzip.container.deflate import manifest_dictionary
-from nnzip.errors import UsageError
 from nnzip.tile.corrections import Wrong, encode_corrections
 from nnzip.tile.decode import decode_tile
 from nnzip.tile.encode import Goal, Size, encode_tile
@@ -54,7 +54,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def headers(path: Path) -> list[dict[str, Any]]:
     """Of the tiles."""
     with nnzip.open_archive(path) as archive:
-        tiles = [archive.reader.read(name) for name in archive.reader.sizes() if name != "nnzip"]
+        tiles = [archive.reader.read(name) for name in archive.reader.sizes() if re.fullmatch(r"\d+\.\d+", name)]
     return [
         {"c": WAVELET, **msgspec.msgpack.decode(tile[2 : 2 + int.from_bytes(tile[:2], "little")])} for tile in tiles
     ]
@@ -101,6 +101,7 @@ def test_the_archives_hold_what_they_are_named_after(made: tuple[str, Path]) -> 
     coding = codings.get(name, WAVELET)
     assert coding is None or {tile["c"] for tile in tiles} == {coding}
     holds = {
+        "bases": all(tile.get("b") for tile in tiles),
         "cycles": len(tiles[0].get("y", b"")) == 25,
         "edges": tiles[0].get("e") == 3,
         "levels": tiles[0].get("a", [0])[0] > 0,
@@ -125,6 +126,35 @@ def test_the_script_writes_arrays_and_imports_nothing_of_nnzip(tmp_path: Path) -
     subprocess.run([sys.executable, "-c", code], check=True, cwd=script.parent)
 
 
+def test_an_appended_archive_is_read(tmp_path: Path) -> None:
+    dataset, options = CASES["gaps"]
+    dim = str(next(iter(dataset.data_vars.values())).dims[0])
+    half = dataset.sizes[dim] // 2
+    nnzip.compress(dataset.isel({dim: slice(half)}), tmp_path / "a.nnz", options)
+    nnzip.append(tmp_path / "a.nnz", dataset.isel({dim: slice(half, None)}))
+    found = read_nnz.read(tmp_path / "a.nnz")
+    with nnzip.open_archive(tmp_path / "a.nnz") as archive:
+        assert len(archive.tiles.sizes[0][1]) == 2
+        for name, values in archive.dataset().load().data_vars.items():
+            assert values.sizes[dim] == dataset.sizes[dim]
+            drift = 0.01 * archive.manifest.variables[str(name)].guard
+            np.testing.assert_allclose(found[str(name)], values.to_numpy(), rtol=0, atol=drift)
+
+
+def test_a_network_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with zipfile.ZipFile(ROOT / "tests" / "golden" / "format3-constant.nnz") as golden:
+        inflate = zlib.decompressobj(-15, zdict=manifest_dictionary())
+        manifest = json.loads(inflate.decompress(golden.read("nnzip")[1:]))
+    manifest["variables"]["t"]["network"] = True
+    deflate = zlib.compressobj(wbits=-15, zdict=manifest_dictionary())
+    with zipfile.ZipFile(tmp_path / "a.nnz", "w") as made:
+        made.writestr("nnzip", b"\3" + deflate.compress(json.dumps(manifest).encode()) + deflate.flush())
+    command = [sys.executable, str(ROOT / "scripts" / "read_nnz.py"), "a.nnz"]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert said.returncode == 1
+    assert said.stderr == "a.nnz: t is a network (nnzip compress --mode network): this reads tiles, nnzip both\n"
+
+
 @given(st.sampled_from(KINDS), SHAPES, st.sampled_from(("float32", "float64")), st.integers(0, 9), st.data())
 @settings(max_examples=25, deadline=None)
 def test_tiles_of_any_values(kind: str, shape: Shape, dtype: str, seed: int, data: st.DataObject) -> None:
@@ -146,8 +176,9 @@ def test_golden_archives_come_with_their_values_and_are_never_replaced(
     make_golden.main(tmp_path)
     with np.load(tmp_path / "format3-constant.npz") as expected:
         np.testing.assert_array_equal(read_nnz.read(tmp_path / "format3-constant.nnz")["t"], expected["t"])
-    with pytest.raises(UsageError, match="exists"):
-        make_golden.main(tmp_path)
+    before = {path.name: path.stat() for path in tmp_path.iterdir()}
+    make_golden.main(tmp_path)
+    assert {path.name: path.stat() for path in tmp_path.iterdir()} == before
 
 
 # --- stored arrays ----------------------------------------------------------------------------------------------------

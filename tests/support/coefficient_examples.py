@@ -37,7 +37,8 @@ def decode(
     streams: Streams, values: Integers, bands: Bands, reference: Integers | None = None, device: Device = None
 ) -> Integers:
     """The last volume, for the shape of `values`."""
-    return decode_volumes(streams, layout_of(values, bands, reference), device)[-1]
+    last: Integers = decode_volumes(streams, layout_of(values, bands, reference), device)[-1]
+    return last
 
 
 def size(values: Integers, bands: Bands, reference: Integers | None = None) -> int:

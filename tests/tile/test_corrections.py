@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nnzip.coder import entropy
 from nnzip.errors import CorruptArchiveError
 from nnzip.tile import fixes
-from nnzip.tile.corrections import CorrectionsHeader, Wrong, apply_corrections, encode_corrections
+from nnzip.tile.corrections import CorrectionsHeader, Wrong, encode_corrections, read_corrections
 from nnzip.tile.fixes import MOST_UNITS, Shape
 
 SHAPE = (2, 3, 4, 5)
@@ -53,7 +53,9 @@ def shape_of(values: Values) -> Shape:
 
 def corrected(data: bytes, decoded: Values) -> Values:
     values = decoded.copy()
-    apply_corrections(data, values)
+    half = values[: len(values) // 2], values[len(values) // 2 :]  # corrected piece by piece
+    for part, first in zip(half, (0, half[0].size), strict=True):
+        read_corrections(data, shape_of(values)).apply(part, first)
     return values
 
 
@@ -143,6 +145,7 @@ def test_clustered_fixes_cost_less_than_their_gaps() -> None:
     coding, data = fixes.encode_fixes(points, (2, *shape), None)
     assert coding.cap > 0
     assert len(data) < 0.9 * len(fixes._encode_gaps(points)[1])
+    assert fixes.encode_fixes(points, (2, *shape), None, quick=True)[0].cap == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -154,13 +157,23 @@ def test_every_coding_of_fixes_is_inverted(seed: int, density: float, most: int)
     multiples = generator.integers(1, most + 1, positions.size) * generator.choice([-1, 1], positions.size)
     for cap in (0, 1, 2, MOST_UNITS):
         coded = (
-            fixes._encode_volumes((positions, multiples), shape, cap, None)
+            fixes._encode_volumes((positions, multiples), shape, cap, 1 << 20, None)
             if cap
             else fixes._encode_gaps((positions, multiples))
         )
+        assert coded is not None
         found = fixes.decode_fixes(coded[0], positions.size, coded[1], shape, None)
         np.testing.assert_array_equal(found[0], positions)
         np.testing.assert_array_equal(found[1], multiples)
+
+
+def test_volumes_that_would_take_more_bytes_are_not_coded() -> None:
+    points, shape = (np.arange(0, 4000, 40), np.ones(100, dtype=np.int64)), (1, 4, 50, 20)
+    coded = fixes._encode_volumes(points, shape, 1, 1 << 20, None)
+    assert coded is not None
+    size = len(coded[1])
+    assert fixes._encode_volumes(points, shape, 1, size + 4, None) is not None
+    assert fixes._encode_volumes(points, shape, 1, size // 2, None) is None
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0])

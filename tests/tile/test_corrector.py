@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nnzip.promises.constraints import SameSide
 from nnzip.promises.goals import BoxPromised
 from nnzip.promises.intervals import Intervals
-from nnzip.tile.corrections import Wrong, apply_corrections, encode_corrections
+from nnzip.tile.corrections import Wrong, encode_corrections, read_corrections
 from nnzip.tile.corrector import correct
 
 SHAPE = (2, 5, 6, 7)
@@ -47,7 +47,7 @@ def test_the_points_are_those_whose_intervals_are_broken(
         assert found.data == encode_corrections([Wrong.of(*every, *ends, guard)], bound, SHAPE)
         assert found.promised == 0
     fixed = np.clip(detail, *limits)
-    apply_corrections(found.data, fixed)
+    read_corrections(found.data, SHAPE).apply(fixed)
     output = fixed.astype(dtype).astype(np.float64)
     here = np.isfinite(original)
     assert (np.abs(output - original)[here] <= bound).all()
@@ -62,6 +62,7 @@ def test_a_wrong_point_in_the_last_corner_is_found() -> None:
     detail[:, 4, 5, 6] = 2.0
     promised = BoxPromised(1.0, (0.0, 0.0), "float32")
     fixed = detail.copy()
-    apply_corrections(correct(original, detail, np.array([-9.0, 9.0]), promised, np.zeros(2)).data, fixed)
+    found = correct(original, detail, np.array([-9.0, 9.0]), promised, np.zeros(2))
+    read_corrections(found.data, SHAPE).apply(fixed)
     assert np.flatnonzero(fixed != detail).tolist() == [209, 419]
     assert (np.abs(fixed) <= 1).all()

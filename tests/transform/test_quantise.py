@@ -43,7 +43,7 @@ def shifts(values: Values, symbols: Coefficients) -> tuple[int, int]:
 
 def cost(values: Values, symbols: Coefficients) -> float:
     """Squared error plus LAGRANGIAN times bits, with the centroids that would be stored."""
-    decoded = dequantise(symbols, shifts(values, symbols))
+    decoded = dequantise(symbols.copy(), shifts(values, symbols))
     return float(np.square(decoded - values).sum(dtype=np.float64)) + LAGRANGIAN * 8 * size(symbols)
 
 
@@ -101,7 +101,7 @@ def test_centroids_of_a_known_distribution() -> None:
 @settings(max_examples=60, deadline=None)
 def test_dequantised_values_are_symmetric_and_near(symbols: list[int], one: int, more: int) -> None:
     quantised = np.array(symbols, dtype=np.int32)
-    values = dequantise(quantised, (one, more))
+    values = dequantise(quantised.copy(), (one, more))
     assert values.dtype == np.float32
     np.testing.assert_array_equal(np.signbit(values), quantised < 0)
     np.testing.assert_allclose(values, quantised, rtol=1e-6, atol=0.5 + 1e-6)

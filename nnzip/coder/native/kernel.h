@@ -28,7 +28,7 @@ enum {
     NNZ_BEYOND = 3,   /* a coefficient beyond 32 bits: the stream is damaged */
 };
 
-enum { NNZ_VERSION = 2 };
+enum { NNZ_VERSION = 4 };
 
 typedef struct Model Model;
 typedef struct Volume Volume;
@@ -76,12 +76,12 @@ NNZ_API int nnz_decoder_finished(const Decoder *decoder);
 
 enum { NNZ_BAND_FIELDS = 13 };
 
-/* Of int32 coefficients [shape] in `count` subbands, int32 [count, NNZ_BAND_FIELDS]: start and stop along each axis,
+/* Of `volumes` arrays of int32 coefficients [shape] in `count` subbands each, int32 [count, NNZ_BAND_FIELDS]: start and stop along each axis,
  * number of parents, their axes (3) and their numbers (3, smaller than the subband's own). All arrays that the
  * functions below take have this shape. A volume remembers what its subbands taught; subbands come in any order that
- * has parents first, each once. `reference` is NULL where `has_reference` is 0. */
+ * has parents first, each once. `reference`: another volume that is known, always the same one, or NULL. */
 NNZ_API Volume *nnz_volume_new(const Model *model, const int32_t *shape, const int32_t *bands, int32_t count,
-                               int has_reference);
+                               int32_t volumes);
 NNZ_API void nnz_volume_free(Volume *volume);
 
 /* What the model says about every coefficient of a volume of which nothing was entered: `offsets`, `tables` (0: silent)
@@ -103,7 +103,8 @@ NNZ_API int nnz_plan(Volume *volume, const int32_t *reference, const float *scal
 NNZ_API int nnz_push_band(Encoder *encoder, Volume *volume, int32_t band, const int32_t *values,
                           const int16_t *offsets, const uint8_t *tables, const uint8_t *classes,
                           const uint8_t *corrections, const uint8_t *silent);
-NNZ_API int nnz_pop_band(Decoder *decoder, Volume *volume, int32_t band, const uint8_t *corrections,
+/* `which`: the number of the volume; the others below and above work on the first. */
+NNZ_API int nnz_pop_band(Decoder *decoder, Volume *volume, int32_t which, int32_t band, const uint8_t *corrections,
                          const uint8_t *silent, const int32_t *reference, int32_t *values);
 
 /* --- transforms: nnzip/transform ------------------------------------------------------------------------------- */
@@ -114,9 +115,8 @@ enum { NNZ_DIMENSIONS = 4 };
  * on themselves. An axis or low band that is split has at least two values. */
 NNZ_API int nnz_wavelet(const Model *model, float *values, const int64_t *shape, const int32_t *depths,
                         const int32_t *closed, int inverse);
-/* quantise.dequantise; `one` and `more`: shifts in quantisation steps. */
-NNZ_API void nnz_dequantise(const Model *model, const int32_t *quantised, int64_t count, float one, float more,
-                            float *values);
+/* In place, from int32 to float32: quantise.dequantise; `one` and `more`: shifts in quantisation steps. */
+NNZ_API void nnz_dequantise(const Model *model, void *numbers, int64_t count, float one, float more);
 /* In place: interpolation.forward or inverse of int64 values [shape] by its steps, int32 [count, 1 + NNZ_DIMENSIONS]: the
  * axis that is split and the box it is split in, from fine to coarse. */
 NNZ_API int nnz_interpolation(int64_t *values, const int64_t *shape, const int32_t *steps, int32_t count, int inverse);
@@ -124,6 +124,7 @@ NNZ_API int nnz_interpolation(int64_t *values, const int64_t *shape, const int32
 /* --- rounding: nnzip/transform/quantise.py -------------------------------------------------------------------- */
 
 /* The nearest integers of `values`; 0 below the dead zone. */
-NNZ_API void nnz_round(const float *values, int64_t count, float dead_zone, float largest, int32_t *found);
+NNZ_API void nnz_round(const Model *model, const float *values, int64_t count, float dead_zone, float largest,
+                       int32_t *found);
 
 #endif

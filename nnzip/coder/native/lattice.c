@@ -9,6 +9,9 @@ const int8_t PHASE[PHASES][AXES] = {{0, 0, 0}, {1, 1, 1}, {0, 1, 1}, {1, 0, 0}, 
 const int8_t PAIR[PAIRS][AXES] = {{0, 0, 1},  {0, 1, 0}, {1, 0, 0}, {0, 1, -1},  {0, 1, 1},  {1, -1, 0}, {1, 0, -1},
                                   {1, 0, 1}, {1, 1, 0}, {1, -1, -1}, {1, -1, 1}, {1, 1, -1}, {1, 1, 1}};
 
+/* Phases by parity of time, latitude and longitude. */
+static const int8_t OF_PARITY[2][2][2] = {{{0, 7}, {5, 2}}, {{3, 4}, {6, 1}}};
+
 int reserve(Buffer *buffer, size_t count, size_t each)
 {
     if (count > (SIZE_MAX / 2) / each)
@@ -80,15 +83,14 @@ static void clear(int16_t *from, const int16_t *to)
             from[k] = 0;
 }
 
-int put_phase(Lattice *lattice, const Path *path, const Geometry *geometry, int phase, const int32_t *values,
+void put_phase(Lattice *lattice, const Path *path, const Geometry *geometry, int phase, const int32_t *values,
               int64_t row, int64_t plane)
 {
     const int32_t *count = geometry->count[phase];
     const int8_t *first = PHASE[phase];
     int16_t *written = lattice->phase[phase]; /* up to here; padding becomes zero */
-    int32_t any = 0;
     if (!written)
-        return 0;
+        return;
     const int16_t *end = written + geometry->planes * geometry->plane;
     for (int32_t t = 0; t < count[0]; t++) {
         int32_t here = 0;
@@ -100,14 +102,56 @@ int put_phase(Lattice *lattice, const Path *path, const Geometry *geometry, int 
             written = to + count[2];
         }
         lattice->occupied[phase][t + 1] = here != 0;
-        any |= here;
     }
     clear(written, end);
+}
+
+int put_band(Lattice *lattice, const Path *path, const Geometry *geometry, const int32_t *values, int64_t row,
+             int64_t plane)
+{
+    const int64_t each = geometry->planes * geometry->plane;
+    int any = 0;
+    for (int phase = 0; phase < PHASES; phase++)
+        if (lattice->phase[phase])
+            memset(lattice->phase[phase], 0, (size_t)each * sizeof **lattice->phase);
+    for (int32_t t = 0; t < geometry->size[0]; t++)
+        for (int32_t y = 0; y < geometry->size[1]; y++) {
+            const int even = OF_PARITY[t & 1][y & 1][0], odd = OF_PARITY[t & 1][y & 1][1];
+            const int64_t at = (t / 2 + 1) * geometry->plane + (y / 2 + 1) * geometry->stride + 1;
+            int16_t *columns = lattice->phase[odd] ? lattice->phase[odd] + at : NULL;
+            int32_t here[2] = {0};
+            path->cap_row(values + t * plane + y * row, geometry->size[2], lattice->phase[even] + at, columns, here);
+            lattice->occupied[even][t / 2 + 1] |= here[0] != 0;
+            lattice->occupied[odd][t / 2 + 1] |= here[1] != 0;
+            any |= here[0] | here[1];
+        }
     return any != 0;
 }
 
-/* By parity of time, latitude and longitude. */
-static const int8_t OF_PARITY[2][2][2] = {{{0, 7}, {5, 2}}, {{3, 4}, {6, 1}}};
+void put_places(Lattice *lattice, const Geometry *geometry, int phase, const Phase *found, int32_t *values, int64_t row,
+                int64_t plane)
+{
+    const int32_t *count = geometry->count[phase], columns = count[2];
+    const int8_t *first = PHASE[phase];
+    memset(lattice->phase[phase], 0, (size_t)(geometry->planes * geometry->plane) * sizeof **lattice->phase);
+    int32_t *to = NULL, start = 0, end = 0; /* of the row at hand */
+    int16_t *capped = NULL;
+    uint8_t *occupied = NULL;
+    for (int64_t k = 0; k < found->known; k++) {
+        const int32_t place = found->places[k], value = found->values[k];
+        if (place >= end || place < start) {
+            const int32_t number = place / columns, t = number / count[1], y = number % count[1];
+            start = number * columns;
+            end = start + columns;
+            to = values + (2 * t + first[0]) * plane + (2 * y + first[1]) * row + first[2];
+            capped = lattice->phase[phase] + (t + 1) * geometry->plane + (y + 1) * geometry->stride + 1;
+            occupied = lattice->occupied[phase] + t + 1;
+        }
+        to[2 * (int64_t)(place - start)] = value;
+        capped[place - start] = (int16_t)(value > LARGEST ? LARGEST : value < -LARGEST ? -LARGEST : value);
+        *occupied |= value != 0;
+    }
+}
 
 int phase_beside(int phase, const int8_t *offset)
 {

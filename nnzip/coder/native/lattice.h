@@ -29,10 +29,17 @@ int64_t phase_count(const Geometry *geometry, int phase);
 int open_lattice(Lattice *lattice, const Geometry *geometry);
 void close_lattice(Lattice *lattice);
 
-/* Puts the coefficients of a phase out of the subband at `values`, whose rows and planes are so far apart; returns whether
- * any is not zero. */
-int put_phase(Lattice *lattice, const Path *path, const Geometry *geometry, int phase, const int32_t *values,
+/* Puts the coefficients of a phase out of the subband at `values`, whose rows and planes are so far apart. */
+void put_phase(Lattice *lattice, const Path *path, const Geometry *geometry, int phase, const int32_t *values,
               int64_t row, int64_t plane);
+
+/* Puts all phases of the subband at `values`; returns whether any coefficient is not zero. */
+int put_band(Lattice *lattice, const Path *path, const Geometry *geometry, const int32_t *values, int64_t row,
+             int64_t plane);
+
+/* Puts values at some places of a phase, which is otherwise zero, of the subband at `values`. */
+void put_places(Lattice *lattice, const Geometry *geometry, int phase, const Phase *found, int32_t *values, int64_t row,
+                int64_t plane);
 
 /* Place 0 of a plane (time) of the neighbours of a phase, or NULL where they do not exist. `occupied`: whether the
  * plane holds anything. */

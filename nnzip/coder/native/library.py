@@ -11,7 +11,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-VERSION = 2
+VERSION = 4
 """Of the interface in `kernel.h`."""
 
 NUMPY = "numpy"
@@ -42,15 +42,15 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "nnz_pop_signs": (_INT, (_POINTER, _POINTER, _INT64, _POINTER)),
     "nnz_decoder_read": (_INT64, (_POINTER,)),
     "nnz_decoder_finished": (_INT, (_POINTER,)),
-    "nnz_volume_new": (_POINTER, (_POINTER, _POINTER, _POINTER, _INT32, _INT)),
+    "nnz_volume_new": (_POINTER, (_POINTER, _POINTER, _POINTER, _INT32, _INT32)),
     "nnz_volume_free": (None, (_POINTER,)),
     "nnz_plan": (_INT, (*5 * (_POINTER,), ctypes.c_float, *9 * (_POINTER,))),
     "nnz_push_band": (_INT, (_POINTER, _POINTER, _INT32, *6 * (_POINTER,))),
-    "nnz_round": (None, (_POINTER, _INT64, ctypes.c_float, ctypes.c_float, _POINTER)),
+    "nnz_round": (None, (_POINTER, _POINTER, _INT64, ctypes.c_float, ctypes.c_float, _POINTER)),
     "nnz_wavelet": (_INT, (*5 * (_POINTER,), _INT)),
-    "nnz_dequantise": (None, (_POINTER, _POINTER, _INT64, ctypes.c_float, ctypes.c_float, _POINTER)),
+    "nnz_dequantise": (None, (_POINTER, _POINTER, _INT64, ctypes.c_float, ctypes.c_float)),
     "nnz_interpolation": (_INT, (_POINTER, _POINTER, _POINTER, _INT32, _INT)),
-    "nnz_pop_band": (_INT, (_POINTER, _POINTER, _INT32, *4 * (_POINTER,))),
+    "nnz_pop_band": (_INT, (_POINTER, _POINTER, _INT32, _INT32, *4 * (_POINTER,))),
 }
 
 

@@ -44,7 +44,7 @@ typedef struct Path Path;
 typedef struct {
     void (*wavelet)(float *values, const int64_t *shape, const int32_t *depths, const int32_t *closed, int inverse,
                     float *scratch);
-    void (*dequantise)(const int32_t *quantised, int64_t count, float one, float more, float *values);
+    void (*dequantise)(unsigned char *numbers, int64_t count, float one, float more);
 } Transforms;
 
 struct Model {
@@ -102,32 +102,60 @@ typedef struct {
 /* Where the places of a plane are in the arrays of a phase or a volume. */
 typedef struct {
     const int32_t *within; /* [length] */
-    int64_t base;
+    int32_t base;
 } Places;
 
-/* What is found out about heard places. `used`: the table that stands for each one the network asks for. */
+/* What is found out about heard places. `used`: the table that stands for each one the network asks for. With `places`
+ * the arrays have an element for every heard place, in their order, and the places are listed there; without, one for
+ * every place. */
 typedef struct {
     int16_t *offsets;
     uint8_t *tables, *classes;
     const uint8_t *used;
+    int32_t *places;
 } Found;
 
 /* Every so many of the heard places serve the equations. */
 typedef struct {
     int64_t every, seen, next;
     int32_t count;
-    int64_t places[SAMPLES + LANES];
+    int32_t places[SAMPLES + LANES];
     int16_t sums[INPUTS][SAMPLES + LANES];
 } Samples;
 
 /* Heard places that wait for the network. */
 typedef struct {
     int32_t count;
-    int64_t places[BATCH + LANES];
+    int32_t places[BATCH + LANES];
     int16_t offsets[BATCH + LANES];
     int8_t directions[BATCH + LANES];
     uint8_t rows[ROWS + 5][BATCH + LANES];
 } Batch;
+
+/* How an encoder rounds: nothing where `scaled` is NULL. `lengths` [TABLES, LARGEST + 1] and `signs` [SIGN_CLASSES]:
+ * bits of magnitudes and of positive signs. */
+typedef struct {
+    const float *scaled, *lengths, *signs;
+    float lagrangian;
+} Rounding;
+
+/* What symbols are counted in, see nnz_plan. */
+typedef struct {
+    int64_t *heard, *silent, *signs, *large, *away;
+} Counts;
+
+/* Loops of an encoder, see quantise.c. */
+typedef struct {
+    void (*round)(const float *values, int64_t count, float dead_zone, float largest, int32_t *found);
+    /* Silent coefficients of a row of a phase (`count`, every second one), those that are zero and others. */
+    void (*silent)(const uint8_t *tables, const int32_t *values, int64_t count, int64_t *zeros, int64_t *others);
+    /* `count` coefficients from `at` on, every second one: rounding.Rounding.shrunk. `quiet`: table of silent ones. */
+    void (*shrink)(const Rounding *rounding, const Found *found, uint8_t quiet, int64_t at, int64_t count,
+                   int32_t *values);
+    /* A row of a subband; `odd`: whether it lies outside of the first phase. */
+    void (*count)(const Model *model, const Found *found, const float *scaled, int64_t at, int32_t size, int odd,
+                  const int32_t *values, const Counts *counts);
+} Quantiser;
 
 /* What is compiled once for every kind of processor. */
 struct Path {
@@ -144,9 +172,12 @@ struct Path {
     void (*equations)(const Samples *samples, const int32_t *values, Equations own);
     /* `count` coefficients, `step` (1 or 2) apart, within LARGEST; returns 0 where all are. */
     int32_t (*cap)(const int32_t *values, int64_t step, int64_t count, int16_t *found);
+    /* A row of them, even and odd columns apart; joins their bits to `any` [2]. */
+    void (*cap_row)(const int32_t *values, int64_t count, int16_t *even, int16_t *odd, int32_t *any);
     /* Their magnitudes. */
     void (*sizes)(int16_t *values, int64_t count);
     const Transforms *transforms;
+    const Quantiser *quantiser;
 };
 
 /* Slowest first. */
@@ -166,20 +197,20 @@ void release(Buffer *buffer);
 
 /* One phase of a subband: coefficients less their offsets, whose magnitudes `push_phase` leaves behind. */
 int push_phase(Encoder *encoder, int64_t *rest, const uint8_t *tables, const uint8_t *classes, int64_t count);
-int pop_phase(Decoder *decoder, const uint8_t *tables, const uint8_t *classes, const int16_t *offsets, int64_t count,
-              int32_t *values);
 
-/* How an encoder rounds: nothing where `scaled` is NULL. `lengths` [TABLES, LARGEST + 1] and `signs` [SIGN_CLASSES]:
- * bits of magnitudes and of positive signs. */
+/* A phase of `count` places, of which some were `heard`: those places in their order, and what was found out about
+ * them; the others are under the table `silent`. `pop_phase` sets their values and appends the others that are not
+ * zero, in their order, up to `known`. Places and values have room for twice the count. */
 typedef struct {
-    const float *scaled, *lengths, *signs;
-    float lagrangian;
-} Rounding;
+    int64_t count, heard, known;
+    int32_t *places, *values;
+    const uint8_t *tables, *classes;
+    const int16_t *offsets;
+    uint8_t silent;
+} Phase;
 
-void shrink_row(const Rounding *rounding, const Found *found, uint8_t quiet, int64_t at, int64_t count,
-                int32_t *values);
-/* How far a magnitude was from the one it was rounded to, in 2^-16, within +-2. */
-int64_t distance_to(float scaled, int64_t value);
+int pop_phase(Decoder *decoder, Phase *phase);
+
 /* entropy.silent_table */
 uint8_t silent_table(int64_t zeros, int64_t others);
 

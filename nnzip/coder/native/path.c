@@ -91,41 +91,58 @@ static void look_at_neighbours(const View *view, int64_t at, Block *block, int32
         int16_t *sums = block->sums[pair->sum];
         const int32_t weight = pair->weight;
         uint8_t *row = block->rows[k];
-        int32_t sizes[LANES];
+        int16_t sizes[LANES];
         EACH_LANE sums[l] = (int16_t)(sums[l] + before[l] + after[l]);
-        EACH_LANE sizes[l] = magnitude(before[l]) + magnitude(after[l]);
+        EACH_LANE sizes[l] = (int16_t)(magnitude(before[l]) + magnitude(after[l]));
         EACH_LANE expected[l] += sizes[l] * weight;
         EACH_LANE row[l] = logarithm(sizes[l]);
     }
 }
 
-/* Apart from its caller, whose loop around it compilers would otherwise turn inside out. */
-static __attribute__((noinline)) void add_magnitudes(const int16_t *restrict values, int16_t *restrict sum)
+/* Sums of the magnitudes of some arrays. */
+static inline void add_magnitudes(const int16_t *const *arrays, int32_t count, int64_t at, int16_t *sum)
 {
-    EACH_LANE sum[l] = (int16_t)(sum[l] + magnitude(values[l]));
+#if defined(__AVX512BW__)
+    __m512i all = _mm512_setzero_si512();
+    for (int32_t k = 0; k < count; k++)
+        all = _mm512_add_epi16(all, _mm512_abs_epi16(_mm512_loadu_si512(arrays[k] + at)));
+    _mm512_storeu_si512(sum, all);
+#elif defined(__AVX2__)
+    __m256i low = _mm256_setzero_si256(), high = low;
+    for (int32_t k = 0; k < count; k++) {
+        const __m256i *from = (const __m256i *)(arrays[k] + at);
+        low = _mm256_add_epi16(low, _mm256_abs_epi16(_mm256_loadu_si256(from)));
+        high = _mm256_add_epi16(high, _mm256_abs_epi16(_mm256_loadu_si256(from + 1)));
+    }
+    _mm256_storeu_si256((__m256i *)sum, low);
+    _mm256_storeu_si256((__m256i *)sum + 1, high);
+#else
+    EACH_LANE sum[l] = 0;
+    for (int32_t k = 0; k < count; k++)
+        EACH_LANE sum[l] = (int16_t)(sum[l] + magnitude(arrays[k][at + l]));
+#endif
 }
 
 static void look_at_reference(const View *view, int64_t at, Block *block, int row, int32_t *expected)
 {
-    int16_t sum[LANES] = {0};
+    int16_t sum[LANES];
     for (int axis = -1; axis < AXES; axis++) {
         const int16_t *before = view->star[axis < 0 ? 0 : 1 + 2 * axis] + at, *after = view->star[2 + 2 * axis] + at;
         const int32_t weight = axis < 0 ? view->reference_weight : view->star_weight;
         int16_t *sums = block->sums[REFERENCE_SUM + 1 + axis];
         uint8_t *found = block->rows[row + 1 + axis];
-        int32_t sizes[LANES];
+        int16_t sizes[LANES];
         if (axis < 0) {
             EACH_LANE sums[l] = before[l];
-            EACH_LANE sizes[l] = magnitude(before[l]);
+            EACH_LANE sizes[l] = (int16_t)magnitude(before[l]);
         } else {
             EACH_LANE sums[l] = (int16_t)(before[l] + after[l]);
-            EACH_LANE sizes[l] = magnitude(before[l]) + magnitude(after[l]);
+            EACH_LANE sizes[l] = (int16_t)(magnitude(before[l]) + magnitude(after[l]));
         }
         EACH_LANE expected[l] += sizes[l] * weight;
         EACH_LANE found[l] = logarithm(sizes[l]);
     }
-    for (int k = 0; k < view->boxes; k++)
-        add_magnitudes(view->box[k] + at, sum);
+    add_magnitudes(view->box, view->boxes, at, sum);
     EACH_LANE block->rows[row + 4][l] = logarithm(sum[l]);
 }
 
@@ -176,13 +193,21 @@ static inline int32_t within(int32_t value, int32_t least, int32_t most)
     return value < least ? least : value > most ? most : value;
 }
 
-static inline void conclude(const Batch *batch, int32_t place, int32_t table, int32_t sign, const Found *found)
+/* The network's outputs for `width` places from `first` on, of which the batch may hold fewer. */
+static inline __attribute__((always_inline)) void conclude(const Batch *batch, int32_t first, int width, int32_t *tables,
+                                                           int32_t *signs, const Found *found)
 {
-    const int32_t middle = SIGN_CLASSES / 2;
-    int64_t at = batch->places[place];
-    found->tables[at] = found->used[within(table >> 9, 1, TABLES - 1)];
-    found->classes[at] = (uint8_t)(within((sign >> 10) * batch->directions[place], -middle, middle) + middle);
-    found->offsets[at] = batch->offsets[place];
+    const int32_t middle = SIGN_CLASSES / 2, count = batch->count - first < width ? batch->count - first : width;
+    for (int l = 0; l < width; l++)
+        tables[l] = within(tables[l] >> 9, 1, TABLES - 1);
+    for (int l = 0; l < width; l++)
+        signs[l] = within((signs[l] >> 10) * batch->directions[first + l], -middle, middle) + middle;
+    for (int32_t l = 0; l < count; l++) {
+        const int32_t at = batch->places[first + l];
+        found->tables[at] = found->used[tables[l]];
+        found->classes[at] = (uint8_t)signs[l];
+        found->offsets[at] = batch->offsets[first + l];
+    }
 }
 
 #if defined(__AVX512VNNI__) || defined(__AVX2__)
@@ -196,10 +221,15 @@ static inline Vector dot(Vector sum, Vector inputs, int32_t weights)
 {
     return _mm512_dpbusd_epi32(sum, inputs, _mm512_set1_epi32(weights));
 }
-static inline Vector activation(Vector sum, int shift)
+/* Four outputs, shifted and within 0 to 255, as the bytes of each word. */
+static inline Vector activations(const Vector *sums, int shift)
 {
-    sum = _mm512_max_epi32(_mm512_srai_epi32(sum, (unsigned)shift), _mm512_setzero_si512());
-    return _mm512_min_epi32(sum, _mm512_set1_epi32(255));
+    const Vector order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    Vector moved[4];
+    for (int k = 0; k < 4; k++)
+        moved[k] = _mm512_srai_epi32(sums[k], (unsigned)shift);
+    const Vector low = _mm512_packs_epi32(moved[0], moved[1]), high = _mm512_packs_epi32(moved[2], moved[3]);
+    return _mm512_shuffle_epi8(_mm512_packus_epi16(low, high), order);
 }
 static inline Vector joined(const Vector *parts)
 {
@@ -218,10 +248,13 @@ static inline Vector dot(Vector sum, Vector inputs, int32_t weights)
 {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(inputs, _mm256_set1_epi32(weights)));
 }
-static inline Vector activation(Vector sum, int shift)
+/* Two outputs, shifted and within 0 to 255, as the halves of each word. */
+static inline Vector activations(const Vector *sums, int shift)
 {
-    sum = _mm256_max_epi32(_mm256_srai_epi32(sum, shift), _mm256_setzero_si256());
-    return _mm256_min_epi32(sum, _mm256_set1_epi32(255));
+    const Vector order = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    const Vector both = _mm256_packus_epi32(_mm256_srai_epi32(sums[0], shift), _mm256_srai_epi32(sums[1], shift));
+    return _mm256_shuffle_epi8(_mm256_min_epu16(both, _mm256_set1_epi16(255)), order);
 }
 static inline Vector joined(const Vector *parts) { return _mm256_or_si256(parts[0], _mm256_slli_epi32(parts[1], 16)); }
 static inline Vector row_of(const uint8_t *row) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)row)); }
@@ -254,10 +287,8 @@ static inline __attribute__((always_inline)) void layer(const Vector *inputs, in
         for (int g = 0; g < groups; g++)
             for (int k = 0; k < TOGETHER; k++)
                 sums[k] = dot(sums[k], inputs[g], words[(o + k) * groups + g]);
-        for (int k = 0; k < TOGETHER; k++)
-            sums[k] = activation(sums[k], shift);
         for (int k = 0; k < TOGETHER / GROUP; k++)
-            outputs[o / GROUP + k] = joined(sums + k * GROUP);
+            outputs[o / GROUP + k] = activations(sums + k * GROUP, shift);
     }
 }
 
@@ -281,8 +312,7 @@ static void evaluate(const Network *network, const Batch *batch, int32_t first, 
     int32_t tables[WIDTH], signs[WIDTH];
     put_away(tables, table);
     put_away(signs, sign);
-    for (int32_t l = 0; l < WIDTH && first + l < batch->count; l++)
-        conclude(batch, first + l, tables[l], signs[l], found);
+    conclude(batch, first, WIDTH, tables, signs, found);
 }
 
 #else
@@ -316,8 +346,9 @@ static void evaluate(const Network *network, const Batch *batch, int32_t place, 
         hidden[o] = (int16_t)within((network->bias[o] + dot(inputs, first + o * HIDDEN)) >> 4, 0, 255);
     for (int o = 0; o < HIDDEN; o++)
         deeper[o] = (int16_t)within((network->second_bias[o] + dot(hidden, second + o * HIDDEN)) >> 6, 0, 255);
-    conclude(batch, place, network->third_bias[0] + dot(deeper, third),
-             network->third_bias[1] + dot(deeper, third + HIDDEN), found);
+    int32_t table = network->third_bias[0] + dot(deeper, third);
+    int32_t sign = network->third_bias[1] + dot(deeper, third + HIDDEN);
+    conclude(batch, place, WIDTH, &table, &sign, found);
 }
 
 #endif
@@ -334,8 +365,12 @@ static void pack(const Model *model, int phase, const uint8_t *numbers, int rows
         for (int k = 0; k < rows; k++)
             weights[o * rows + k] = all[numbers[k]];
     }
-    network->rows = rows;
     pack_layer(weights, HIDDEN, rows, network->first);
+    if (network->rows) { /* the further layers are the same for all phases */
+        network->rows = rows;
+        return;
+    }
+    network->rows = rows;
     pack_layer(model->second[0], HIDDEN, HIDDEN, network->second);
     pack_layer(model->third[0], OUTPUTS, HIDDEN, network->third);
     memcpy(network->second_bias, model->second_bias, sizeof network->second_bias);
@@ -351,16 +386,23 @@ static void flush(const Network *network, Batch *batch, const Found *found)
 
 /* --- from blocks to batches -------------------------------------------------------------------------------------- */
 
-static void gather(const Block *block, uint32_t bits, int rows, const Places *places, int64_t at, Batch *batch)
+static void gather(const Block *block, uint32_t bits, int rows, const Places *places, int64_t at, int64_t seen,
+                   const Found *found, Batch *batch)
 {
     const int32_t first = batch->count;
-    uint8_t lanes[LANES];
-    int32_t count = 0;
-    for (uint32_t left = bits; left; left &= left - 1)
-        lanes[count++] = (uint8_t)__builtin_ctz(left);
-    for (int32_t k = 0; k < count; k++)
-        batch->places[first + k] = places->base + places->within[at + lanes[k]];
+    const int32_t *within = places->within + at;
+    int32_t *listed = found->places ? found->places + seen : batch->places + first;
+    for (int32_t k = 0; k < LANES && found->places; k++)
+        batch->places[first + k] = (int32_t)seen + k;
 #if defined(__AVX512VBMI2__)
+    const int32_t count = __builtin_popcount(bits);
+    const __m512i base = _mm512_set1_epi32(places->base);
+    for (int part = 0; part < 2; part++) {
+        const __mmask16 mask = (__mmask16)(bits >> (16 * part));
+        const __m512i here = _mm512_add_epi32(base, _mm512_loadu_si512(within + 16 * part));
+        _mm512_storeu_si512(listed, _mm512_maskz_compress_epi32(mask, here));
+        listed += __builtin_popcount(mask);
+    }
     for (int row = 0; row < rows; row++)
         _mm256_storeu_si256((__m256i *)(batch->rows[row] + first),
                             _mm256_maskz_compress_epi8(bits, _mm256_loadu_si256((const __m256i *)block->rows[row])));
@@ -369,6 +411,12 @@ static void gather(const Block *block, uint32_t bits, int rows, const Places *pl
     _mm512_storeu_si512(batch->offsets + first,
                         _mm512_maskz_compress_epi16(bits, _mm512_loadu_si512(block->offsets)));
 #else
+    uint8_t lanes[LANES];
+    int32_t count = 0;
+    for (uint32_t left = bits; left; left &= left - 1)
+        lanes[count++] = (uint8_t)__builtin_ctz(left);
+    for (int32_t k = 0; k < count; k++)
+        listed[k] = places->base + within[lanes[k]];
     for (int row = 0; row < rows; row++)
         for (int32_t k = 0; k < count; k++)
             batch->rows[row][first + k] = block->rows[row][lanes[k]];
@@ -380,16 +428,16 @@ static void gather(const Block *block, uint32_t bits, int rows, const Places *pl
     batch->count = first + count;
 }
 
-static void sample(const Block *block, uint32_t bits, const Places *places, int64_t at, Samples *samples)
+static void sample(const Block *block, uint32_t bits, const int32_t *places, Samples *samples)
 {
     int64_t here = samples->seen;
     samples->seen += __builtin_popcount(bits);
-    for (; samples->next < samples->seen && bits; here++, bits &= bits - 1) {
+    for (; samples->next < samples->seen && bits; here++, places++, bits &= bits - 1) {
         if (here < samples->next)
             continue;
         const int lane = __builtin_ctz(bits);
         const int32_t k = samples->count++;
-        samples->places[k] = places->base + places->within[at + lane];
+        samples->places[k] = *places;
         for (int input = 0; input < INPUTS; input++)
             samples->sums[input][k] = block->sums[input][lane];
         samples->next += samples->every;
@@ -404,8 +452,9 @@ static void look(const View *view, const uint32_t *bits, const Places *places, c
         if (!bits[number])
             continue;
         look_at_block(view, at, &block);
-        gather(&block, bits[number], network->rows, places, at, batch);
-        sample(&block, bits[number], places, at, samples);
+        const int32_t first = batch->count;
+        gather(&block, bits[number], network->rows, places, at, samples->seen, found, batch);
+        sample(&block, bits[number], batch->places + first, samples);
         if (batch->count >= BATCH)
             flush(network, batch, found);
     }
@@ -447,6 +496,27 @@ static inline int32_t capped(const int32_t *restrict values, int64_t step, int64
 static int32_t cap(const int32_t *values, int64_t step, int64_t count, int16_t *found)
 {
     return step == 2 ? capped(values, 2, count, found) : capped(values, 1, count, found);
+}
+
+static void cap_row(const int32_t *restrict values, int64_t count, int16_t *restrict even, int16_t *restrict odd,
+                    int32_t *any)
+{
+    int32_t evens = 0, odds = 0;
+    for (int64_t k = 0; k < count / 2; k++) {
+        const int32_t first = within(values[2 * k], -LARGEST, LARGEST);
+        const int32_t second = within(values[2 * k + 1], -LARGEST, LARGEST);
+        evens |= first;
+        odds |= second;
+        even[k] = (int16_t)first;
+        odd[k] = (int16_t)second;
+    }
+    if (count % 2) {
+        const int32_t last = within(values[count - 1], -LARGEST, LARGEST);
+        evens |= last;
+        even[count / 2] = (int16_t)last;
+    }
+    any[0] |= evens;
+    any[1] |= odds;
 }
 
 static void sizes_of(int16_t *values, int64_t count)
@@ -499,6 +569,7 @@ static void equations(const Samples *samples, const int32_t *values, Equations o
 }
 
 extern const Transforms NAMED(transforms_, NNZ_PATH);
+extern const Quantiser NAMED(quantiser_, NNZ_PATH);
 
-const Path NAMED(path_, NNZ_PATH) = {TEXT(NNZ_PATH), heard, pack, look, flush, box, equations, cap, sizes_of,
-                                     &NAMED(transforms_, NNZ_PATH)};
+const Path NAMED(path_, NNZ_PATH) = {TEXT(NNZ_PATH), heard, pack, look, flush, box, equations, cap, cap_row, sizes_of,
+                                     &NAMED(transforms_, NNZ_PATH), &NAMED(quantiser_, NNZ_PATH)};

@@ -1,4 +1,4 @@
-/* The wavelet's entry points: checks, scratch memory, and the path's functions. */
+/* Entry points of the wavelet and of quantisation: checks, scratch memory, and the path's functions. */
 #include <stdlib.h>
 
 #include "parts.h"
@@ -29,7 +29,12 @@ int nnz_wavelet(const Model *model, float *values, const int64_t *shape, const i
     return NNZ_OK;
 }
 
-void nnz_dequantise(const Model *model, const int32_t *quantised, int64_t count, float one, float more, float *values)
+void nnz_dequantise(const Model *model, void *numbers, int64_t count, float one, float more)
 {
-    model->path->transforms->dequantise(quantised, count, one, more, values);
+    model->path->transforms->dequantise(numbers, count, one, more);
+}
+
+void nnz_round(const Model *model, const float *values, int64_t count, float dead_zone, float largest, int32_t *found)
+{
+    model->path->quantiser->round(values, count, dead_zone, largest, found);
 }

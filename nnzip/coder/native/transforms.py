@@ -32,21 +32,19 @@ def wavelet(
     )
 
 
-def dequantise(
-    kernel: Kernel, quantised: NDArray[np.int32], shifts: NDArray[np.float32], values: NDArray[np.float32]
-) -> None:
-    """Set contiguous float32 `values` to those of contiguous int32 `quantised`; `shifts` [2] in steps."""
+def dequantise(kernel: Kernel, quantised: NDArray[np.int32], shifts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The float32 values of contiguous int32 `quantised`, in the same memory; `shifts` [2] in steps."""
     require(quantised, np.int32, quantised.shape)
-    require(values, np.float32, quantised.shape)
     one, more = shifts.tolist()
-    kernel.library.nnz_dequantise(kernel.model, quantised.ctypes.data, quantised.size, one, more, values.ctypes.data)
+    kernel.library.nnz_dequantise(kernel.model, quantised.ctypes.data, quantised.size, one, more)
+    return quantised.view(np.float32)
 
 
 def round_off(kernel: Kernel, values: NDArray[np.float32], dead_zone: float, largest: int) -> NDArray[np.int32]:
     """The nearest integers of contiguous float32 `values`; 0 below the dead zone."""
     require(values, np.float32, values.shape)
     found = np.empty(values.shape, dtype=np.int32)
-    kernel.library.nnz_round(values.ctypes.data, values.size, dead_zone, largest, found.ctypes.data)
+    kernel.library.nnz_round(kernel.model, values.ctypes.data, values.size, dead_zone, largest, found.ctypes.data)
     return found
 
 

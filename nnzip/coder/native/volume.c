@@ -11,16 +11,16 @@ typedef struct {
     uint8_t constants[CONSTANTS]; /* the last one changes from phase to phase */
 } Band;
 
-/* What symbols are counted in, see nnz_plan. */
-typedef struct {
-    int64_t *heard, *silent, *signs, *large, *away;
-} Counts;
-
 struct Volume {
     const Model *model;
     int32_t shape[AXES], count;
-    int has_reference;
     Band *bands;
+    int32_t volumes;
+    Equations (*every_learnt)[PHASES]; /* [volumes, count] */
+    uint8_t *every_entered;            /* [volumes, count] */
+
+    /* Of the volume at hand. */
+    int has_reference;
     Equations (*learnt)[PHASES]; /* [count] */
     uint8_t *entered;            /* [count] */
 
@@ -50,7 +50,7 @@ static int halvings(int32_t size, int32_t whole)
     return count;
 }
 
-static int read_band(Band *band, int32_t number, const int32_t *fields, const int32_t *shape, int has_reference)
+static int read_band(Band *band, int32_t number, const int32_t *fields, const int32_t *shape)
 {
     const int32_t parents = fields[6];
     if (parents < 0 || parents > AXES)
@@ -76,11 +76,10 @@ static int read_band(Band *band, int32_t number, const int32_t *fields, const in
                 return NNZ_ARGUMENT;
     }
     band->constants[6] = (uint8_t)(32 * parents);
-    band->constants[7] = has_reference ? 64 : 0;
     return NNZ_OK;
 }
 
-Volume *nnz_volume_new(const Model *model, const int32_t *shape, const int32_t *bands, int32_t count, int has_reference)
+Volume *nnz_volume_new(const Model *model, const int32_t *shape, const int32_t *bands, int32_t count, int32_t volumes)
 {
     int64_t places = 1;
     for (int axis = 0; axis < AXES; axis++) {
@@ -88,22 +87,22 @@ Volume *nnz_volume_new(const Model *model, const int32_t *shape, const int32_t *
             return NULL;
         places *= shape[axis];
     }
-    if (count < 1)
+    if (count < 1 || volumes < 1)
         return NULL;
+    const size_t every = (size_t)volumes * (size_t)count;
     Volume *volume = calloc(1, sizeof *volume);
     if (!volume)
         return NULL;
     volume->model = model;
     memcpy(volume->shape, shape, sizeof volume->shape);
     volume->count = count;
-    volume->has_reference = has_reference != 0;
+    volume->volumes = volumes;
     volume->bands = calloc((size_t)count, sizeof *volume->bands);
-    volume->learnt = calloc((size_t)count, sizeof *volume->learnt);
-    volume->entered = calloc((size_t)count, 1);
-    int wrong = !volume->bands || !volume->learnt || !volume->entered;
+    volume->every_learnt = calloc(every, sizeof *volume->every_learnt);
+    volume->every_entered = calloc(every, 1);
+    int wrong = !volume->bands || !volume->every_learnt || !volume->every_entered;
     for (int32_t number = 0; number < count && !wrong; number++)
-        wrong = read_band(&volume->bands[number], number, bands + (int64_t)number * NNZ_BAND_FIELDS, shape,
-                          volume->has_reference);
+        wrong = read_band(&volume->bands[number], number, bands + (int64_t)number * NNZ_BAND_FIELDS, shape);
     if (!wrong)
         return volume;
     nnz_volume_free(volume);
@@ -115,8 +114,8 @@ void nnz_volume_free(Volume *volume)
     if (!volume)
         return;
     free(volume->bands);
-    free(volume->learnt);
-    free(volume->entered);
+    free(volume->every_learnt);
+    free(volume->every_entered);
     close_lattice(&volume->own);
     close_lattice(&volume->reference);
     for (int k = 0; k < AXES; k++)
@@ -155,11 +154,22 @@ static void hand_on(Volume *volume, int32_t number)
         learnt[i] = prior[i] >> 2;
 }
 
+static int take_volume(Volume *volume, int32_t which, const int32_t *reference)
+{
+    if (which < 0 || which >= volume->volumes)
+        return NNZ_ARGUMENT;
+    volume->learnt = volume->every_learnt + (int64_t)which * volume->count;
+    volume->entered = volume->every_entered + (int64_t)which * volume->count;
+    volume->has_reference = reference != NULL;
+    return NNZ_OK;
+}
+
 static int enter(Volume *volume, int32_t number, const int32_t *values, const int32_t *reference)
 {
-    if (number < 0 || number >= volume->count || volume->entered[number] || (volume->has_reference && !reference))
+    if (number < 0 || number >= volume->count || volume->entered[number])
         return NNZ_ARGUMENT;
-    const Band *band = &volume->bands[number];
+    Band *band = &volume->bands[number];
+    band->constants[7] = volume->has_reference ? 64 : 0;
     const int64_t row = row_of(volume), plane = plane_of(volume);
     volume->entered[number] = 1;
     hand_on(volume, number);
@@ -183,9 +193,8 @@ static int enter(Volume *volume, int32_t number, const int32_t *values, const in
         return NNZ_OK;
     if (open_lattice(&volume->reference, &volume->geometry) != NNZ_OK)
         return NNZ_MEMORY;
-    for (int phase = 0; phase < PHASES; phase++)
-        volume->referenced |= put_phase(&volume->reference, volume->model->path, &volume->geometry, phase,
-                                        reference + start_of(volume, band), row, plane);
+    volume->referenced = put_band(&volume->reference, volume->model->path, &volume->geometry,
+                                  reference + start_of(volume, band), row, plane);
     return NNZ_OK;
 }
 
@@ -193,15 +202,24 @@ static int enter(Volume *volume, int32_t number, const int32_t *values, const in
 
 static int64_t blocks_in(int64_t length) { return (length + LANES - 1) / LANES; }
 
+static void set_bits(uint32_t *words, int64_t from, int64_t to)
+{
+    while (from < to) {
+        const int64_t shift = from % LANES, count = to - from < LANES - shift ? to - from : LANES - shift;
+        words[from / LANES] |= (uint32_t)((((uint64_t)1 << count) - 1) << shift);
+        from += count;
+    }
+}
+
 /* Where the places of a plane are: `row` apart by rows and `column` by columns. */
 static int lay_out(Volume *volume, int phase, int64_t row, int64_t column)
 {
     const Geometry *geometry = &volume->geometry;
-    const int32_t *count = geometry->count[phase];
-    const int64_t length = (count[1] - 1) * geometry->stride + count[2], blocks = blocks_in(length);
+    const int32_t *count = geometry->count[phase], columns = count[2];
+    const int64_t length = (count[1] - 1) * geometry->stride + columns, blocks = blocks_in(length);
     const size_t plane = (size_t)(geometry->plane + SLACK);
     if (reserve(&volume->valid, (size_t)blocks, sizeof(uint32_t)) != NNZ_OK ||
-        reserve(&volume->places, (size_t)length, sizeof(int32_t)) != NNZ_OK ||
+        reserve(&volume->places, (size_t)length + LANES, sizeof(int32_t)) != NNZ_OK ||
         reserve(&volume->heard, (size_t)(count[0] * blocks), sizeof(uint32_t)) != NNZ_OK ||
         reserve(&volume->heard_in, (size_t)count[0], sizeof(int64_t)) != NNZ_OK ||
         reserve(&volume->planes, 2 * AXES * plane, sizeof(int16_t)) != NNZ_OK ||
@@ -210,12 +228,12 @@ static int lay_out(Volume *volume, int phase, int64_t row, int64_t column)
     uint32_t *valid = volume->valid.at;
     int32_t *places = volume->places.at;
     memset(valid, 0, (size_t)blocks * sizeof *valid);
-    for (int32_t y = 0; y < count[1]; y++)
-        for (int32_t x = 0; x < count[2]; x++) {
-            int64_t at = y * geometry->stride + x;
-            valid[at / LANES] |= (uint32_t)1 << (at % LANES);
-            places[at] = (int32_t)(y * row + x * column);
-        }
+    for (int32_t y = 0; y < count[1]; y++) {
+        const int64_t start = y * geometry->stride;
+        for (int32_t x = 0; x < columns; x++)
+            places[start + x] = (int32_t)(y * row + x * column);
+        set_bits(valid, start, start + columns);
+    }
     return NNZ_OK;
 }
 
@@ -389,7 +407,7 @@ static int look(Volume *volume, const Band *band, int phase, const int64_t *apar
             continue;
         View view;
         view_plane(volume, band, phase, t, weights, &view);
-        const Places places = {volume->places.at, apart[0] + t * apart[1]};
+        const Places places = {volume->places.at, (int32_t)(apart[0] + t * apart[1])};
         path->look(&view, (uint32_t *)volume->heard.at + t * blocks_in(view.length), &places, &volume->network,
                    &volume->batch, samples, found);
     }
@@ -448,23 +466,18 @@ static void make_silent(const Volume *volume, const Band *band, const Found *fou
 static void shrink_phase(const Volume *volume, int phase, const int64_t *apart, const Rounding *rounding,
                          const Found *found, int32_t *values)
 {
+    const Quantiser *quantiser = volume->model->path->quantiser;
     const int32_t *count = volume->geometry.count[phase];
     int64_t zeros = 0, others = 0;
     for (int32_t t = 0; t < count[0]; t++)
         for (int32_t y = 0; y < count[1]; y++) {
             const int64_t at = apart[0] + t * apart[1] + y * apart[2];
-            int64_t quiet = 0, filled = 0;
-            for (int64_t x = 0; x < 2 * count[2]; x += 2) {
-                quiet += !found->tables[at + x];
-                filled += !found->tables[at + x] & (values[at + x] != 0);
-            }
-            zeros += quiet - filled;
-            others += filled;
+            quantiser->silent(found->tables + at, values + at, count[2], &zeros, &others);
         }
     const uint8_t quiet = silent_table(zeros, others);
     for (int32_t t = 0; t < count[0]; t++)
         for (int32_t y = 0; y < count[1]; y++)
-            shrink_row(rounding, found, quiet, apart[0] + t * apart[1] + y * apart[2], count[2], values);
+            quantiser->shrink(rounding, found, quiet, apart[0] + t * apart[1] + y * apart[2], count[2], values);
 }
 
 static int plan_band(Volume *volume, int32_t number, const int32_t *reference, const Rounding *rounding,
@@ -494,44 +507,15 @@ static int plan_band(Volume *volume, int32_t number, const int32_t *reference, c
     return NNZ_OK;
 }
 
-static int bit_length(int64_t value) { return value > 0 ? 64 - __builtin_clzll((unsigned long long)value) : 0; }
-
-/* A row of a subband; `odd`: whether it lies outside of the first phase. */
-static void count_row(const Model *model, const Found *found, const float *scaled, int64_t at, int32_t size, int odd,
-                      const int32_t *values, const Counts *counts)
-{
-    for (int32_t x = 0; x < size; x++, at++) {
-        const int64_t value = values[at], rest = value - found->offsets[at];
-        int64_t magnitude = rest < 0 ? -rest : rest;
-        if (magnitude > LARGEST) {
-            const int table = found->tables[at] ? found->tables[at] : TABLES - 1;
-            const int64_t excess = magnitude - model->table[table].limit - 1;
-            counts->large[table]++;
-            counts->large[TABLES] += bit_length(excess >> 1);
-            magnitude = LARGEST;
-        }
-        if (found->tables[at]) {
-            counts->heard[found->tables[at] * (LARGEST + 1) + magnitude]++;
-            if (rest)
-                counts->signs[rest > 0 ? found->classes[at] : SIGN_CLASSES - 1 - found->classes[at]]++;
-        } else {
-            counts->silent[(odd | (x & 1) ? LARGEST + 1 : 0) + magnitude]++;
-        }
-        if (scaled && value) {
-            int64_t *away = counts->away + (value == 1 || value == -1 ? 0 : 2);
-            away[0] += distance_to(scaled[at], value);
-            away[1]++;
-        }
-    }
-}
-
 int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, const float *lengths, const float *signs,
              float lagrangian, int32_t *values, int16_t *offsets, uint8_t *tables, uint8_t *classes, int64_t *heard,
              int64_t *silent, int64_t *signed_counts, int64_t *large, int64_t *away)
 {
     uint8_t used[TABLES];
-    const Found found = {offsets, tables, classes, as_asked(used)};
+    const Found found = {offsets, tables, classes, as_asked(used), NULL};
     const Rounding rounding = {scaled, lengths, signs, lagrangian};
+    const Quantiser *quantiser = volume->model->path->quantiser;
+    take_volume(volume, 0, reference);
     for (int32_t number = 0; number < volume->count; number++) {
         const Band *band = &volume->bands[number];
         if (!holds_any(volume, band, values))
@@ -544,9 +528,9 @@ int nnz_plan(Volume *volume, const int32_t *reference, const float *scaled, cons
         const Counts counts = {heard, silent + (int64_t)number * 2 * (LARGEST + 1), signed_counts, large, away};
         for (int32_t t = 0; t < band->size[0]; t++)
             for (int32_t y = 0; y < band->size[1]; y++)
-                count_row(volume->model, &found, scaled,
-                          start_of(volume, band) + t * plane_of(volume) + y * row_of(volume), band->size[2],
-                          (t | y) & 1, values, &counts);
+                quantiser->count(volume->model, &found, scaled,
+                                 start_of(volume, band) + t * plane_of(volume) + y * row_of(volume), band->size[2],
+                                 (t | y) & 1, values, &counts);
     }
     return NNZ_OK;
 }
@@ -557,21 +541,9 @@ static int reserve_phase(Volume *volume, int64_t count)
     return reserve(&volume->tables, (size_t)count, 1) != NNZ_OK ||
                    reserve(&volume->classes, (size_t)count, 1) != NNZ_OK ||
                    reserve(&volume->offsets, (size_t)count, sizeof(int16_t)) != NNZ_OK ||
-                   reserve(&volume->coefficients, (size_t)count, sizeof(int32_t)) != NNZ_OK
+                   reserve(&volume->coefficients, 4 * (size_t)count + LANES, sizeof(int32_t)) != NNZ_OK
                ? NNZ_MEMORY
                : NNZ_OK;
-}
-
-static void write_phase(const Volume *volume, int phase, int32_t *values)
-{
-    const int32_t *count = volume->geometry.count[phase], *from = volume->coefficients.at;
-    for (int32_t t = 0; t < count[0]; t++)
-        for (int32_t y = 0; y < count[1]; y++, from += count[2]) {
-            int32_t *to = values + (2 * t + PHASE[phase][0]) * plane_of(volume) +
-                          (2 * y + PHASE[phase][1]) * row_of(volume) + PHASE[phase][2];
-            for (int64_t x = 0; x < count[2]; x++)
-                to[2 * x] = from[x];
-        }
 }
 
 static int within_tables(const uint8_t *tables, int count)
@@ -582,36 +554,40 @@ static int within_tables(const uint8_t *tables, int count)
     return 1;
 }
 
-int nnz_pop_band(Decoder *decoder, Volume *volume, int32_t number, const uint8_t *corrections, const uint8_t *silent,
-                 const int32_t *reference, int32_t *values)
+int nnz_pop_band(Decoder *decoder, Volume *volume, int32_t which, int32_t number, const uint8_t *corrections,
+                 const uint8_t *silent, const int32_t *reference, int32_t *values)
 {
     if (!within_tables(corrections, TABLES) || !within_tables(silent, 2))
         return NNZ_ARGUMENT;
-    int wrong = enter(volume, number, values, reference);
+    int wrong = take_volume(volume, which, reference);
+    if (wrong == NNZ_OK)
+        wrong = enter(volume, number, values, reference);
     if (wrong != NNZ_OK)
         return wrong;
     const Band *band = &volume->bands[number];
-    int32_t *start = values + start_of(volume, band);
     for (int phase = 0; phase < PHASES; phase++) {
-        const int64_t count = phase_count(&volume->geometry, phase);
         const int32_t *sizes = volume->geometry.count[phase];
-        if (!count)
+        Phase found = {.count = phase_count(&volume->geometry, phase), .silent = silent[phase > 0]};
+        if (!found.count)
             continue;
-        if (reserve_phase(volume, count) != NNZ_OK)
+        if (reserve_phase(volume, found.count) != NNZ_OK)
             return NNZ_MEMORY;
-        const Found found = {volume->offsets.at, volume->tables.at, volume->classes.at, corrections};
-        memset(found.offsets, 0, (size_t)count * sizeof *found.offsets);
-        memset(found.tables, silent[phase > 0], (size_t)count);
-        memset(found.classes, SIGN_CLASSES / 2, (size_t)count);
+        found.places = volume->coefficients.at;
+        found.values = found.places + 2 * found.count;
+        found.tables = volume->tables.at;
+        found.classes = volume->classes.at;
+        found.offsets = volume->offsets.at;
+        const Found heard = {volume->offsets.at, volume->tables.at, volume->classes.at, corrections, found.places};
         const int64_t apart[] = {0, (int64_t)sizes[1] * sizes[2], sizes[2], 1};
-        if (look(volume, band, phase, apart, &found) != NNZ_OK)
+        if (look(volume, band, phase, apart, &heard) != NNZ_OK)
             return NNZ_MEMORY;
-        wrong = pop_phase(decoder, found.tables, found.classes, found.offsets, count, volume->coefficients.at);
+        found.heard = volume->samples.seen;
+        wrong = pop_phase(decoder, &found);
         if (wrong != NNZ_OK)
             return wrong;
-        learn(volume, number, phase, volume->coefficients.at);
-        write_phase(volume, phase, start);
-        put_phase(&volume->own, volume->model->path, &volume->geometry, phase, start, row_of(volume), plane_of(volume));
+        learn(volume, number, phase, found.values);
+        put_places(&volume->own, &volume->geometry, phase, &found, values + start_of(volume, band), row_of(volume),
+                   plane_of(volume));
     }
     return NNZ_OK;
 }

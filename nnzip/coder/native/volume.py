@@ -1,4 +1,4 @@
-"""The native context model of one volume of coefficients."""
+"""The native context model of volumes of coefficients."""
 
 from __future__ import annotations
 
@@ -29,24 +29,22 @@ class Planned:
     classes: Bytes
 
 
-class Volume:
-    """Subbands come in their order, each once; those that are empty are left out."""
+class Volumes:
+    """`count` volumes in one layout. Subbands come in their order, each once; those that are empty are left out. A
+    `reference`: int32 coefficients of another volume, always the same one, or None."""
 
-    def __init__(self, kernel: Kernel, shape: tuple[int, ...], bands: Bands, reference: Integers | None) -> None:
-        """`reference`: int32 coefficients of another volume in the same layout, or None."""
-        self._kernel, self._library, self._shape = kernel, kernel.library, shape
-        self._reference, self._count = reference, len(bands)
+    def __init__(self, kernel: Kernel, shape: tuple[int, ...], bands: Bands, count: int = 1) -> None:
+        self._kernel, self._library, self._shape, self._bands = kernel, kernel.library, shape, len(bands)
         sizes, fields = np.array(shape, dtype=np.int32), _band_fields(bands)
         self.handle = made(
-            self._library.nnz_volume_new(
-                kernel.model, sizes.ctypes.data, fields.ctypes.data, len(bands), reference is not None
-            )
+            self._library.nnz_volume_new(kernel.model, sizes.ctypes.data, fields.ctypes.data, len(bands), count)
         )
         weakref.finalize(self, self._library.nnz_volume_free, self.handle)
 
     def plan(
         self,
         planned: Planned,
+        reference: Integers | None,
         heard: NDArray[np.int64],
         silent: NDArray[np.int64],
         signs: NDArray[np.int64],
@@ -54,11 +52,11 @@ class Volume:
         away: NDArray[np.int64],
         rounding: Rounding | None = None,
     ) -> None:
-        """Set offsets, tables and classes of all subbands from the values, round these in place, and add to counts
-        (`contexts.Counts`)."""
+        """Set offsets, tables and classes of all subbands of the first volume from the values, round these in place,
+        and add to counts (`contexts.Counts`)."""
         values, *found = self._planned(planned)
         kinds = heard, silent, signs, large, away
-        for kind, shape in zip(kinds, ((72, 1024), (self._count, 2, 1024), (25,), (73,), (2, 2)), strict=True):
+        for kind, shape in zip(kinds, ((72, 1024), (self._bands, 2, 1024), (25,), (73,), (2, 2)), strict=True):
             require(kind, np.int64, shape)
         counts = [kind.ctypes.data for kind in kinds]
         lengths, bits = rest_lengths()
@@ -66,7 +64,7 @@ class Volume:
         if rounding is not None:
             scaled = self._data(rounding.scaled, np.float32)
             how = scaled, lengths.ctypes.data, bits.ctypes.data, rounding.lagrangian
-        check(self._library.nnz_plan(self.handle, self._reference_data(), *how, values, *found, *counts))
+        check(self._library.nnz_plan(self.handle, self._optional(reference), *how, values, *found, *counts))
 
     def push(self, encoder: Encoder, band: int, planned: Planned, corrections: Bytes, silent: Bytes) -> None:
         """Code a planned subband. `corrections` [72]: the tables used instead of those asked for; `silent` [2]."""
@@ -74,11 +72,20 @@ class Volume:
         arrays = *self._planned(planned), used.ctypes.data, quiet.ctypes.data
         check(self._library.nnz_push_band(encoder.handle, self.handle, band, *arrays))
 
-    def pop(self, decoder: Decoder, band: int, values: Integers, corrections: Bytes, silent: Bytes) -> None:
-        """Decode a subband that is not empty into the zeros of `values`."""
+    def pop(
+        self,
+        decoder: Decoder,
+        number: int,
+        band: int,
+        values: Integers,
+        reference: Integers | None,
+        corrections: Bytes,
+        silent: Bytes,
+    ) -> None:
+        """Decode a subband of a volume that is not empty into the zeros of `values`."""
         used, quiet = _tables(corrections, 72), _tables(silent, 2)
-        arrays = used.ctypes.data, quiet.ctypes.data, self._reference_data(), self._data(values, np.int32)
-        check(self._library.nnz_pop_band(decoder.handle, self.handle, band, *arrays))
+        arrays = used.ctypes.data, quiet.ctypes.data, self._optional(reference), self._data(values, np.int32)
+        check(self._library.nnz_pop_band(decoder.handle, self.handle, number, band, *arrays))
 
     def _planned(self, planned: Planned) -> tuple[int, int, int, int]:
         return (
@@ -88,8 +95,8 @@ class Volume:
             self._data(planned.classes, np.uint8),
         )
 
-    def _reference_data(self) -> int | None:
-        return None if self._reference is None else self._data(self._reference, np.int32)
+    def _optional(self, reference: Integers | None) -> int | None:
+        return None if reference is None else self._data(reference, np.int32)
 
     def _data(self, array: NDArray[Any], kind: type[np.generic]) -> int:
         require(array, kind, self._shape)

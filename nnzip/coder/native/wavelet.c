@@ -102,14 +102,15 @@ static void transform(float *values, const int64_t *shape, const int32_t *depths
     }
 }
 
-static void dequantise(const int32_t *quantised, int64_t count, float one, float more, float *values)
+static void dequantise(unsigned char *numbers, int64_t count, float one, float more)
 {
     for (int64_t k = 0; k < count; k++) {
-        const int32_t number = quantised[k];
+        int32_t number;
+        memcpy(&number, numbers + 4 * k, sizeof number);
         const uint32_t size = number < 0 ? 0u - (uint32_t)number : (uint32_t)number;
         const float moved = size > 1 ? more : size == 1 ? one : 0.0f;
-        const float value = (float)((double)size + (double)moved);
-        values[k] = number < 0 ? -value : value;
+        const float away = (float)((double)size + (double)moved), value = number < 0 ? -away : away;
+        memcpy(numbers + 4 * k, &value, sizeof value);
     }
 }
 

@@ -14,7 +14,7 @@ from nnzip.coder.bands import wavelet_bands
 from nnzip.coder.contexts import Counts
 from nnzip.coder.native.kernel import Decoder, Encoder, Kernel, shipped_kernel
 from nnzip.coder.native.library import CHOICE, NUMPY, chosen_path, paths
-from nnzip.coder.native.volume import Planned, Volume
+from nnzip.coder.native.volume import Planned, Volumes
 from nnzip.coder.rounding import Rounding
 from nnzip.errors import CorruptArchiveError
 from tests.support.kernel_examples import EXTREMES, WAYS, by
@@ -122,24 +122,26 @@ def test_wrong_numbers_are_refused() -> None:
 
 def test_wrong_arrays_are_refused() -> None:
     shape = (2, 3, 4)
-    volume = Volume(kernel(), shape, wavelet_bands(shape, (0, 0, 0)), None)
+    volumes = Volumes(kernel(), shape, wavelet_bands(shape, (0, 0, 0)))
     values = np.ones(shape, dtype=np.int32)
     offsets, tables = np.zeros(shape, dtype=np.int16), np.zeros(shape, dtype=np.uint8)
     counts = vars(Counts.none(1))
     wrongs: list[Any] = [values.astype(np.int64), values[:1], np.asfortranarray(values)]
     for wrong in wrongs:
         with pytest.raises(ValueError, match="contiguous int32"):
-            volume.plan(Planned(wrong, offsets, tables, tables.copy()), **counts)
+            volumes.plan(Planned(wrong, offsets, tables, tables.copy()), None, **counts)
     planned = Planned(values, offsets, tables, tables.copy())
     for band in (-1, 1):
         with pytest.raises(ValueError, match="outside its range"):
-            volume.push(Encoder(kernel()), band, planned, np.zeros(72, np.uint8), np.zeros(2, np.uint8))
+            volumes.push(Encoder(kernel()), band, planned, np.zeros(72, np.uint8), np.zeros(2, np.uint8))
     with pytest.raises(ValueError, match="contiguous int64"):
-        volume.plan(planned, **{**counts, "heard": np.zeros((72, 1023), np.int64)})
+        volumes.plan(planned, None, **{**counts, "heard": np.zeros((72, 1023), np.int64)})
     with pytest.raises(ValueError, match="contiguous float32"):
-        volume.plan(planned, **counts, rounding=Rounding(np.zeros(shape), 1.0))  # type: ignore[arg-type]
-    volume.plan(planned, **counts)
+        volumes.plan(planned, None, **counts, rounding=Rounding(np.zeros(shape), 1.0))  # type: ignore[arg-type]
+    volumes.plan(planned, None, **counts)
     with pytest.raises(ValueError, match="outside its range"):  # a volume is planned once
-        volume.plan(planned, **counts)
+        volumes.plan(planned, None, **counts)
     with pytest.raises(ValueError, match=r"\(71,\) tables"):
-        volume.pop(Decoder(kernel(), b"\x01"), 0, values, np.zeros(71, np.uint8), np.zeros(2, np.uint8))
+        volumes.pop(Decoder(kernel(), b"\x01"), 0, 0, values, None, np.zeros(71, np.uint8), np.zeros(2, np.uint8))
+    with pytest.raises(ValueError, match="outside its range"):  # there is one volume
+        volumes.pop(Decoder(kernel(), b"\x01"), 1, 0, values, None, np.zeros(72, np.uint8), np.zeros(2, np.uint8))
