@@ -30,6 +30,7 @@ _MOST_VALUES = 1 << 25  # of all maps of a variable, which are in memory togethe
 _LONG = 180 * 86400.0  # seconds from which on a record has seasons
 _YEAR = 365.2425 * 86400.0  # seconds
 _RIDGE = 1e-3
+_LARGEST = 1e30  # value of a map
 _BOUND_SHARES = 2.5, 0.5  # bound of the maps in that of the values: by the root of the number of times, and at most
 _TRIED = (1 / 6, 1 / 2, 5 / 6)  # tiles, at these shares of the times and of the places
 _LEAST_SAVED = 0.01
@@ -63,6 +64,8 @@ def find_base(part: Part, goals: Goals, options: Options, workers: Workers) -> V
     if entry.count * part.shape[0] * part.shape[2] * part.shape[3] > _MOST_VALUES:
         return None
     maps = _fit(part, entry, workers)
+    if not float(np.abs(maps).max()) < _LARGEST:
+        return None
     share = min(_BOUND_SHARES[0] / part.shape[1] ** 0.5, _BOUND_SHARES[1])  # an error in a map is one at all times
     bound = BoxPromised(share * promised.bound, (0.0,) * entry.count, "float32")
     places = []
@@ -116,9 +119,11 @@ def _fit(part: Part, entry: BaseEntry, workers: Workers) -> Maps:
             gram += len(box.times) * np.outer(weights, weights)
         channels, _, rows, columns = box.slices
         for moment, weight in zip(moments, weights, strict=True):
-            moment[:, channels, rows, columns] += np.float32(len(box.times) * weight) * maps
+            with np.errstate(over="ignore", invalid="ignore"):
+                moment[:, channels, rows, columns] += np.float32(len(box.times) * weight) * maps
     gram += np.diag([0.0] + [_RIDGE * gram[0, 0]] * (count - 1))
-    solved = np.linalg.inv(gram).astype(np.float32) @ moments.reshape(count, -1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        solved = np.linalg.inv(gram).astype(np.float32) @ moments.reshape(count, -1)
     return solved.reshape(-1, *moments.shape[2:])
 
 
@@ -130,10 +135,11 @@ def _tile_maps(job: tuple[Run, dict[int, Cycle | None]]) -> Iterator[tuple[int, 
         if cycle is None:
             continue
         filled = fill_missing(values, np.isnan(values))
-        means = filled.mean(axis=(1, 2, 3), dtype=np.float64, keepdims=True)
-        rest = (filled - means).astype(np.float32)
-        maps = fit_maps(rest, cycle.functions(rest.shape[1], rest.shape[3]))
-        maps[:, 0] += means[:, 0].astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # of values too large for maps
+            means = filled.mean(axis=(1, 2, 3), dtype=np.float64, keepdims=True)
+            rest = (filled - means).astype(np.float32)
+            maps = fit_maps(rest, cycle.functions(rest.shape[1], rest.shape[3]))
+            maps[:, 0] += means[:, 0].astype(np.float32)
         yield tile, box, maps.swapaxes(0, 1)
 
 

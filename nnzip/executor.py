@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExec
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any, TypeVar
 
 from nnzip.errors import NnzipError, ResourceError, UnavailableError, UsageError
@@ -19,6 +20,7 @@ from nnzip.errors import NnzipError, ResourceError, UnavailableError, UsageError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Made = TypeVar("Made")
+_THREAD_BYTES = 1 << 24  # a stack, and what Python needs to begin
 _LARGE = {"distributed.admin.large-graph-warning-threshold": "1 TB"}  # values in memory travel with their jobs
 
 
@@ -72,6 +74,7 @@ def overlapped(
 ) -> Iterator[Result]:
     """`second(job, first(job))` for every job, in their order: a thread does the second while the next job's first is
     done here."""
+    require_thread_memory()
     with ThreadPoolExecutor(1) as thread:
         pending: Future[Result] | None = None
         for job in jobs:
@@ -82,6 +85,15 @@ def overlapped(
             del job, made
         if pending is not None:
             yield pending.result()
+
+
+def require_thread_memory(count: int = 1) -> None:
+    """Raise MemoryError where so many threads could not begin: Python waits for ever for one that ends before it says
+    that it has started."""
+    try:
+        mmap(-1, count * _THREAD_BYTES).close()
+    except OSError as error:
+        raise MemoryError(f"there is no memory for {count} threads") from error
 
 
 @contextmanager
@@ -131,6 +143,7 @@ def _explained(error: Exception) -> NnzipError | None:
 @contextmanager
 def _threads(count: int) -> Iterator[Executor]:
     """Threads of this process, which end with what they are at."""
+    require_thread_memory(count)
     pool = ThreadPoolExecutor(count)
     try:
         yield pool

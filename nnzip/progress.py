@@ -47,6 +47,8 @@ class Progress:
     estimate: Estimate | None = None
 
 
+_ALL = 1 - 1e-9
+
 ProgressCallback = Callable[[Progress], None]
 
 
@@ -94,7 +96,8 @@ class Pace:
         whole = sum(self._estimate.coding.values())
         trusted = self._TRUST * whole
         spent = clock.monotonic() - (self._coding_from or self._started)
-        self._report("coding", (whole - self._done) * (spent + trusted) / (self._done + trusted))
+        left = whole - self._done if self._done < _ALL * whole else 0.0  # shares may add up to nearly one
+        self._report("coding", left * (spent + trusted) / (self._done + trusted))
 
     def begin_coding(self) -> None:
         """Everything has been read once."""

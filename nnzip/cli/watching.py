@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from nnzip.executor import require_thread_memory
 from nnzip.progress import Progress
 from nnzip.report import numbers
 
@@ -127,6 +128,7 @@ def _lines(console: Console) -> Iterator[ProgressCallback]:
             details = watch.details
             console.print(f"{watch.stage}: {watch.fraction:.0%}{', ' if details else ''}{details}", soft_wrap=True)
 
+    require_thread_memory()
     thread = threading.Thread(target=log, daemon=True)
     thread.start()
     try:

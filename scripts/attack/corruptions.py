@@ -21,11 +21,12 @@ from attack.running import FindingError
 from nnzip.cli.info import describe
 from nnzip.coder.mask import decode_mask
 from nnzip.container.deflate import deflate, inflate_first, manifest_dictionary
+from nnzip.container.manifest import base_member
 from nnzip.container.reader import MANIFEST_MEMBER, ArchiveReader
 from nnzip.container.zip import Member, directory_bytes, local_header
 from nnzip.plan.cutting import tile_box
 from nnzip.read import PREVIEWS, Archive
-from nnzip.tile.decode import decode_preview, decode_tile, preview_size
+from nnzip.tile.decode import decode_maps, decode_preview, decode_tile, preview_size
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
 Members = dict[str, bytes]
@@ -225,17 +226,24 @@ def everything_of(name: str) -> list[Any]:
 
 
 def _read_tile(name: str, member: str, data: bytes, halvings: int) -> str:
-    number, tile = map(int, member.split("."))
+    number, tile = member.split(".")
+    maps = None
     with ArchiveReader(GOLDEN / f"{name}.nnz") as reader:
         manifest = reader.manifest
-        variable = list(manifest.variables.values())[number]
-        box = tile_box(manifest.pieces(variable), tile)
-    channels, times, rows, columns = box.shape
-    shape = channels, times, rows, columns
+        variable = list(manifest.variables.values())[int(number)]
+        pieces = manifest.pieces(variable)
+        place = int(tile.removeprefix("base"))
+        channels, times, rows, columns = tile_box(pieces, place).shape
+        shape = channels, times, rows, columns
+        if variable.base and tile.startswith("base"):
+            shape = variable.base.count, channels, rows, columns
+        elif variable.base:
+            below = base_member(int(number), place % (len(pieces[0]) * len(pieces[2]) * len(pieces[3])))
+            maps = decode_maps(reader.read(below), variable.base.count, shape, halvings=halvings)
     if halvings:
-        found = decode_preview(data[: preview_size(data, halvings)], shape, halvings)
+        found = decode_preview(data[: preview_size(data, halvings)], shape, halvings, maps=maps)
     else:
-        found = decode_tile(data, shape)
+        found = decode_tile(data, shape, maps=maps)
         if found.shape != shape:
             raise FindingError("wrong", f"a tile of {shape} has the shape {found.shape}")
     return "read" if np.isfinite(found).all() else "read, not finite"
