@@ -10,7 +10,6 @@ from math import prod
 
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from nnzip.container.manifest import BaseEntry
 from nnzip.data.axes import DAY_SECONDS
@@ -21,6 +20,7 @@ from nnzip.plan.cutting import Box
 from nnzip.promises.goals import BoxPromised, Goals, Promised
 from nnzip.request.options import AUTO, Options
 from nnzip.tile.bounded import encode_bounded, expected_sizes
+from nnzip.tile.decode import Maps
 from nnzip.transform.cycles import Cycle, fit_maps
 from nnzip.transform.fill import fill_missing
 
@@ -34,8 +34,6 @@ _LARGEST = 1e30  # value of a map
 _BOUND_SHARES = 2.5, 0.5  # bound of the maps in that of the values: by the root of the number of times, and at most
 _TRIED = (1 / 6, 1 / 2, 5 / 6)  # tiles, at these shares of the times and of the places
 _LEAST_SAVED = 0.01
-
-Maps = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,8 @@ def _fit(part: Part, entry: BaseEntry, workers: Workers) -> Maps:
     """Maps [function, channel, lat, lon]: the seasons of what the tiles of a place have in the least squares."""
     pieces = len(part.sizes[1])
     chosen = {round(place) for place in np.linspace(0, pieces - 1, min(pieces, _MOST_PIECES)).tolist()}
-    count = 3 if entry.seasonal else 1
-    gram = np.zeros((count, count))
-    moments = np.zeros((count, 1 + 2 * entry.harmonics, *(part.shape[axis] for axis in (0, 2, 3))), dtype=np.float32)
+    gram = np.zeros((entry.weights, entry.weights))
+    moments = np.zeros((entry.weights, entry.functions, *(part.shape[axis] for axis in (0, 2, 3))), dtype=np.float32)
     runs = (
         (run, {tile: _cycle(part, tile, entry.harmonics) for tile in run.boxes})
         for run in part.runs(workers.count, chosen)
@@ -121,9 +118,9 @@ def _fit(part: Part, entry: BaseEntry, workers: Workers) -> Maps:
         for moment, weight in zip(moments, weights, strict=True):
             with np.errstate(over="ignore", invalid="ignore"):
                 moment[:, channels, rows, columns] += np.float32(len(box.times) * weight) * maps
-    gram += np.diag([0.0] + [_RIDGE * gram[0, 0]] * (count - 1))
+    gram += np.diag([0.0] + [_RIDGE * gram[0, 0]] * (entry.weights - 1))
     with np.errstate(over="ignore", invalid="ignore"):
-        solved = np.linalg.inv(gram).astype(np.float32) @ moments.reshape(count, -1)
+        solved = np.linalg.inv(gram).astype(np.float32) @ moments.reshape(entry.weights, -1)
     return solved.reshape(-1, *moments.shape[2:])
 
 

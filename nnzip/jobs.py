@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -29,7 +30,6 @@ from nnzip.transform.cycles import Cycle
 
 _BLOCK = 1 << 16
 """Values that are compared together: a processor's cache holds them."""
-
 
 _MOST_THREADS = 8
 """That the native kernel keeps busy, which works without Python's lock."""
@@ -95,6 +95,12 @@ class Piece:
     box: Box
     values: NDArray[np.floating]
 
+    @cached_property
+    def base(self) -> Base | None:
+        """Of the tile, where it has one."""
+        coded = self.job.bases[self.tile]
+        return None if coded is None else coded.decoded(self.box.shape)
+
 
 def coders(jobs: int, executor: Any = None) -> AbstractContextManager[Workers]:
     """Who does `jobs` at once: see `executor.workers`; threads where they would not wait for Python's lock."""
@@ -122,14 +128,13 @@ def pieces(jobs: Iterable[Job]) -> Iterator[Piece]:
 def encode_piece(piece: Piece) -> Coded:
     """Code a tile."""
     job = piece.job
-    base = job.bases[piece.tile]
     return encode_tile(
         piece.values,
         job.goals[piece.tile],
         job.dtype,
         periodic=job.periodic,
         cycle=job.cycles[piece.tile],
-        base=None if base is None else base.decoded(piece.box.shape),
+        base=piece.base,
         effort=job.effort,
         device=resolve_device(job.device),
     )
@@ -138,8 +143,7 @@ def encode_piece(piece: Piece) -> Coded:
 def check_piece(piece: Piece, coded: Coded) -> Done:
     """Decode a tile as a reader does, and compare."""
     job, box, original = piece.job, piece.box, piece.values
-    base = job.bases[piece.tile]
-    maps = None if base is None else base.decoded(box.shape).maps
+    maps = None if piece.base is None else piece.base.maps
     decoded = decode_tile(coded.data, box.shape, resolve_device(job.device), maps)
     missing = np.isnan(original)
     if missing.any():

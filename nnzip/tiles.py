@@ -26,8 +26,8 @@ from nnzip.tile.decode import Maps, decode_maps, decode_preview, decode_tile, pr
 from nnzip.tile.header import TileHeader, unpack
 
 _KEPT_VALUES = 1 << 26
-"""Values of decoded tiles that are kept: all that one map may touch (plan/cutting.py); at least the last tile is."""
-_KEPT_MAPS = 1 << 25  # values of decoded maps of bases
+"""Values of decoded tiles and maps of bases that are kept: all that one map may touch (plan/cutting.py); at least the
+last tile is."""
 _COARSE = 0.0, 0.7, 0.5, 0.3  # share of a tile's bytes that a preview mostly needs, by halvings
 _COARSE_BYTES = 1 << 15  # that are read at least: asking again takes longer
 
@@ -58,7 +58,6 @@ class Tiles:
         """Nothing decoded yet, by this process."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], Future[Values]] = OrderedDict()
-        self._bases: OrderedDict[str, Maps] = OrderedDict()
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type[Tiles], tuple[ArchiveReader, Device, int]]:
@@ -166,32 +165,38 @@ class Tiles:
 
     def tile(self, variable: int, tile: int) -> Values:
         """A whole tile [channel, time, lat, lon]; missing points hold any number."""
-        future, ours = self._future(variable, tile)
-        if ours:
-            try:
-                future.set_result(self._decode(variable, tile))
-            except BaseException as error:
-                with self._lock:
-                    self._kept.pop((variable, tile), None)
-                future.set_exception(error)
+        found = self._once((variable, tile), lambda: self._decode(variable, tile))
         if self._executor is not None:
             for further in range(tile + 1, min(tile + 1 + self._ahead, self._count(variable))):
                 self._prefetch(self._executor, variable, further)
+        return found
+
+    def _once(self, key: tuple[int, int], decode: Callable[[], Values]) -> Values:
+        """What is kept under a key: (variable, tile), or (variable, -1 - place) for maps of a base; one of all that ask
+        for it decodes it."""
+        future, ours = self._future(key)
+        if ours:
+            try:
+                future.set_result(decode())
+            except BaseException as error:
+                with self._lock:
+                    self._kept.pop(key, None)
+                future.set_exception(error)
         return future.result()
 
-    def _future(self, variable: int, tile: int) -> tuple[Future[Values], bool]:
-        """The tile's future, and whether the caller is to fill it."""
+    def _future(self, wanted: tuple[int, int]) -> tuple[Future[Values], bool]:
+        """The future of a key, and whether the caller is to fill it."""
         if self._process != os.getpid():  # a fork has no threads, and what they hold is never let go
             self._executor = None
             self._begin()
         with self._lock:
-            known = self._kept.get((variable, tile))
+            known = self._kept.get(wanted)
             future = known or Future()
-            self._kept[variable, tile] = future
-            self._kept.move_to_end((variable, tile))
+            self._kept[wanted] = future
+            self._kept.move_to_end(wanted)
             done = [key for key, other in self._kept.items() if other.done() and not other.exception()]
             size = sum(self._kept[key].result().size for key in done)
-            while size > _KEPT_VALUES and len(done) > 1 + self._ahead and done[0] != (variable, tile):
+            while size > _KEPT_VALUES and len(done) > 1 + self._ahead and done[0] != wanted:
                 size -= self._kept.pop(done.pop(0)).result().size
             return future, known is None
 
@@ -224,20 +229,18 @@ class Tiles:
         return decode_preview(self._reader.read_start(member, needed), shape, self.halvings, self._device, maps)
 
     def _maps(self, variable: int, tile: int, shape: Shape) -> Maps | None:
-        """Those of the base below a tile, if there is one; the last ones are kept."""
+        """Those of the base below a tile, if there is one."""
         entry = self._variables[variable].base
         if entry is None:
             return None
         channels, _, rows, columns = self.sizes[variable]
-        member = base_member(variable, tile % (len(channels) * len(rows) * len(columns)))
-        with self._lock:
-            if member not in self._bases:
-                self._bases[member] = decode_maps(
-                    self._reader.read(member), entry.count, shape, self._device, self.halvings
-                )
-                while sum(maps.size for maps in self._bases.values()) > _KEPT_MAPS and len(self._bases) > 1:
-                    self._bases.popitem(last=False)
-            return self._bases[member]
+        place, count = tile % (len(channels) * len(rows) * len(columns)), entry.count
+
+        def decode() -> Maps:
+            data = self._reader.read(base_member(variable, place))
+            return decode_maps(data, count, shape, self._device, self.halvings)
+
+        return self._once((variable, -1 - place), decode)
 
     def mask(self, variable: int, tile: int) -> NDArray[np.bool_] | None:
         """Missing points of a tile; None where there are none."""

@@ -91,9 +91,19 @@ class BaseEntry(_Entry, frozen=True):
     saved: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
     @property
+    def functions(self) -> int:
+        """Of the day: 1, and cosine and sine of each harmonic."""
+        return 1 + 2 * self.harmonics
+
+    @property
+    def weights(self) -> int:
+        """Of a tile: 1, and with seasons their cosine and sine."""
+        return 3 if self.seasonal else 1
+
+    @property
     def count(self) -> int:
         """Number of its maps."""
-        return (1 + 2 * self.harmonics) * (3 if self.seasonal else 1)
+        return self.functions * self.weights
 
 
 class CompressedVariable(_Entry, frozen=True):

@@ -103,9 +103,8 @@ def write_dataset(
     to a URL too.
 
     Numbers are compressed losslessly (`storage`); lazy variables are written piece by piece, `jobs` of them at once.
-    Raises UsageError for
-    another suffix, an existing path without `overwrite`, or a path that may not be replaced; ResourceError when the
-    disk is full or the directory cannot be written. Then an existing path is as it was.
+    Raises UsageError for another suffix, an existing path without `overwrite`, or a path that may not be replaced;
+    ResourceError when the disk is full or the directory cannot be written. Then an existing path is as it was.
     """
     target, storage = Path(path), storage or Storage()  # of a URL only the name counts
     unknown = [dim for dim in storage.chunks if dim not in dataset.dims]

@@ -18,9 +18,6 @@ from nnzip.errors import CorruptArchiveError
 from nnzip.tile.header import Shape
 from nnzip.transform.cycles import CYCLE_BYTES, Cycle, add_cycle, read_cycle
 
-MOST_FUNCTIONS = 15
-"""Maps of a base: 3 seasonal weights times 5 functions."""
-
 
 @dataclass(frozen=True)
 class Base:
